@@ -1,0 +1,44 @@
+# make demo    install, then pre-train and score on a synthetic corpus (AUDIO=/folder: on your speech)
+# make test    install, then run all tests;  make check: linters and types
+# make results the longer experiments behind the README's numbers (SPEECH=folder of FSDD wavs)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test test-fast check results install
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch numpy cython cffi setuptools wheel
+	$(PIP) --no-build-isolation fairseq-fixed
+	$(PIP) --no-build-isolation -e '.[all]'
+	touch $@
+
+demo: $(INSTALLED)
+	scripts/demo.sh $(if $(AUDIO),'$(AUDIO)')
+
+test: check
+	$(BIN)/python -m pytest
+
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'not (fairseq or s3prl or slow)'
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy fairseq_budget
+	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs examples fairseq_budget scripts tests
+
+results: $(INSTALLED)
+	scripts/results.sh '$(SPEECH)'

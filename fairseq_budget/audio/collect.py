@@ -1,0 +1,255 @@
+"""From a folder of audio to a manifest: find, examine, and if need be resample, every file.
+
+Order and outcome do not depend on the number of worker processes. Workers finish the few files they
+have begun when the work is interrupted, so that no half-written copy is left behind.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import re
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fairseq_budget.audio.io import (
+    AudioInfo,
+    audio_info,
+    decode,
+    find_damage,
+    find_mismatch,
+    unreadable,
+    write_audio,
+)
+from fairseq_budget.audio.resample import to_model_rate
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.manifest import Piece, Utterance
+
+_CHUNK = 16  # files per message to a worker: what is still finished after an interruption
+_UNWANTED = ("too short", "too long")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is kept: durations in seconds, how closely files are checked, where copies go.
+
+    With `copies` every kept file is written there as a 16 kHz mono wav, whatever it was before;
+    a copy that is newer than its source is kept as it is.
+    """
+
+    min_seconds: float = 0.0
+    max_seconds: float = float("inf")
+    full: bool = False
+    copies: Path | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One examined file: `num_samples` if it is kept, else `reason`, which reads ``kind: detail``.
+
+    `path` is relative, to the folder that was searched or, if the file was copied, the copies'.
+    """
+
+    path: str
+    num_samples: int = 0
+    reason: str | None = None
+
+    @property
+    def kind(self) -> str | None:
+        return self.reason and self.reason.partition(":")[0]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the file is broken or unsuitable, rather than of an unwanted duration."""
+        return self.reason is not None and self.kind not in _UNWANTED
+
+    @property
+    def utterance(self) -> Utterance:
+        return Utterance((Piece(self.path),), self.num_samples)
+
+
+def find_audio(folder: Path, extensions: Sequence[str], match: str | None = None) -> list[str]:
+    """Relative paths of the audio files below `folder`, links followed, in sorted order.
+
+    `extensions` come without a dot and match in any case; `match` is a regular expression to be
+    found in the relative path. Raises BudgetError if `match` is none, or nothing is found.
+    """
+    if not folder.is_dir():
+        raise BudgetError(f"{folder} is no folder; name the folder that holds the audio")
+    endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
+    try:
+        pattern = re.compile(match or "")
+    except re.error as error:
+        raise BudgetError(f"{match!r} is no regular expression: {error}") from error
+    paths = (path for path in _walk(folder) if path.lower().endswith(endings))
+    found = sorted(path for path in paths if pattern.search(path))
+    if not found:
+        matching = f" and a path matching {match!r}" if match else ""
+        raise BudgetError(
+            f"no audio found in {folder}: no file with extension {', '.join(endings)}{matching}; "
+            "name another folder or give --ext"
+        )
+    return found
+
+
+def collect(
+    files: Mapping[str, tuple[Path, Sequence[str]]], rules: Rules, *, num_workers: int
+) -> dict[str, list[Finding]]:
+    """Examine each split's files, given as a folder and paths below it: one finding for each file.
+
+    Raises BudgetError if two files would become one copy.
+    """
+    if rules.copies is not None:
+        _require_distinct_copies(files.values(), rules.copies)
+    return {
+        split: _examine_all(folder, paths, rules, num_workers=num_workers, name=split)
+        for split, (folder, paths) in files.items()
+    }
+
+
+def choose_share(paths: Sequence[str], percent: float, seed: int) -> set[str]:
+    """A random share of `paths`, in percent, as a function of the seed: at least one, never all.
+
+    Each path is drawn by its own hash, so that files which come or go later change little.
+    """
+    count = min(max(1, round(len(paths) * percent / 100)), len(paths) - 1)
+    return set(sorted(paths, key=lambda path: sha256(f"{seed}:{path}".encode()).digest())[:count])
+
+
+def examine(path: str, folder: Path, rules: Rules) -> Finding:
+    """Examine one file below `folder` and, where the rules ask for it, write its 16 kHz copy."""
+    if reason := _unwritable_name(path):
+        return Finding(ascii(path), reason=reason)
+    source = folder / path
+    try:
+        info = audio_info(source)
+    except BudgetError as error:
+        return Finding(path, reason=unreadable(error))
+    if rules.copies is not None:
+        return _examine_and_copy(path, folder, rules.copies / _copy_name(path), rules, info)
+    reason = (
+        find_damage(source, info, full=rules.full)
+        or find_mismatch(info)
+        or _unwanted_duration(info, rules)
+    )
+    return Finding(path, reason=reason) if reason else Finding(path, info.num_samples)
+
+
+def _examine_all(
+    folder: Path, paths: Sequence[str], rules: Rules, *, num_workers: int, name: str
+) -> list[Finding]:
+    work = functools.partial(examine, folder=folder, rules=rules)
+    num_workers = max(1, min(num_workers, len(paths) // _CHUNK))
+    with _mapper(num_workers) as run:
+        return list(tqdm(run(work, paths), total=len(paths), desc=name, unit="file", disable=None))
+
+
+def _examine_and_copy(
+    path: str, folder: Path, copy: Path, rules: Rules, info: AudioInfo
+) -> Finding:
+    """Write the copy of one file; as it is decoded anyway, it is also checked in full."""
+    source = folder / path
+    is_done = copy.is_file() and copy.stat().st_mtime_ns > source.stat().st_mtime_ns
+    reason = find_damage(source, info, full=not is_done) or _unwanted_duration(info, rules)
+    if reason:
+        return Finding(path, reason=reason)
+    if not is_done:
+        write_audio(copy, to_model_rate(*decode(source)), SAMPLE_RATE)
+    return Finding(_copy_name(path), audio_info(copy).num_samples)
+
+
+def _unwanted_duration(info: AudioInfo, rules: Rules) -> str | None:
+    if info.duration_s < rules.min_seconds:
+        return f"too short: {info.duration_s:.2f} s, less than {rules.min_seconds:g} s"
+    if info.duration_s > rules.max_seconds:
+        return f"too long: {info.duration_s:.2f} s, more than {rules.max_seconds:g} s"
+    return None
+
+
+def _unwritable_name(path: str) -> str | None:
+    """Why a manifest, one line of UTF-8 with tabs for each file, cannot hold this path."""
+    if any(character in path for character in "\t\n\r"):
+        return "unusable name: it holds a tab or a newline"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "unusable name: it is not valid UTF-8"
+    return None
+
+
+def _copy_name(path: str) -> str:
+    return str(Path(path).with_suffix(".wav"))
+
+
+def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[str]]], copies: Path) -> None:
+    source_of: dict[str, Path] = {}
+    for folder, paths in files:
+        if copies.resolve().is_relative_to(folder.resolve()):
+            raise BudgetError(
+                f"the copies' folder {copies} lies within {folder}, where copies would be taken "
+                "for sources; choose another folder for --resample-to"
+            )
+        for path in paths:
+            other = source_of.setdefault(_copy_name(path), folder / path)
+            if other != folder / path:
+                raise BudgetError(
+                    f"{other} and {folder / path} would both become {copies / _copy_name(path)}; "
+                    "choose one with --ext or --match, or another --resample-to for each split"
+                )
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Relative paths of all files below `folder`; a link that leads into a circle ends there."""
+    seen = set()
+    for current, subfolders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(current) in seen:
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(current))
+        for name in names:
+            yield os.path.relpath(os.path.join(current, name), folder)
+
+
+Map = Callable[[Callable[[str], Finding], Iterable[str]], Iterator[Finding]]
+
+
+@contextmanager
+def _mapper(num_workers: int) -> Iterator[Map]:
+    """An ordered `map`, over processes if there is more than one worker.
+
+    Processes are spawned, never forked: a fork would copy the threads' locks in whatever state.
+    """
+    if num_workers == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+
+        def run(work: Callable[[str], Finding], paths: Iterable[str]) -> Iterator[Finding]:
+            with _ignoring_interrupts():
+                return pool.map(work, paths, chunksize=_CHUNK)
+
+        try:
+            yield run
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C for good, which their parent answers for them."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

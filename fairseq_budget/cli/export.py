@@ -1,0 +1,37 @@
+"""budget-export: a fairseq checkpoint of ours becomes a portable folder."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_budget.cli import user_errors
+from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-export",
+        description="Write FOLDER/model.safetensors and FOLDER/config.json from a fairseq "
+        "checkpoint. Loading them needs neither fairseq nor pickle.",
+    )
+    parser.add_argument("checkpoint", help="checkpoint_best.pt or another checkpoint of ours")
+    parser.add_argument("folder", help="folder to write")
+    parser.add_argument(
+        "--untrained",
+        metavar="SEED",
+        type=int,
+        help="export the same architecture with fresh weights instead, to compare with",
+    )
+    return parser
+
+
+@user_errors
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    checkpoint = read_pretrained(args.checkpoint)
+    if args.untrained is not None:
+        checkpoint = untrained(checkpoint, args.untrained)
+    save_pretrained(args.folder, checkpoint)
+    updates = checkpoint.provenance.get("num_updates", 0)
+    print(f"{args.folder}: {checkpoint.model}, size {checkpoint.encoder.size}, {updates} updates")
+    return 0

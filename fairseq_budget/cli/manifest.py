@@ -1,0 +1,267 @@
+"""``budget-manifest``: a folder of audio becomes the manifests of its splits.
+
+Named and used in the manner of ``fairseq-preprocess``. Flags alone write manifests; a subcommand
+derives one manifest from another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect, find_audio
+from fairseq_budget.audio.crop import cut_manifest, find_speaker_rule
+from fairseq_budget.cli import user_errors
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.manifest import Manifest
+
+_NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them go to a file
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-manifest",
+        description="Write the manifests {destdir}/{train,valid,test}.tsv of folders of audio.",
+        epilog="Subcommand: 'budget-manifest cut --help' joins and cuts the utterances of a "
+        "manifest to one fixed duration.",
+    )
+    splits = parser.add_argument_group("splits")
+    for split in ("train", "valid", "test"):
+        splits.add_argument(f"--{split}pref", metavar="DIR", type=Path, help=f"{split} audio")
+    splits.add_argument(
+        "--valid-percent",
+        metavar="P",
+        type=float,
+        default=0.0,
+        help="take P percent (0-100) of the train utterances, at least one, for valid",
+    )
+    splits.add_argument("--seed", type=int, default=1, help="chooses them (default: 1)")
+    splits.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
+
+    files = parser.add_argument_group("which files")
+    files.add_argument(
+        "--ext", default="wav,flac,ogg", help="extensions to look for (default: wav,flac,ogg)"
+    )
+    files.add_argument("--match", metavar="REGEX", help="keep files whose relative path matches")
+    files.add_argument("--min-seconds", metavar="S", type=float, default=0.0)
+    files.add_argument("--max-seconds", metavar="S", type=float, default=float("inf"))
+    files.add_argument(
+        "--check",
+        choices=("header", "full"),
+        default="header",
+        help="full decodes every file, to find lost or invalid samples (default: header)",
+    )
+    files.add_argument(
+        "--bad",
+        choices=("skip", "error"),
+        default="skip",
+        help="what to do about files that cannot be trained on (default: name and skip them)",
+    )
+    files.add_argument(
+        "--resample-to",
+        metavar="DIR",
+        type=Path,
+        help="write all kept files there as 16 kHz mono 16-bit wav, and make it the root; "
+        "copies that are newer than their source are kept",
+    )
+
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=os.cpu_count() or 1, help="(default: CPUs)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as json")
+    return parser
+
+
+def build_cut_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-manifest cut",
+        description="Join each speaker's utterances in a random order and cut them into "
+        "utterances of exactly S seconds. Only the manifest is written; audio is not touched.",
+    )
+    parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
+    parser.add_argument("--seconds", metavar="S", type=_duration, required=True)
+    parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
+    parser.add_argument(
+        "--speaker",
+        metavar="REGEX",
+        help="its first group, in the relative path, is the speaker (default: LibriSpeech names, "
+        "else the parent folder)",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="orders the utterances (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print the summary as json")
+    return parser
+
+
+@user_errors
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    subcommand = _SUBCOMMANDS.get(arguments[0]) if arguments else None
+    return subcommand(arguments[1:]) if subcommand else _write_manifests(arguments)
+
+
+def _write_manifests(argv: Sequence[str]) -> int:
+    args = build_parser().parse_args(argv)
+    folders = _folders(args)
+    for folder in filter(None, (args.destdir, args.resample_to)):
+        _require_writable(folder)
+    extensions = args.ext.split(",")
+    files = {
+        split: (folder, find_audio(folder, extensions, args.match))
+        for split, folder in folders.items()
+    }
+    copies = args.resample_to and args.resample_to.absolute()
+    rules = Rules(args.min_seconds, args.max_seconds, full=args.check == "full", copies=copies)
+    findings = collect(files, rules, num_workers=args.workers)
+    for split in findings:
+        _report_rejected(split, findings[split])
+    _require_good(findings, args.bad)
+    manifests = {
+        split: _manifest(copies or folder, findings[split]) for split, folder in folders.items()
+    }
+    if args.valid_percent:
+        manifests.update(_split_off_valid(manifests["train"], args.valid_percent, args.seed))
+
+    summary = {}
+    for split, manifest in manifests.items():
+        rejected = [finding for finding in findings.get(split, []) if finding.reason]
+        path = args.destdir / f"{split}.tsv"
+        _write_rejected(path.with_suffix(".rejected.tsv"), rejected)
+        manifest.write(path)
+        kinds = dict(Counter(finding.kind for finding in rejected))
+        summary[split] = {"manifest": str(path), **manifest.summary(), "rejected": kinds}
+    _print_summary(summary, as_json=args.json)
+    return 0
+
+
+def _cut(argv: Sequence[str]) -> int:
+    args = build_cut_parser().parse_args(argv)
+    num_samples = round(args.seconds * SAMPLE_RATE)
+    path = args.destdir / args.manifest.name
+    if path.absolute() == args.manifest.absolute():
+        raise BudgetError(f"{path} would be overwritten; choose another --destdir")
+    manifest = Manifest.read(args.manifest)
+    rule = find_speaker_rule([utt.pieces[0].path for utt in manifest.utterances], args.speaker)
+    cut = cut_manifest(manifest, num_samples, rule=rule, seed=args.seed)
+    cut.manifest.write(path)
+    summary = {
+        "manifest": str(path),
+        **cut.manifest.summary(),
+        "speaker_rule": rule.description,
+        "num_speakers": cut.num_speakers,
+        "left_out_hours": cut.num_samples_left_out / SAMPLE_RATE / 3600,
+    }
+    _print_summary({args.manifest.stem: summary}, as_json=args.json)
+    return 0
+
+
+_SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"cut": _cut}
+
+
+def _duration(text: str) -> float:
+    """An argparse type: seconds that make at least one sample."""
+    if not 1 / SAMPLE_RATE <= float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no duration of at least one sample")
+    return float(text)
+
+
+def _folders(args: argparse.Namespace) -> dict[str, Path]:
+    """The folder of each split that was named; raises BudgetError for flags that do not fit."""
+    prefixes = {"train": args.trainpref, "valid": args.validpref, "test": args.testpref}
+    folders = {split: folder.absolute() for split, folder in prefixes.items() if folder}
+    if not folders:
+        raise BudgetError("no audio was named; give --trainpref, --validpref or --testpref")
+    if not 0 <= args.valid_percent < 100:
+        raise BudgetError(f"--valid-percent {args.valid_percent:g} is not within 0 and 100")
+    if args.valid_percent and ("valid" in folders or "train" not in folders):
+        raise BudgetError("--valid-percent takes from --trainpref and excludes --validpref")
+    return folders
+
+
+def _require_writable(folder: Path) -> None:
+    """Fail before the work rather than after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise BudgetError(
+            f"cannot write to {folder}: {error.strerror}; choose a folder that you may write to"
+        ) from error
+
+
+def _manifest(root: Path, findings: Sequence[Finding]) -> Manifest:
+    return Manifest(root, [finding.utterance for finding in findings if not finding.reason])
+
+
+def _split_off_valid(train: Manifest, percent: float, seed: int) -> dict[str, Manifest]:
+    if len(train.utterances) < 2:
+        raise BudgetError("one utterance cannot be split into train and valid; give more audio")
+    chosen = choose_share([utt.name for utt in train.utterances], percent, seed)
+    return {
+        "train": Manifest(train.root, [utt for utt in train.utterances if utt.name not in chosen]),
+        "valid": Manifest(train.root, [utt for utt in train.utterances if utt.name in chosen]),
+    }
+
+
+def _require_good(findings: dict[str, list[Finding]], bad: str) -> None:
+    for split, found in findings.items():
+        num_bad = sum(finding.is_bad for finding in found)
+        if num_bad and bad == "error":
+            raise BudgetError(
+                f"{num_bad} of {len(found)} {split} files are bad, as listed above; mend or remove "
+                "them, or leave them out with --bad skip"
+            )
+        if all(finding.reason for finding in found):
+            raise BudgetError(
+                f"none of the {len(found)} {split} files can be used, for the reasons listed above"
+            )
+
+
+def _report_rejected(split: str, findings: Sequence[Finding]) -> None:
+    shown: Counter[str | None] = Counter()
+    for finding in findings:
+        if finding.reason:
+            shown[finding.kind] += 1
+            if shown[finding.kind] <= _NUM_SHOWN:
+                print(f"{split}: left out {finding.path}: {finding.reason}", file=sys.stderr)
+    for kind, count in shown.items():
+        if count > _NUM_SHOWN:
+            print(f"{split}: and {count - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
+
+
+def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_write(path) as file:
+        file.writelines(f"{finding.path}\t{finding.reason}\n" for finding in rejected)
+
+
+def _print_summary(summary: dict[str, dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary, indent=2))
+        return
+    for split, row in summary.items():
+        print(
+            f"{split}: {row['num_utterances']} utterances, {row['hours']:.2f} hours, "
+            f"{row['shortest_s']:.2f} to {row['longest_s']:.2f} s, in {row['manifest']}"
+        )
+        for kind, count in row.get("rejected", {}).items():
+            print(f"  left out: {count} {kind}")
+        if "speaker_rule" in row:
+            print(
+                f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
+                f"{row['left_out_hours']:.2f} hours of remainders"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

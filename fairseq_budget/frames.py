@@ -1,0 +1,58 @@
+"""Samples to frames: the only arithmetic of the waveform frontend's geometry.
+
+The seven convolutions of wav2vec 2.0 ("wav2vec 2.0", section 4.2; HuBERT, DistilHuBERT and our TERA
+share them) turn 16 kHz audio into one frame per 20 ms, each seeing 25 ms. No convolution is padded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+SAMPLE_RATE = 16_000
+"""Samples per second of all audio that reaches a model."""
+
+CONV_GEOMETRY = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
+"""(kernel, stride) of the frontend's convolutions, first layer first."""
+
+FRAME_SHIFT = math.prod(stride for _, stride in CONV_GEOMETRY)
+"""Samples between the starts of two neighbouring frames: 320."""
+
+RECEPTIVE_FIELD = 1 + sum(
+    (kernel - 1) * math.prod(stride for _, stride in CONV_GEOMETRY[:layer])
+    for layer, (kernel, _) in enumerate(CONV_GEOMETRY)
+)
+"""Samples that one frame sees: 400."""
+
+FRAME_RATE_HZ = SAMPLE_RATE // FRAME_SHIFT
+"""Frames per second: 50."""
+
+Count = TypeVar("Count")
+"""An int or a signed integer numpy array or torch tensor; the answer is of the same kind."""
+
+
+def num_frames(num_samples: Count) -> Count:
+    """The number of frames of `num_samples` samples; 0 below `RECEPTIVE_FIELD` samples.
+
+    >>> num_frames(16_000)
+    49
+    """
+    return num_frames_after(num_samples, len(CONV_GEOMETRY))
+
+
+def num_frames_after(num_samples: Count, num_layers: int) -> Count:
+    """The number of time steps that `num_samples` samples have after the first `num_layers` layers.
+
+    Each layer gives floor((length - kernel) / stride) + 1 steps and never fewer than 0; after no
+    layer at all the length is the number of samples itself.
+    """
+    length = num_samples
+    for kernel, stride in CONV_GEOMETRY[:num_layers]:
+        length = _conv_length(length, kernel=kernel, stride=stride)
+    return length
+
+
+def _conv_length(length: Any, *, kernel: int, stride: int) -> Any:
+    """Steps of one unpadded convolution, with operators that ints, arrays and tensors share."""
+    steps = (length - kernel) // stride + 1
+    return steps * (steps > 0)  # 0 where the kernel does not fit

@@ -1,0 +1,1 @@
+"""Modules of the encoder: plain torch, batch first, no host framework."""

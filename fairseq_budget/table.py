@@ -1,0 +1,16 @@
+"""Markdown tables, for terminals and reports alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of equal keys -> a Markdown table with aligned columns; keys are the header."""
+    if not rows:
+        return "(no rows)"
+    lines = [list(rows[0]), *[list(row.values()) for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    cells = [" | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
+    cells.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {row} |" for row in cells)

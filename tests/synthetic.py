@@ -1,0 +1,60 @@
+"""Small corpora made from a seed: tones in noise, with nothing binary in git."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.manifest import Manifest, Piece, Utterance
+
+
+def tone(num_samples: int, seed: int, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """A tone between 100 and 1000 Hz in quiet noise, (S,) float32 within [-0.6, 0.6]."""
+    generator = np.random.default_rng(seed)
+    phase = 2 * np.pi * generator.uniform(100, 1000) * np.arange(num_samples) / sample_rate
+    noise = 0.01 * generator.standard_normal(num_samples)
+    return (0.5 * np.sin(phase) + noise).astype(np.float32)
+
+
+def write_tone(
+    path: Path,
+    num_samples: int,
+    *,
+    seed: int = 0,
+    sample_rate: int = SAMPLE_RATE,
+    channels: int = 1,
+) -> Path:
+    """Write one 16-bit file; its suffix decides between wav, flac and ogg."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = tone(num_samples, seed, sample_rate)
+    soundfile.write(path, np.stack([samples] * channels, axis=1), sample_rate)
+    return path
+
+
+def write_tone_corpus(
+    folder: Path,
+    num_utterances: int,
+    *,
+    seconds: tuple[float, float] = (1.0, 2.0),
+    extensions: Sequence[str] = ("wav", "flac"),
+    num_speakers: int = 2,
+    seed: int = 0,
+) -> Manifest:
+    """Write files ``speaker_0/utterance_000.wav`` and so on; returns their manifest, unwritten.
+
+    Durations are uniform between `seconds`; speakers and extensions take turns.
+    """
+    generator = np.random.default_rng(seed)
+    utterances = []
+    for index in range(num_utterances):
+        num_samples = int(generator.uniform(*seconds) * SAMPLE_RATE)
+        extension = extensions[index // num_speakers % len(extensions)]
+        path = f"speaker_{index % num_speakers}/utterance_{index:03}.{extension}"
+        write_tone(folder / path, num_samples, seed=seed + index)
+        utterances.append(Utterance((Piece(path),), num_samples))
+    return Manifest(folder, sorted(utterances, key=lambda utterance: utterance.name))
