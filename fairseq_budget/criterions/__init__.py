@@ -1,0 +1,3 @@
+"""fairseq criterions: network output -> losses -> log. Listed by hand, no folder magic."""
+
+from fairseq_budget.criterions import reconstruction  # noqa: F401

@@ -1,0 +1,146 @@
+"""Batches of waveforms and masks for self-supervised pre-training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import FairseqDataset
+
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE, num_frames
+from fairseq_budget.nn.masking import seed_from, span_mask
+
+# Streams of random numbers: one key each, so that drawing one never shifts another.
+CROP, MASK, NOISE, ORDER = range(4)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Span masks in time: share of frames that start a span, its length in frames."""
+
+    prob: float
+    length: int
+    min_masks: int = 2
+
+
+class BudgetAudioDataset(FairseqDataset):
+    """Utterances of a corpus, cropped, masked and collated.
+
+    Crops and masks are functions of (seed, epoch, utterance) alone: the number of loader workers,
+    the batch mates and an interruption never change them. Batches are cropped to their shortest
+    utterance, or padded with ``pad_audio``.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        seed: int,
+        max_sample_size: int | None,
+        min_sample_size: int = 0,
+        pad_audio: bool = False,
+        masking: Masking | None = None,
+    ) -> None:
+        super().__init__()
+        self.corpus = corpus
+        self.seed = seed
+        self.sizes = np.minimum(corpus.sizes, max_sample_size or np.iinfo(np.int64).max)
+        self.kept = np.flatnonzero(corpus.sizes >= max(min_sample_size, RECEPTIVE_FIELD))
+        self.pad_audio = pad_audio
+        self.masking = masking
+        # Shared memory: persistent loader workers see a new epoch without being restarted.
+        self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
+        if not len(self.kept):
+            raise BudgetError(
+                f"all {len(corpus)} utterances of {corpus.path} are shorter than "
+                f"{max(min_sample_size, RECEPTIVE_FIELD)} samples: lower task.min_sample_size, or "
+                "join them with `budget-manifest cut`"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch[0] = epoch
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    size = num_tokens
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        return self.sizes[indices]
+
+    def ordered_indices(self) -> np.ndarray:
+        """Longest first, ties in random order: batches then hold utterances of like length."""
+        order = self._rng(ORDER).permutation(self.kept)
+        return order[np.argsort(-self.sizes[order], kind="stable")]
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        length = int(self.sizes[index])
+        start = self._crop(index, int(self.corpus.sizes[index]) - length)
+        return {"id": int(index), "source": self.corpus.read(index, start, length)}
+
+    def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of equal lengths (cropped), or padded with ``num_samples`` (B,) beside it.
+
+        ``source`` (B, S) holds float32 samples in int32 clothes: fairseq halves every float32
+        tensor of a batch in fp16, and targets need the full wave (see ``wave_from_bits``).
+        ``masked`` lists the masked frames as indices into the flattened (B * T) frames, made
+        here because finding them on a GPU would stall it.
+        """
+        if not samples:
+            return {}
+        ids = [sample["id"] for sample in samples]
+        lengths = np.array([len(sample["source"]) for sample in samples])
+        if not self.pad_audio:
+            lengths[:] = lengths.min()
+        source = np.zeros((len(samples), lengths.max()), dtype=np.float32)
+        for row, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
+            start = self._crop(sample["id"], len(sample["source"]) - length)
+            source[row, :length] = sample["source"][start : start + length]
+        net_input: dict[str, Any] = {
+            "source": torch.from_numpy(source.view(np.int32)),
+            "num_samples": None,
+            "noise_seed": seed_from(self.seed, NOISE, int(self._epoch), *ids),
+        }
+        if lengths.min() < lengths.max():
+            net_input["num_samples"] = torch.from_numpy(lengths)
+        if self.masking is not None:
+            mask = self._masks(ids, num_frames(lengths), self.masking)
+            net_input["mask_indices"] = torch.from_numpy(mask)
+            net_input["masked"] = torch.from_numpy(np.flatnonzero(mask))
+        return {
+            "id": torch.tensor(ids),
+            "net_input": net_input,
+            "nsentences": len(samples),
+            "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
+        }
+
+    def _masks(self, ids: list[int], lengths: np.ndarray, masking: Masking) -> np.ndarray:
+        mask = np.zeros((len(ids), lengths.max()), dtype=bool)
+        for row, (index, length) in enumerate(zip(ids, lengths, strict=True)):
+            mask[row, :length] = span_mask(
+                int(length),
+                prob=masking.prob,
+                length=masking.length,
+                min_masks=masking.min_masks,
+                rng=self._rng(MASK, index),
+            )
+        return mask
+
+    def _crop(self, index: int, excess: int) -> int:
+        """First sample of a crop that leaves ``excess`` samples out."""
+        return int(self._rng(CROP, index).integers(excess + 1)) if excess else 0
+
+    def _rng(self, *keys: int) -> np.random.Generator:
+        return np.random.default_rng(seed_from(self.seed, int(self._epoch), *keys))
+
+
+def wave_from_bits(source: torch.Tensor) -> torch.Tensor:
+    """Undo the collater's disguise: int32 bits -> the float32 waveform, without a copy."""
+    return source.view(torch.float32) if source.dtype is torch.int32 else source

@@ -1,0 +1,1 @@
+"""fairseq models: registration, and one forward() that joins encoder, head and targets."""

@@ -1,0 +1,86 @@
+"""One synthetic corpus and one pre-trained checkpoint, shared by all tests of users' commands."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+def run(*command: object, cwd: Path = ROOT, env: dict | None = None, check: bool = True):
+    """Run a command of this environment as a user would; its output is shown when it fails."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if check and done.returncode:
+        pytest.fail(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def train_command(data: Path, save_dir: Path, *overrides: str, config_dir: object = "examples/"):
+    """The README's training command on the demo preset, made short."""
+    return [
+        "fairseq-hydra-train", "--config-dir", config_dir, "--config-name", "budget_tera_demo",
+        "+task.user_dir=fairseq_budget", f"task.data={data}", f"checkpoint.save_dir={save_dir}",
+        "optimization.max_update=20", "lr_scheduler.warmup_updates=5", "dataset.max_tokens=128000",
+        "common.log_interval=5", "common.log_format=simple", "dataset.num_workers=1", *overrides,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory) -> Path:
+    """A small demo corpus: 4 speakers, sentences and commands."""
+    from fairseq_budget.demo_corpus import make_demo_corpus
+
+    folder = tmp_path_factory.mktemp("demo") / "corpus"
+    make_demo_corpus(folder, num_speakers=4, num_sentences=72, num_commands=24, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(demo_folder, tmp_path_factory) -> Path:
+    """Manifests of the demo corpus in 3 s pieces."""
+    plain, cut = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("cut")
+    run("budget-manifest", "--trainpref", demo_folder / "train", "--validpref",
+        demo_folder / "valid", "--destdir", plain)  # fmt: skip
+    for split in ("train", "valid"):
+        run("budget-manifest", "cut", "--manifest", plain / f"{split}.tsv", "--seconds", 3,
+            "--destdir", cut)  # fmt: skip
+    return cut
+
+
+@pytest.fixture(scope="session")
+def training(data, tmp_path_factory):
+    """A finished run of 20 updates: (folder of its checkpoints, what it printed)."""
+    pytest.importorskip("fairseq")
+    folder = tmp_path_factory.mktemp("checkpoints")
+    done = run(*train_command(data, folder))
+    return folder, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def checkpoint(training) -> Path:
+    return training[0] / "checkpoint_last.pt"
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, tmp_path_factory) -> Path:
+    """The checkpoint as a portable folder."""
+    folder = tmp_path_factory.mktemp("exported") / "tera"
+    run("budget-export", checkpoint, folder)
+    return folder

@@ -1,0 +1,136 @@
+"""Batches: crops, masks, padding, and what they are functions of."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import num_frames
+from tests.synthetic import write_tone_corpus
+
+pytestmark = pytest.mark.fairseq
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    folder = tmp_path_factory.mktemp("tones")
+    write_tone_corpus(folder, 12, seconds=(0.5, 2.0)).write(folder / "train.tsv")
+    return Corpus.open(folder / "train.tsv")
+
+
+def dataset(corpus, **options):
+    from fairseq_budget.data.audio_dataset import BudgetAudioDataset, Masking
+
+    options = {"seed": 1, "max_sample_size": 16000, "masking": Masking(0.8, 5), **options}
+    return BudgetAudioDataset(corpus, **options)
+
+
+def batch_of(data, *ids: int):
+    return data.collater([data[i] for i in ids])
+
+
+def wave(batch) -> torch.Tensor:
+    from fairseq_budget.data.audio_dataset import wave_from_bits
+
+    return wave_from_bits(batch["net_input"]["source"])
+
+
+def test_batches_are_cropped_to_their_shortest_utterance(corpus):
+    batch = batch_of(dataset(corpus), *range(6))
+    shortest = min(corpus.sizes[:6].min(), 16000)
+    assert wave(batch).shape == (6, shortest)
+    assert batch["net_input"]["num_samples"] is None
+    assert batch["audio_seconds"] == pytest.approx(6 * shortest / 16000)
+
+
+def test_padding_keeps_every_sample_and_says_how_many(corpus):
+    batch = batch_of(dataset(corpus, pad_audio=True, max_sample_size=None), *range(6))
+    lengths = batch["net_input"]["num_samples"]
+    assert lengths.tolist() == corpus.sizes[:6].tolist()
+    for row in range(6):
+        np.testing.assert_array_equal(wave(batch)[row, : lengths[row]], corpus.read(row))
+        assert not wave(batch)[row, lengths[row] :].any()
+
+
+def test_fp16_training_cannot_touch_the_wave(corpus):
+    source = batch_of(dataset(corpus), 0, 1)["net_input"]["source"]
+    assert not source.is_floating_point()
+
+
+def test_a_crop_is_a_piece_of_its_utterance_and_moves_with_the_epoch(corpus):
+    data = dataset(corpus, max_sample_size=6000)
+    starts = set()
+    for epoch in range(1, 6):
+        data.set_epoch(epoch)
+        piece, whole = data[0]["source"], corpus.read(0)
+        windows = np.lib.stride_tricks.sliding_window_view(whole, 6000)
+        starts.add(int(np.flatnonzero((windows == piece).all(1))[0]))
+    assert len(starts) > 1
+
+
+def test_masks_and_crops_do_not_depend_on_batch_mates(corpus):
+    data = dataset(corpus, max_sample_size=8000)
+    together = batch_of(data, 3, 0, 5)["net_input"]
+    alone = batch_of(data, 0)["net_input"]
+    assert torch.equal(together["source"][1], alone["source"][0])
+    assert torch.equal(together["mask_indices"][1], alone["mask_indices"][0])
+
+
+def test_masks_change_with_seed_epoch_and_utterance(corpus):
+    data = dataset(corpus, max_sample_size=8000)
+    first = batch_of(data, 0, 1)["net_input"]["mask_indices"]
+    data.set_epoch(2)
+    later = batch_of(data, 0, 1)["net_input"]["mask_indices"]
+    other = batch_of(dataset(corpus, max_sample_size=8000, seed=2), 0, 1)
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, later)
+    assert not torch.equal(first, other["net_input"]["mask_indices"])
+
+
+def test_masked_lists_exactly_the_masked_valid_frames(corpus):
+    batch = batch_of(dataset(corpus, pad_audio=True), *range(6))
+    net_input = batch["net_input"]
+    flat = net_input["mask_indices"].flatten()
+    assert torch.equal(flat.nonzero()[:, 0], net_input["masked"])
+    for row, length in enumerate(num_frames(net_input["num_samples"]).tolist()):
+        assert not net_input["mask_indices"][row, length:].any()
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_loader_workers_see_the_same_batches_in_every_epoch(corpus, num_workers):
+    data = dataset(corpus)
+
+    def epochs(workers: int) -> list[torch.Tensor]:
+        loader = DataLoader(
+            data, 4, collate_fn=data.collater, num_workers=workers,
+            persistent_workers=workers > 0,
+        )  # fmt: skip
+        found = []
+        for epoch in (1, 2, 3):
+            data.set_epoch(epoch)
+            found += [batch["net_input"][key] for batch in loader for key in ("source", "masked")]
+        return found
+
+    for ours, theirs in zip(epochs(0), epochs(num_workers), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_order_is_longest_first_and_a_function_of_seed_and_epoch(corpus):
+    data = dataset(corpus)
+    order = data.ordered_indices()
+    assert (np.diff(data.sizes[order]) <= 0).all()
+    assert sorted(order) == list(range(12))
+    np.testing.assert_array_equal(order, dataset(corpus).ordered_indices())
+
+
+def test_short_utterances_are_left_out(corpus):
+    data = dataset(corpus, min_sample_size=16000)
+    assert sorted(data.ordered_indices()) == np.flatnonzero(corpus.sizes >= 16000).tolist()
+
+
+def test_a_corpus_of_too_short_utterances_is_an_error_with_a_cure(tmp_path):
+    write_tone_corpus(tmp_path, 2, seconds=(0.02, 0.024)).write(tmp_path / "train.tsv")
+    with pytest.raises(BudgetError, match=r"all 2 utterances .* shorter than 400 .*cut"):
+        dataset(Corpus.open(tmp_path / "train.tsv"))

@@ -1,0 +1,85 @@
+"""Every preset composes, names what exists, and agrees with the planner."""
+
+from pathlib import Path
+
+import pytest
+
+from fairseq_budget.plan import PAPER_RUNS, plan_updates
+
+pytestmark = pytest.mark.fairseq
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PRESETS = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
+
+# What users commonly override must be there, so that no `+` is needed.
+OVERRIDABLE = {
+    "common": "user_dir fp16 bf16 cpu seed log_format log_file log_interval tensorboard_logdir",
+    "checkpoint": "save_dir restore_file save_interval_updates",
+    "optimization": "max_update max_epoch lr update_freq clip_norm stop_time_hours",
+    "dataset": "max_tokens batch_size num_workers train_subset valid_subset",
+    "task": "data user_dir max_sample_size min_sample_size mask_prob mask_length",
+    "distributed_training": "ddp_backend",
+    "lr_scheduler": "warmup_updates",
+    "model": "size encoder_layers",
+}
+
+
+def compose(preset: str, *overrides: str):
+    """The config as fairseq-hydra-train sees it: composed, then filled with our defaults."""
+    import hydra
+    from fairseq.dataclass.initialize import add_defaults, hydra_init
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    import fairseq_budget.models.tera
+    import fairseq_budget.tasks.budget_pretraining  # noqa: F401
+
+    GlobalHydra.instance().clear()
+    hydra_init(preset)
+    with hydra.initialize_config_dir(str(EXAMPLES), version_base="1.1"):
+        cfg = hydra.compose(preset, overrides=["task.data=/data", *overrides])
+    for group, keys in OVERRIDABLE.items():
+        assert set(keys.split()) <= cfg[group].keys(), group
+    add_defaults(cfg)
+    OmegaConf.to_container(cfg, resolve=True)
+    return cfg
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("user_dir", ["+task.user_dir=x", "task.user_dir=x", "common.user_dir=x"])
+def test_every_preset_composes_with_every_spelling_of_user_dir(preset, user_dir):
+    assert compose(preset, user_dir).common.user_dir == "x"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_names_are_ours_or_fairseqs_and_every_model_field_is_listed(preset):
+    import dataclasses
+
+    from fairseq.models import MODEL_DATACLASS_REGISTRY
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+
+    cfg = compose(preset)
+    assert cfg.task._name in TASK_DATACLASS_REGISTRY
+    fields = {f.name for f in dataclasses.fields(MODEL_DATACLASS_REGISTRY[cfg.model._name])}
+    text = (EXAMPLES / f"{preset}.yaml").read_text().split("\nmodel:")[1]
+    listed = {line.split(":")[0].strip() for line in text.splitlines() if ":" in line}
+    assert fields - {"seed"} == listed
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_never_fix_a_world_size(preset):
+    assert "world_size" not in (EXAMPLES / f"{preset}.yaml").read_text()
+
+
+def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
+    cfg = compose("budget_tera_librispeech")
+    row = plan_updates(
+        cfg.model.size, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
+    )
+    assert cfg.optimization.max_update == pytest.approx(row["updates"], rel=0.002)
+    assert list(cfg.optimization.lr) == [PAPER_RUNS[cfg.model.size].lr["tera"]]
+
+
+def test_examples_readme_has_a_row_for_every_preset():
+    text = (EXAMPLES / "README.md").read_text()
+    assert [preset for preset in PRESETS if f"`{preset}`" not in text] == []

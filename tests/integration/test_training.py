@@ -1,0 +1,138 @@
+"""The main command as users type it: from anywhere, interrupted, on several processes."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tests.conftest import BIN, ROOT, run, train_command
+
+pytestmark = pytest.mark.fairseq
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)["model"]
+
+
+def test_progress_losses_learning_rate_hours_and_eta_are_shown(training):
+    lines = [line for line in training[1].splitlines() if "train_inner" in line]
+    assert len(lines) == 4
+    for word in ("loss", "reconstruction", "feature_penalty", "lr", "audio_hours", "num_updates"):
+        assert all(f" {word}=" in line for line in lines), word
+    assert "eta_hours=" in lines[-1]
+    hours = [float(re.search(r"audio_hours=([\d.]+)", line)[1]) for line in lines]
+    assert hours == sorted(hours)
+    assert hours[-1] == pytest.approx(20 * 6 / 3600, rel=0.2)  # two pieces of 3 s per update
+    losses = [float(re.search(r" loss=([\d.]+)", line)[1]) for line in lines]
+    assert losses[-1] < losses[0]
+
+
+def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):
+    state = torch.load(checkpoint, weights_only=True)
+    assert state["task_state"]["audio_hours"] > 0
+    assert state["cfg"]["model"]["_name"] == "budget_tera"
+
+
+def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path):
+    command = [*train_command(data, tmp_path), "checkpoint.save_interval_updates=7"]
+    process = subprocess.Popen(
+        [BIN / command[0], *map(str, command[1:])], cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "checkpoint_last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = run(*command)
+    log = done.stdout + done.stderr
+    resumed_at = int(re.search(r"Loaded checkpoint .*@ (\d+) updates", log)[1])
+    assert 0 < resumed_at < 20
+    resumed = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    reference = torch.load(training[0] / "checkpoint_last.pt", weights_only=True)
+    for name, value in reference["model"].items():
+        assert torch.equal(value, resumed["model"][name]), name
+    assert resumed["task_state"] == pytest.approx(reference["task_state"])
+
+
+def test_two_processes_equal_one_that_accumulates_twice(data, tmp_path):
+    one = train_command(
+        data, tmp_path / "one", "optimization.update_freq=[2]", "optimization.max_update=6"
+    )
+    run(*one)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            [BIN / word if i == 0 else str(word) for i, word in enumerate(train_command(
+                data, tmp_path / "two", "optimization.max_update=6", "common.cpu=true",
+                "distributed_training.distributed_world_size=2",
+                f"distributed_training.distributed_rank={rank}",
+                "distributed_training.distributed_no_spawn=true",
+                f"distributed_training.distributed_init_method=tcp://localhost:{port}",
+                "distributed_training.device_id=0",
+                "distributed_training.distributed_backend=gloo",
+            ))],
+            cwd=ROOT, env={"OMP_NUM_THREADS": "1", "PATH": str(BIN)},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    assert [p.returncode for p in processes] == [0, 0], outputs
+    ours, theirs = (weights(tmp_path / n / "checkpoint_last.pt") for n in ("one", "two"))
+    for name, value in ours.items():
+        torch.testing.assert_close(theirs[name], value, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spelling", ["+task.user_dir", "common.user_dir"])
+def test_it_works_from_any_folder_after_an_editable_install(data, tmp_path, spelling):
+    command = train_command(
+        data, tmp_path / "run", "optimization.max_update=1", config_dir=ROOT / "examples"
+    )
+    command = [word.replace("+task.user_dir", spelling) for word in map(str, command)]
+    run(*command, cwd=tmp_path)
+    assert (tmp_path / "run/checkpoint_last.pt").exists()
+
+
+def test_it_works_from_any_folder_after_a_plain_install(data, tmp_path):
+    target = tmp_path / "site"
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
+        "--target", target, ".")  # fmt: skip
+    command = train_command(
+        data, tmp_path / "run", "optimization.max_update=1", config_dir=ROOT / "examples"
+    )
+    done = run(*command, cwd=tmp_path, env={"PYTHONPATH": str(target)})
+    assert f"'user_dir': '{target}/fairseq_budget'" in done.stdout + done.stderr
+
+
+def test_fp16_is_turned_off_where_there_is_no_gpu(data, tmp_path):
+    done = run(*train_command(data, tmp_path, "optimization.max_update=1", "common.fp16=true"))
+    if not torch.cuda.is_available():
+        assert "training in float32" in done.stdout + done.stderr
+
+
+def test_without_a_preset_one_message_lists_them():
+    done = run(
+        "fairseq-hydra-train", "--config-dir", "examples/", "+task.user_dir=fairseq_budget",
+        check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "budget_tera_librispeech" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_user_error_is_one_line_with_the_cure(tmp_path):
+    done = run(*train_command(tmp_path / "nothing", tmp_path), check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("fairseq-hydra-train: error:")
+    assert "nothing' is no folder" in last
+    assert "budget-manifest" in last
+    assert "Traceback" not in done.stderr

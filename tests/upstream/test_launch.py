@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from fairseq_budget.cli.downstream import main as downstream
+from fairseq_budget.cli.run_downstream import s3prl_main
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.upstream.launch import CONFIGS, complete_arguments
+from fairseq_budget.upstream.layout import Request, make_layout
+from fairseq_budget.upstream.scores import Upstream, read_score, summarize, update_overrides
+from fairseq_budget.upstream.tasks import TASKS
+
+PROJECT = Path(__file__).parents[2]
+
+
+def s3prl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Type ``s3prl run_downstream.py ARGUMENTS`` in a folder."""
+    code = (
+        "import sys; from fairseq_budget.cli.run_downstream import s3prl_main as s; sys.exit(s())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(
+        [sys.executable, "-c", code, "run_downstream.py", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_there_is_a_configuration_for_each_task() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {
+        task.downstream for task in TASKS.values()
+    }
+    for task in TASKS.values():
+        config = yaml.safe_load((CONFIGS / f"{task.downstream}.yaml").read_text())
+        assert set(task.data) <= set(config["downstream_expert"]["datarc"])
+        assert config["runner"]["total_steps"] % config["runner"]["eval_step"] == 0
+
+
+def test_missing_arguments_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (tmp_path / "data" / "fluent_commands").mkdir(parents=True)
+    given = ["-m", "train", "-d", "fluent_commands"]
+    config = str(CONFIGS / "fluent_commands.yaml")
+    assert complete_arguments(given) == [*given, "--device", "cpu", "--config", config]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert complete_arguments(given) == [*given, "--config", config]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["-d", "fluent_commands", "-c", "mine.yaml", "--device", "cpu"],
+        ["-m", "evaluate", "-e", str(Path(__file__)), "--device=cpu"],
+        ["--help", "--device", "cpu"],
+    ],
+)
+def test_what_is_given_stays_as_it_is(given: list[str]) -> None:
+    assert complete_arguments(given) == given
+
+
+def test_s3prls_own_configuration_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "downstream" / "emotion" / "config.yaml"
+    path.parent.mkdir(parents=True)
+    shutil.copy(CONFIGS / "emotion.yaml", path)
+    (tmp_path / "data" / "emotion").mkdir(parents=True)
+    assert complete_arguments(["-d", "emotion"])[-1] == "downstream/emotion/config.yaml"
+
+
+def test_a_task_without_configuration_and_absent_data_are_errors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BudgetError, match="-d ctc: no configuration"):
+        complete_arguments(["-d", "ctc"])
+    with pytest.raises(BudgetError, match="no data at data/emotion"):
+        complete_arguments(["-d", "emotion"])
+    with pytest.raises(BudgetError, match="-e OUT: there is no such"):
+        complete_arguments(["-e", "OUT"])
+
+
+def test_s3prl_alone_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert s3prl_main([]) == 0
+    assert "usage: s3prl run_downstream.py" in capsys.readouterr().out
+    assert s3prl_main(["train"]) == 2
+    assert "'train': expected run_downstream.py" in capsys.readouterr().err
+
+
+def test_the_score_is_the_first_of_the_best_on_validation(tmp_path: Path) -> None:
+    log = tmp_path / "log.log"
+    evaluations = [(100, 0.5, 0.6), (200, 0.7, 0.65), (300, 0.7, 0.9), (400, 0.6, 1.0)]
+    lines = [f"dev at step {n}: {dev}\ntest at step {n}: {test}\n" for n, dev, test in evaluations]
+    log.write_text("train at step 50: 0.1\nNew best on dev at step 100: 0.5\n" + "".join(lines))
+    score = read_score(log)
+    assert (score.update, score.valid, score.test) == (200, 0.7, 0.65)
+    log.write_text("train at step 50: 0.1\n")
+    with pytest.raises(BudgetError, match="no evaluation"):
+        read_score(log)
+
+
+def test_the_table_has_mean_and_sample_deviation() -> None:
+    results = [{"upstream": "a", "test": test, "valid": 0.5} for test in (0.5, 0.6, 0.7)]
+    [row] = summarize(results)
+    assert row["test accuracy (%)"] == "60.0 ± 10.0"
+    assert row["each seed"] == "50.0, 60.0, 70.0"
+
+
+@pytest.mark.parametrize("num_updates", [1, 7, 20, 45, 400])
+def test_the_last_update_is_evaluated(num_updates: int) -> None:
+    fields = dict(field.split("=") for field in update_overrides(num_updates))
+    assert num_updates % int(fields["config.runner.eval_step"]) == 0
+
+
+def test_upstreams_are_named_checkpoints(tmp_path: Path) -> None:
+    assert Upstream.parse(f"a={tmp_path}") == Upstream("a", tmp_path)
+    assert Upstream.parse(f"a={tmp_path}:untrained") == Upstream("a", tmp_path, untrained=True)
+    for text in (str(tmp_path), f"={tmp_path}", f"a b={tmp_path}", "a=nowhere"):
+        with pytest.raises(BudgetError, match="--upstream"):
+            Upstream.parse(text)
+
+
+@pytest.mark.s3prl
+@pytest.mark.slow
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_s3prl_trains_and_evaluates_each_task(
+    task: str, digits: Path, exported: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("s3prl")
+    layout = make_layout(
+        Request(task, str(digits), train="take=2-7", test="take=0-1"), tmp_path / "data"
+    )
+    arguments = ["-u", "budget_upstream", "-k", str(exported), "-p", "out"]
+    done = s3prl(*layout.command(arguments, update_overrides(4)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    log = tmp_path / "out" / "log.log"
+    trained = read_score(log)
+    assert trained.update in (2, 4)
+    last_line = log.read_text().splitlines()[-1]
+    assert last_line.startswith("test at step 4: ")
+    done = s3prl("-m", "evaluate", "-e", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert log.read_text().splitlines()[-1] == last_line.replace("step 4", "step 0")
+
+
+@pytest.mark.s3prl
+@pytest.mark.slow
+def test_the_mandated_line_works_as_typed(digits: Path, exported: Path, tmp_path: Path) -> None:
+    pytest.importorskip("s3prl")
+    data = tmp_path / "data" / "fluent_commands"
+    make_layout(Request("ic", str(digits), train="take=2-7", test="take=0-1", shots=1), data)
+    line = f"-m train -u budget_upstream -k {exported} -d fluent_commands -p OUT"
+    done = s3prl(*line.split(), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_score(tmp_path / "OUT" / "log.log").test > 0.9  # three tones
+
+
+@pytest.mark.s3prl
+def test_a_missing_checkpoint_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("s3prl")
+    (tmp_path / "data" / "emotion").mkdir(parents=True)
+    done = s3prl("-m", "train", "-u", "budget_upstream", "-d", "emotion", "-p", "OUT", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("run_downstream.py: error: budget_upstream")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.s3prl
+@pytest.mark.slow
+def test_compare_prints_a_table_and_keeps_finished_runs(
+    digits: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("s3prl")
+    data, out = str(tmp_path / "data"), tmp_path / "out"
+    filters = ["--train", "take=2-7", "--test", "take=0-1"]
+    assert (
+        downstream(["layout", "--task", "er", "--audio", str(digits), "--out", data, *filters]) == 0
+    )
+    assert "s3prl run_downstream.py -m train -d emotion" in capsys.readouterr().out
+    command = ["compare", "--data", data, "--out", str(out), "--seeds", "1", "--updates", "2"]
+    command += ["--logmel", "--upstream", f"fresh={exported}:untrained"]
+    assert downstream(command) == 0
+    table = capsys.readouterr().out
+    assert "| fresh " in table
+    assert "| log-mel " in table
+    results = json.loads((out / "results.json").read_text())
+    assert all(run["key"]["command"].startswith("s3prl run_down") for run in results["runs"])
+    assert downstream(command) == 0
+    assert capsys.readouterr().out == table
+    assert json.loads((out / "results.json").read_text()) == results
