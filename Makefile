@@ -9,7 +9,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-fast check results install
+.PHONY: help demo test test-fast check results tables install
 .DEFAULT_GOAL := help
 
 help:
@@ -38,7 +38,12 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy fairseq_budget
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/write_tables.py --check
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs examples fairseq_budget scripts tests
 
 results: $(INSTALLED)
 	scripts/results.sh '$(SPEECH)'
+	$(BIN)/python scripts/write_tables.py
+
+tables: $(INSTALLED)
+	$(BIN)/python scripts/write_tables.py

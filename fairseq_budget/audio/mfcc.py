@@ -88,6 +88,11 @@ class LogMel(nn.Module):
             return _zero_padding(_log_mel(wave, self.num_features), num_frames)
 
 
+def spectral_envelope(mfcc: Tensor) -> Tensor:
+    """The log-mel spectrum that 13 cepstra leave of 23 bands: (T, 39) -> (T, 23), to look at."""
+    return mfcc[:, :NUM_CEPSTRA] @ torch.linalg.pinv(_cepstrum_matrix(mfcc.device))
+
+
 def stack_pairs(features: Tensor, num_frames: Tensor | None = None) -> Tensor:
     """Join consecutive frames: (B, T, F) at 100 Hz -> (B, T // 2, 2F) at 50 Hz.
 

@@ -1,0 +1,133 @@
+"""budget-report: tables and figures of finished runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.cli import user_errors
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.pretrained import read_pretrained
+from fairseq_budget.reconstruct import reconstruct
+from fairseq_budget.table import markdown_table
+from fairseq_budget.training_log import read_training_log
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-report", description="Markdown reports with figures, from finished runs."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="one pre-training run: losses, a reconstruction, downstream scores",
+        description="Write OUT/report.md, OUT/loss.png and OUT/reconstruction.png.",
+    )
+    run.add_argument("--log", type=Path, required=True, help="fairseq's common.log_file")
+    run.add_argument("--checkpoint", type=Path, required=True, help="exported folder or checkpoint")
+    run.add_argument("--manifest", type=Path, required=True, help="speech to reconstruct, a .tsv")
+    run.add_argument("--utterance", type=int, default=0, help="its line (default: the first)")
+    run.add_argument(
+        "--scores", type=Path, nargs="*", default=[], metavar="JSON",
+        help="results.json of `budget-downstream compare`, any number",
+    )  # fmt: skip
+    run.add_argument("--out", type=Path, required=True, help="folder to write")
+    run.set_defaults(run=_run)
+    scores = commands.add_parser(
+        "scores", help="one table of several comparisons, with the command of every number"
+    )
+    scores.add_argument("results", type=Path, nargs="+", metavar="JSON", help="results.json files")
+    scores.add_argument("--out", type=Path, required=True, metavar="MD", help="page to write")
+    scores.set_defaults(run=_scores_page)
+    return parser
+
+
+@user_errors
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    return int(args.run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    from fairseq_budget.plots import plot_loss, plot_reconstruction  # asks for matplotlib
+
+    log = read_training_log(args.log)
+    checkpoint = read_pretrained(args.checkpoint)
+    wave = Corpus.open(args.manifest).read(args.utterance)
+    result = reconstruct(checkpoint, wave)
+    plot_loss(log, args.out / "loss.png")
+    plot_reconstruction(result, args.out / "reconstruction.png")
+    last = log.train[-1]
+    facts = {
+        "model": f"{checkpoint.model}, {checkpoint.encoder.size}",
+        "updates": f"{checkpoint.provenance.get('num_updates', 0):,}",
+        "audio heard": f"{last.get('audio_hours', 0):.2f} h",
+        "training loss": f"{last['loss']:.3f}",
+        "validation loss": f"{log.valid[-1]['loss']:.3f}" if log.valid else "-",
+        "error on one utterance": f"{result.error():.3f} (constant: {result.trivial_error():.3f})",
+        "wall clock": f"{last.get('wall', 0) / 60:.1f} min",
+    }
+    parts = [
+        "# Pre-training report",
+        markdown_table([{"": key, "value": value} for key, value in facts.items()]),
+        "![loss](loss.png)",
+        "![a true and a reconstructed target](reconstruction.png)",
+        *(_scores_section(path) for path in args.scores),
+    ]
+    with atomic_write(args.out / "report.md") as file:
+        file.write("\n\n".join(parts) + "\n")
+    print(f"{args.out / 'report.md'}")
+    return 0
+
+
+def _scores_section(path: Path) -> str:
+    content = _read_scores(path)
+    return (
+        f"## Downstream: {content['task']}, {content['num_classes']} classes, "
+        f"{content['num_utterances']['test']} test utterances\n\n"
+        f"{markdown_table(content['table'])}\n\n"
+        f"Frozen upstreams; spread over {len({run['seed'] for run in content['runs']})} seeds. "
+        f"Every run with its command: `{path}`."
+    )
+
+
+def _scores_page(args: argparse.Namespace) -> int:
+    contents = {path.parent.name: _read_scores(path) for path in args.results}
+    rows = [
+        {"test": name, **{row["upstream"]: row["test accuracy (%)"] for row in content["table"]}}
+        for name, content in contents.items()
+    ]
+    parts = ["# Downstream results", markdown_table(rows)]
+    for name, content in contents.items():
+        counts = ", ".join(f"{n} {split}" for split, n in content["num_utterances"].items())
+        commands = [
+            f"# {run['upstream']} {100 * run['test']:.1f}\n{run['key']['command']}"
+            for run in content["runs"]
+        ]
+        parts += [
+            f"## {name}",
+            f"Task {content['task']}, {content['num_classes']} classes; utterances: {counts}.",
+            "```bash\n" + "\n".join(commands) + "\n```",
+        ]
+    with atomic_write(args.out) as file:
+        file.write("\n\n".join(parts) + "\n")
+    print(markdown_table(rows))
+    return 0
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"task", "num_classes", "num_utterances", "table", "runs"} - content.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        raise BudgetError(f"cannot read downstream scores from {path}: {error}") from error
+    if missing:
+        raise BudgetError(
+            f"{path} holds no downstream scores (no {', '.join(sorted(missing))}): expected the "
+            "results.json of `budget-downstream compare`"
+        )
+    return content

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The whole path in minutes on a CPU: speech, pre-training, export, s3prl, a report.
+# usage: scripts/demo.sh [FOLDER_OF_SPEECH]   (default: a synthetic corpus); results in demo/
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+out=demo
+audio=${1:-}
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+mkdir -p $out
+run budget-corpus $out/corpus
+if [ -n "$audio" ]; then
+    run budget-manifest --trainpref "$audio" --valid-percent 5 --resample-to $out/audio \
+        --destdir $out/manifests
+else
+    run budget-manifest --trainpref $out/corpus/train --validpref $out/corpus/valid \
+        --destdir $out/manifests
+fi
+for split in train valid; do
+    run budget-manifest cut --manifest $out/manifests/$split.tsv --seconds 4 --destdir $out/data
+done
+
+# Stopped half-way? The same command goes on where it was.
+run fairseq-hydra-train --config-dir examples/ --config-name budget_tera_demo \
+    +task.user_dir=fairseq_budget task.data=$out/data checkpoint.save_dir=$out/checkpoints \
+    common.log_format=simple common.log_file=$out/train.log
+run budget-export $out/checkpoints/checkpoint_best.pt $out/tera
+
+scores=()
+for task in ic sid; do
+    run budget-downstream layout --task $task --audio $out/corpus --out $out/downstream/$task
+    run budget-downstream compare --data $out/downstream/$task --out $out/scores/$task --jobs 2 \
+        --upstream tera=$out/tera --upstream untrained=$out/tera:untrained --logmel
+    scores+=("$out/scores/$task/results.json")
+done
+run budget-report run --log $out/train.log --checkpoint $out/tera --out $out \
+    --manifest $out/data/valid.tsv --scores "${scores[@]}"
+printf '\n'
+cat $out/report.md

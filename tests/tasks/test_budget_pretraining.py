@@ -1,0 +1,73 @@
+"""The task's errors: each names the value and the cure."""
+
+import re
+
+import pytest
+
+from fairseq_budget.errors import BudgetError
+from tests.synthetic import write_tone_corpus
+
+pytestmark = pytest.mark.fairseq
+
+
+def task_on(data, **options):
+    from fairseq_budget.tasks.budget_pretraining import (
+        BudgetPretrainingConfig,
+        BudgetPretrainingTask,
+    )
+
+    return BudgetPretrainingTask(BudgetPretrainingConfig(data=str(data), seed=1, **options))
+
+
+@pytest.fixture
+def tones(tmp_path):
+    write_tone_corpus(tmp_path, 4).write(tmp_path / "train.tsv")
+    return tmp_path
+
+
+def test_a_missing_folder_is_an_error_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(BudgetError, match=r"no folder; make it with `budget-manifest"):
+        task_on(tmp_path / "nowhere")
+
+
+def test_a_missing_split_is_an_error(tones):
+    with pytest.raises(BudgetError, match=r"valid.tsv does not exist; make it"):
+        task_on(tones).load_dataset("valid")
+
+
+def test_a_manifest_that_points_at_missing_files_is_an_error_at_the_start(tones):
+    next(tones.rglob("*.wav")).unlink()
+    with pytest.raises(BudgetError, match=r"1 of the 4 files .* missing .*speaker_./utterance_00"):
+        task_on(tones).load_dataset("train")
+
+
+def test_a_manifest_with_three_columns_is_an_error_that_names_the_line(tones):
+    lines = (tones / "train.tsv").read_text().splitlines()
+    lines[2] += "\textra"
+    (tones / "train.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(BudgetError, match=r"train.tsv, line 3: .*column"):
+        task_on(tones).load_dataset("train")
+
+
+def test_a_batch_limit_smaller_than_one_utterance_is_an_error(tones):
+    task = task_on(tones)
+    task.load_dataset("train")
+    longest = task.dataset("train").sizes.max()
+    with pytest.raises(BudgetError, match=rf"max_tokens=8000 .* {longest}: raise it"):
+        task.get_batch_iterator(task.dataset("train"), max_tokens=8000)
+
+
+def test_utterances_shorter_than_asked_are_counted_in_the_log(tones, caplog):
+    caplog.set_level("INFO")
+    task_on(tones, min_sample_size=20000).load_dataset("train")
+    assert re.search(r"train: \d utterances, .* [1-3] left out as shorter", caplog.text)
+
+
+def test_time_left_is_measured_from_the_first_update_of_this_process(tones, monkeypatch):
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    task = task_on(tones, max_update=100)
+    task._update = 49
+    assert task._hours_left() is None
+    task._update = 59  # ten updates in ten seconds; 40 are left
+    assert task._hours_left() == pytest.approx(40 / 3600)

@@ -1,0 +1,58 @@
+"""What the README says can be typed."""
+
+import importlib
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "examples/README.md", "manifests/README.md", "scripts/demo.sh",
+         "scripts/results.sh"]  # fmt: skip
+COMMANDS = [
+    pytest.param(line.strip(), id=f"{page}:{number}")
+    for page in PAGES
+    for number, line in enumerate(
+        re.sub(r"\\\n\s*", "", (ROOT / page).read_text()).splitlines(), start=1
+    )
+    if re.match(r"\s*(run )?(budget-\w+ -*\w|fairseq-hydra-train|make )", line)
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_parses(line):
+    line = line.removeprefix("run ").split("&&")[0].split("  #")[0]
+    command, *words = shlex.split(line)
+    words = [
+        re.sub(r"\$\{?\w+.*", "ic" if before == "--task" else "x", word)
+        for before, word in itertools.pairwise([command, *words])
+        if word != "$@"  # a shell function's further options
+    ]
+    if command == "make":
+        assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif command == "fairseq-hydra-train":
+        if "PRESET" not in words:
+            name = words[words.index("--config-name") + 1]
+            assert (ROOT / "examples" / f"{name}.yaml").exists()
+            assert "+task.user_dir=fairseq_budget" in words
+    else:
+        module = importlib.import_module(f"fairseq_budget.cli.{command.removeprefix('budget-')}")
+        subcommand = words[0] if words and command == "budget-manifest" else ""
+        parser = module.build_cut_parser() if subcommand == "cut" else module.build_parser()
+        parser.parse_args(words[1:] if subcommand == "cut" else words)
+
+
+def test_there_are_commands_to_test():
+    assert len(COMMANDS) > 15
+
+
+@pytest.mark.fairseq
+def test_the_python_example_runs(exported):
+    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    names = {}
+    exec(compile(block.replace("demo/tera", str(exported)), "README.md", "exec"), names)
+    assert names["states"][0].shape == (1, 49, 128)
+    assert isinstance(names["states"][0], torch.Tensor)

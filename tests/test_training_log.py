@@ -1,0 +1,46 @@
+"""Both of fairseq's log formats, and a resumed run."""
+
+import pytest
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.training_log import read_training_log
+
+SIMPLE = """
+2026-01-01 10:00:00 | INFO | fairseq_cli.train | {'task': {'valid': 'epoch'}}
+2026-01-01 10:00:00 | INFO | train_inner | epoch 001:     10 / 44 loss=0.8798, wps=88, \
+num_updates=10, lr=0.000166667, audio_hours=0.043
+2026-01-01 10:00:01 | INFO | valid | epoch 001 | valid on 'valid' subset | loss 0.7703 | \
+wps 539.2 | num_updates 10 | best_loss 0.77
+2026-01-01 10:00:02 | INFO | train_inner | epoch 001:     20 / 44 loss=0.7, num_updates=20, lr=1e-05
+"""
+JSON = """
+[2026-01-01 10:00:00,1][train_inner][INFO] - {"epoch": 1, "loss": "0.8798", "num_updates": "10"}
+[2026-01-01 10:00:01,1][valid][INFO] - {"epoch": 1, "valid_loss": "0.7703", \
+"valid_num_updates": "10"}
+[2026-01-01 10:00:02,1][train_inner][INFO] - {"epoch": 1, "loss": "0.7", "num_updates": "20"}
+"""
+
+
+@pytest.mark.parametrize("text", [SIMPLE, JSON])
+def test_both_formats_give_the_same_curves(tmp_path, text):
+    (tmp_path / "log").write_text(text)
+    log = read_training_log(tmp_path / "log")
+    assert [(r["num_updates"], r["loss"]) for r in log.train] == [(10, 0.8798), (20, 0.7)]
+    assert [(r["num_updates"], r["loss"]) for r in log.valid] == [(10, 0.7703)]
+
+
+def test_updates_that_were_repeated_after_an_interruption_count_once(tmp_path):
+    (tmp_path / "log").write_text(SIMPLE + SIMPLE.replace("0.8798", "0.5"))
+    log = read_training_log(tmp_path / "log")
+    assert [r["loss"] for r in log.train] == [0.5, 0.7]
+
+
+def test_a_log_without_records_is_an_error_with_the_cure(tmp_path):
+    (tmp_path / "log").write_text("nothing\n")
+    with pytest.raises(BudgetError, match=r"set common.log_file"):
+        read_training_log(tmp_path / "log")
+
+
+def test_learning_rates_in_scientific_notation_are_read(tmp_path):
+    (tmp_path / "log").write_text(SIMPLE)
+    assert read_training_log(tmp_path / "log").train[1]["lr"] == 1e-5
