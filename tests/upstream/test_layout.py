@@ -18,7 +18,7 @@ from fairseq_budget.upstream.recordings import (
     read_recordings,
     select,
 )
-from fairseq_budget.upstream.tasks import TASKS
+from fairseq_budget.upstream.tasks import KEYWORDS, TASKS
 
 PATTERN = "{label}_{speaker}_{take}"
 
@@ -137,14 +137,30 @@ def test_s3prl_splits_keywords_as_asked(digits: Path, tmp_path: Path) -> None:
         assert all(layout.classes[word] == label for word, (label, _, _) in names)
 
 
-def test_keywords_of_speech_commands_keep_their_names(tmp_path: Path) -> None:
-    for word in ("go", "cat"):
-        for take in range(4):
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [
+        (["cat", "go"], {"go": "go", "yes": "cat"}),
+        (
+            [*"abcdefghij", "go"],
+            {"go": "go", "_unknown_": "a/b/c/d/e/f/g/h/i/j"},
+        ),
+        (
+            [*"abcdefghijkl"],
+            {**dict(zip(KEYWORDS, "abcdefghij", strict=True)), "_unknown_": "k/l"},
+        ),
+    ],
+)
+def test_keywords_keep_their_names_and_others_find_a_place(
+    words: list[str], classes: dict[str, str], tmp_path: Path
+) -> None:
+    for word in words:
+        for take in range(2):
             path = tmp_path / "audio" / f"{word}_ann_{take}.wav"
             write_audio(path, np.zeros(400, dtype=np.float32), 16000)
-    layout = lay(tmp_path / "audio", tmp_path / "ks", "ks", train="take=1-3", test="take=0")
-    assert layout.classes == {"go": "go", "_unknown_": "cat"}
-    assert [path.name for path in sorted((tmp_path / "ks/test").iterdir())] == ["_unknown_", "go"]
+    layout = lay(tmp_path / "audio", tmp_path / "ks", "ks", train="take=1", test="take=0")
+    assert layout.classes == classes
+    assert {path.name for path in (tmp_path / "ks" / "test").iterdir()} == set(classes)
 
 
 def test_audio_of_another_rate_is_converted_and_other_audio_is_not_copied(

@@ -1,0 +1,145 @@
+"""Labelled recordings in a folder, chosen and split by the fields of their names.
+
+Labels come from file names (``7_jackson_31.wav`` under the pattern ``{label}_{speaker}_{take}``)
+or from a table ``utterances.tsv`` beside the audio. A filter such as ``take=10-49
+speaker=george,lucas`` keeps the recordings whose every named field has one of the values.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+import string
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_budget.errors import BudgetError
+
+TABLE = "utterances.tsv"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+_RANGE = re.compile(r"(\d+)-(\d+)")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An audio file and what is known of it: ``label``, ``speaker``, ``take``, ..."""
+
+    path: Path
+    fields: dict[str, str]
+
+    def field(self, name: str) -> str:
+        """A field's value; BudgetError names the fields there are."""
+        if name not in self.fields:
+            raise BudgetError(
+                f"{self.path} has no field {name!r}: expected one of {', '.join(self.fields)}; "
+                "choose another --label or --pattern"
+            )
+        return self.fields[name]
+
+
+def read_recordings(folder: Path, pattern: str) -> list[Recording]:
+    """The commands of ``folder/utterances.tsv`` where there is one, else all files by ``pattern``.
+
+    Sorted by path. Raises BudgetError where there is no audio, or a name does not fit.
+    """
+    if (folder / TABLE).is_file():
+        return _read_table(folder)
+    expression = _pattern_expression(pattern)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise BudgetError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}); check --audio")
+    return [_parse_name(folder, path, pattern, expression) for path in paths]
+
+
+def _read_table(folder: Path) -> list[Recording]:
+    with open(folder / TABLE, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = [row for row in rows if row.get("kind", "command") == "command"]
+    if not rows:
+        raise BudgetError(f"{folder / TABLE}: no row of kind 'command'; make the corpus again")
+    recordings = [Recording((folder / row["path"]).resolve(), row) for row in rows]
+    return sorted(recordings, key=lambda recording: recording.path)
+
+
+def _pattern_expression(pattern: str) -> re.Pattern[str]:
+    """``{label}_{take}`` as a regular expression: fields are shortest matches, in order."""
+    try:
+        parts = list(string.Formatter().parse(pattern))
+        expression = "".join(
+            re.escape(text) + (f"(?P<{name}>[^/]+?)" if name else "") for text, name, *_ in parts
+        )
+        return re.compile(expression)
+    except (ValueError, re.error) as error:
+        raise BudgetError(
+            f"--pattern {pattern!r}: {error}; expected field names in braces, each once, such as "
+            "'{label}_{speaker}_{take}' or '{label}/{speaker}_{take}'"
+        ) from error
+
+
+def _parse_name(folder: Path, path: Path, pattern: str, expression: re.Pattern[str]) -> Recording:
+    relative = path.relative_to(folder).with_suffix("")
+    name = relative.as_posix() if "/" in pattern else relative.name
+    match = expression.fullmatch(name)
+    if match is None:
+        raise BudgetError(
+            f"{path}: {name!r} does not fit --pattern {pattern!r}; give its own shape"
+        )
+    return Recording(path.resolve(), match.groupdict())
+
+
+def select(recordings: Sequence[Recording], conditions: str) -> list[Recording]:
+    """The recordings that meet ``conditions``: space-separated ``field=values``, all of them.
+
+    Values are a comma-separated list of words and of ranges of numbers (``take=0-9,20``).
+    """
+    wanted = [_parse_condition(condition) for condition in conditions.split()]
+    return [
+        recording
+        for recording in recordings
+        if all(_matches(recording.field(name), values) for name, values in wanted)
+    ]
+
+
+def _parse_condition(condition: str) -> tuple[str, list[str]]:
+    name, equals, values = condition.partition("=")
+    if not (name and equals and values):
+        raise BudgetError(
+            f"filter {condition!r}: expected field=values, as in 'take=10-49 speaker=george,lucas'"
+        )
+    return name, values.split(",")
+
+
+def _matches(value: str, wanted: list[str]) -> bool:
+    for choice in wanted:
+        bounds = _RANGE.fullmatch(choice)
+        if bounds and value.isdecimal() and int(bounds[1]) <= int(value) <= int(bounds[2]):
+            return True
+        if value == choice:
+            return True
+    return False
+
+
+def hold_out(
+    recordings: Sequence[Recording], share: float, seed: int
+) -> tuple[list[Recording], list[Recording]]:
+    """The recordings without a random ``share`` of them (at least one), and that share."""
+    held = set(
+        random.Random(seed).sample(range(len(recordings)), max(1, round(share * len(recordings))))
+    )
+    kept = [recording for index, recording in enumerate(recordings) if index not in held]
+    return kept, [recordings[index] for index in sorted(held)]
+
+
+def keep_shots(
+    recordings: Sequence[Recording], *, label: str, shots: int, seed: int
+) -> list[Recording]:
+    """At most ``shots`` recordings of each label and speaker, drawn by ``seed``."""
+    groups: dict[tuple[str, str], list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        groups[recording.field(label), recording.fields.get("speaker", "")].append(recording)
+    generator = random.Random(seed)
+    kept = [generator.sample(group, min(shots, len(group))) for group in groups.values()]
+    return sorted((recording for group in kept for recording in group), key=lambda r: r.path)
