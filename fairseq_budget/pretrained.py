@@ -88,7 +88,9 @@ def read_pretrained(path: str | Path) -> Pretrained:
     """
     path = Path(path)
     if not path.exists():
-        raise BudgetError(f"checkpoint {path} does not exist")
+        raise BudgetError(
+            f"checkpoint {path} does not exist; name an exported folder or a .pt file"
+        )
     return _read_folder(path) if path.is_dir() else _read_fairseq(path)
 
 

@@ -11,8 +11,11 @@ from fairseq_budget.errors import BudgetError
 
 Record = dict[str, float]
 
-_LINE = re.compile(r"\b(train_inner|valid)\b\W[^{]*?(\{\"epoch\".*\}|epoch .*)$")
-_SIMPLE = re.compile(r"(\w+)[= ]([-+]?[\d.]+(?:e[-+]?\d+)?)(?=[\s,|]|$)")
+# fairseq's two formats: "epoch 001:  10 / 44 loss=0.9, ..." and {"epoch": 1, "loss": "0.9", ...}.
+# Summaries of an epoch's training ("epoch 001 | loss", "train_loss") are left aside.
+_SIMPLE = re.compile(r"epoch \d+(?::| \| (valid) on)(.*)")
+_JSON = re.compile(r'\{"epoch".*\}')
+_PAIR = re.compile(r"(\w+)[= ]([-+]?[\d.]+(?:e[-+]?\d+)?)(?=[\s,|]|$)")
 
 
 @dataclass
@@ -28,37 +31,41 @@ class TrainingLog:
 
 def read_training_log(path: str | Path) -> TrainingLog:
     """Parse a fairseq log; BudgetError when there is nothing of ours in it."""
-    records: dict[str, dict[float, Record]] = {"train_inner": {}, "valid": {}}
+    records: dict[str, dict[float, Record]] = {"train": {}, "valid": {}}
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BudgetError(f"cannot read the training log {path}: {error.strerror}") from error
     for line in text.splitlines():
-        if match := _LINE.search(line):
-            record = _parse(match[2])
-            if "num_updates" in record and "loss" in record:
-                records[match[1]][record["num_updates"]] = record
-    if not records["train_inner"]:
+        kind, record = _parse(line)
+        if "num_updates" in record and "loss" in record:
+            records[kind][record["num_updates"]] = record
+    if not records["train"]:
         raise BudgetError(
             f"{path} holds no training records: set common.log_file and common.log_format=json or "
             "simple when you train"
         )
     train, valid = (
-        [records[kind][update] for update in sorted(records[kind])]
-        for kind in ("train_inner", "valid")
+        [records[kind][update] for update in sorted(records[kind])] for kind in ("train", "valid")
     )
     return TrainingLog(train, valid)
 
 
-def _parse(text: str) -> Record:
-    if text.startswith("{"):
-        pairs = [(k.removeprefix("valid_"), v) for k, v in json.loads(text).items()]
-    else:
-        pairs = _SIMPLE.findall(text)
-    record = {}
-    for key, value in pairs:
-        try:
-            record[key] = float(value)
-        except (TypeError, ValueError):
-            continue  # names and other words
-    return record
+def _parse(line: str) -> tuple[str, Record]:
+    """'train' or 'valid', and the numbers of the line; an empty record if it has none."""
+    if match := _SIMPLE.search(line):
+        return match[1] or "train", {k: float(v) for k, v in _PAIR.findall(match[2])}
+    if match := _JSON.search(line):
+        pairs = json.loads(match[0])
+        kind = "valid" if "valid_loss" in pairs else "train"
+        numbers = {k.removeprefix("valid_"): v for k, v in pairs.items()}
+        return kind, {k: float(v) for k, v in numbers.items() if _is_number(v)}
+    return "train", {}
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True

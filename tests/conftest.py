@@ -69,7 +69,8 @@ def training(data, tmp_path_factory):
     """A finished run of 20 updates: (folder of its checkpoints, what it printed)."""
     pytest.importorskip("fairseq")
     folder = tmp_path_factory.mktemp("checkpoints")
-    done = run(*train_command(data, folder))
+    extras = [f"common.tensorboard_logdir={folder}/board", f"common.log_file={folder}/train.log"]
+    done = run(*train_command(data, folder, *extras))
     return folder, done.stdout + done.stderr
 
 

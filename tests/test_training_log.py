@@ -6,24 +6,24 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.training_log import read_training_log
 
 SIMPLE = """
-2026-01-01 10:00:00 | INFO | fairseq_cli.train | {'task': {'valid': 'epoch'}}
-2026-01-01 10:00:00 | INFO | train_inner | epoch 001:     10 / 44 loss=0.8798, wps=88, \
-num_updates=10, lr=0.000166667, audio_hours=0.043
-2026-01-01 10:00:01 | INFO | valid | epoch 001 | valid on 'valid' subset | loss 0.7703 | \
-wps 539.2 | num_updates 10 | best_loss 0.77
-2026-01-01 10:00:02 | INFO | train_inner | epoch 001:     20 / 44 loss=0.7, num_updates=20, lr=1e-05
+{'task': {'valid': 'epoch'}}
+epoch 001:     10 / 44 loss=0.8798, wps=88, num_updates=10, lr=0.000166667, audio_hours=0.043
+epoch 001 | valid on 'valid' subset | loss 0.7703 | wps 539.2 | num_updates 10 | best_loss 0.77
+epoch 001:     20 / 44 loss=0.7, num_updates=20, lr=1e-05
+epoch 001 | loss 0.8 | num_updates 20 | lr 1e-05
 """
 JSON = """
-[2026-01-01 10:00:00,1][train_inner][INFO] - {"epoch": 1, "loss": "0.8798", "num_updates": "10"}
-[2026-01-01 10:00:01,1][valid][INFO] - {"epoch": 1, "valid_loss": "0.7703", \
-"valid_num_updates": "10"}
-[2026-01-01 10:00:02,1][train_inner][INFO] - {"epoch": 1, "loss": "0.7", "num_updates": "20"}
+{"epoch": 1, "update": 0.2, "loss": "0.8798", "num_updates": "10", "lr": "0.000166667"}
+{"epoch": 1, "valid_loss": "0.7703", "valid_num_updates": "10", "valid_best_loss": "nan"}
+{"epoch": 1, "update": 0.4, "loss": "0.7", "num_updates": "20", "lr": "1e-05", "name": "x"}
+{"epoch": 1, "train_loss": "0.8", "train_num_updates": "20"}
 """
 
 
+@pytest.mark.parametrize("prefix", ["", "2026-01-01 10:00:00 | INFO | train_inner | "])
 @pytest.mark.parametrize("text", [SIMPLE, JSON])
-def test_both_formats_give_the_same_curves(tmp_path, text):
-    (tmp_path / "log").write_text(text)
+def test_both_formats_give_the_same_curves(tmp_path, text, prefix):
+    (tmp_path / "log").write_text("".join(prefix + line + "\n" for line in text.splitlines()))
     log = read_training_log(tmp_path / "log")
     assert [(r["num_updates"], r["loss"]) for r in log.train] == [(10, 0.8798), (20, 0.7)]
     assert [(r["num_updates"], r["loss"]) for r in log.valid] == [(10, 0.7703)]

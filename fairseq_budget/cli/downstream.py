@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         metavar="NAME=PATH",
         help="an exported folder or a checkpoint; PATH:untrained is its architecture with fresh "
-        "weights, others for each seed. Give it once per row",
+        "weights, others for each seed. Give it once per row; PATH1,PATH2,... are checkpoints of "
+        "several pre-training seeds, taken in turn by the classifier's seeds",
     )
     parser.add_argument("--logmel", action="store_true", help="add a row for log-mel features")
     parser.add_argument(
@@ -150,13 +152,13 @@ def _compare(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"--task {args.task}: {args.data} is a layout for {layout.request.task}; leave it out"
         )
-    upstreams = [Upstream.parse(text) for text in args.upstream]
-    upstreams += [Upstream("log-mel")] if args.logmel else []
-    _check_compare(args, [upstream.name for upstream in upstreams])
+    rows = [Upstream.parse(text) for text in args.upstream]
+    rows += [[Upstream("log-mel")]] if args.logmel else []
+    _check_compare(args, [row[0].name for row in rows])
     runs = [
         Run(layout, upstream, seed, args.out / upstream.name / f"seed{seed}", args.updates)
-        for upstream in upstreams
-        for seed in range(args.seeds)
+        for row in rows
+        for seed, upstream in zip(range(args.seeds), itertools.cycle(row), strict=False)
     ]
     results = run_all(runs, args.jobs)
     write_results(args.out / "results.json", layout, results)

@@ -13,6 +13,7 @@ import importlib.util
 import itertools
 import logging
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
         if Path(str(cfg.common.user_dir)).name == PACKAGE:
             adapt(cfg)
+            require_writable(cfg.checkpoint.save_dir)
         try:
             return call_main(cfg, main, **kwargs)
         except ValueError as error:
@@ -59,6 +61,18 @@ def adapt(cfg: Any) -> None:
     if cfg.common.fp16 and not torch.cuda.is_available():
         logger.warning("no GPU here: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
+
+
+def require_writable(folder: str) -> None:
+    """End the program now rather than at the first checkpoint."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        sys.exit(
+            f"fairseq-hydra-train: error: cannot write to checkpoint.save_dir={folder} "
+            f"({error.strerror}): choose a folder that you may write to"
+        )
 
 
 def missing_preset(argv: list[str]) -> str | None:

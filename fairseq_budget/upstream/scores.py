@@ -41,18 +41,19 @@ class Upstream:
     untrained: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Upstream:
-        """``NAME=PATH`` or ``NAME=PATH:untrained``."""
+    def parse(cls, text: str) -> list[Upstream]:
+        """``NAME=PATH`` or ``NAME=PATH:untrained``; commas between the PATHs of several seeds."""
         name, _, path = text.partition("=")
         if not re.fullmatch(r"[\w.+-]+", name) or not path:
             raise BudgetError(
                 f"--upstream {text!r}: expected NAME=PATH or NAME=PATH{UNTRAINED}, NAME of "
                 "letters, digits and . + - _"
             )
-        checkpoint = Path(path.removesuffix(UNTRAINED))
-        if not checkpoint.exists():
-            raise BudgetError(f"--upstream {text!r}: there is no {checkpoint}; export it first")
-        return cls(name, checkpoint, path.endswith(UNTRAINED))
+        checkpoints = [Path(word) for word in path.removesuffix(UNTRAINED).split(",")]
+        for checkpoint in checkpoints:
+            if not checkpoint.exists():
+                raise BudgetError(f"--upstream {text!r}: there is no {checkpoint}; export it first")
+        return [cls(name, checkpoint, path.endswith(UNTRAINED)) for checkpoint in checkpoints]
 
     def sha256(self) -> str | None:
         """Of the weights, so that a table tells which ones it is about."""

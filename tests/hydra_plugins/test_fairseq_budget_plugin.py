@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-from fairseq_budget.hydra_plugins.fairseq_budget_plugin import missing_preset
+import pytest
+
+from fairseq_budget.hydra_plugins.fairseq_budget_plugin import missing_preset, require_writable
 
 
 def test_without_config_name_the_presets_are_listed():
@@ -25,6 +27,14 @@ def test_other_peoples_runs_are_left_alone(tmp_path):
 def test_a_folder_without_presets_is_named_as_the_cause(tmp_path):
     message = missing_preset(["--config-dir", str(tmp_path), "+task.user_dir=fairseq_budget"])
     assert "--config-dir must name the examples/ folder" in message
+
+
+def test_a_folder_without_write_permission_ends_the_run_before_it_starts(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match=r"cannot write to checkpoint.save_dir=.*file/run"):
+        require_writable(str(tmp_path / "file" / "run"))
+    require_writable(str(tmp_path / "new" / "run"))
+    assert not any((tmp_path / "new/run").iterdir())
 
 
 def test_a_program_without_fairseq_is_not_touched():

@@ -32,6 +32,10 @@ def test_progress_losses_learning_rate_hours_and_eta_are_shown(training):
     assert losses[-1] < losses[0]
 
 
+def test_tensorboard_has_a_key_of_its_own(training):
+    assert list((training[0] / "board/train_inner").glob("events.*"))
+
+
 def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):
     state = torch.load(checkpoint, weights_only=True)
     assert state["task_state"]["audio_hours"] > 0

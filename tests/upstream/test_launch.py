@@ -127,8 +127,10 @@ def test_the_last_update_is_evaluated(num_updates: int) -> None:
 
 
 def test_upstreams_are_named_checkpoints(tmp_path: Path) -> None:
-    assert Upstream.parse(f"a={tmp_path}") == Upstream("a", tmp_path)
-    assert Upstream.parse(f"a={tmp_path}:untrained") == Upstream("a", tmp_path, untrained=True)
+    one, fresh = Upstream("a", tmp_path), Upstream("a", tmp_path, untrained=True)
+    assert Upstream.parse(f"a={tmp_path}") == [one]
+    assert Upstream.parse(f"a={tmp_path}:untrained") == [fresh]
+    assert Upstream.parse(f"a={tmp_path},{tmp_path}:untrained") == [fresh, fresh]
     for text in (str(tmp_path), f"={tmp_path}", f"a b={tmp_path}", "a=nowhere"):
         with pytest.raises(BudgetError, match="--upstream"):
             Upstream.parse(text)
