@@ -31,12 +31,13 @@ run fairseq-hydra-train --config-dir examples/ --config-name budget_tera_demo \
     common.log_format=simple common.log_file=$out/train.log
 run budget-export $out/checkpoints/checkpoint_best.pt $out/tera
 
-# Which command is spoken (48 of them), and who speaks (8 voices)
-for task in ic sid; do
+# Which command is spoken (48 of them), and who speaks (8 voices): task:updates
+for test in ic:400 sid:200; do
+    task=${test%:*}
     run budget-downstream layout --task $task --audio $out/corpus --out $out/downstream/$task
     run budget-downstream compare --data $out/downstream/$task --out $out/scores/$task --jobs 2 \
-        --updates $([ $task = ic ] && echo 400 || echo 200) \
-        --upstream tera=$out/tera --upstream untrained=$out/tera:untrained --logmel
+        --upstream tera=$out/tera --upstream untrained=$out/tera:untrained --logmel \
+        --updates ${test#*:}
 done
 run budget-report run --log $out/train.log --checkpoint $out/tera --out $out \
     --manifest $out/data/valid.tsv --scores $out/scores/{ic,sid}/results.json

@@ -27,7 +27,7 @@ def test_every_command_parses(line):
     line = line.removeprefix("run ").split("&&")[0].split("  #")[0]
     command, *words = shlex.split(line)
     words = [
-        re.sub(r"\$\{?\w+.*", "ic" if before == "--task" else "x", word)
+        re.sub(r"\$\{?\w+.*", "ic" if before == "--task" else "1", word)
         for before, word in itertools.pairwise([command, *words])
         if word != "$@"  # a shell function's further options
     ]
