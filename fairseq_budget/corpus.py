@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,14 @@ class Lines:
 
 
 class Column:
-    """A line-aligned text file; `rate` is in symbols per second, None where that has no meaning."""
+    """A line-aligned text file; `rate` is in symbols per second, None where that has no meaning.
 
-    def __init__(self, name: str, rate: float | None, lines: Lines) -> None:
-        self.name, self.rate, self._lines = name, rate, lines
+    `description` is all that the json beside it says, the writer's own keys included.
+    """
+
+    def __init__(self, name: str, description: Mapping[str, Any], lines: Lines) -> None:
+        self.name, self.description, self._lines = name, description, lines
+        self.rate: float | None = description.get("rate")
 
     @classmethod
     def open(cls, manifest_path: str | Path, name: str, manifest_hash: str, size: int) -> Column:
@@ -72,7 +76,7 @@ class Column:
             raise BudgetError(
                 f"{path} has {len(lines)} lines, but {manifest_path} has {size} utterances; {cure}"
             )
-        return cls(name, description.get("rate"), lines)
+        return cls(name, description, lines)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -157,11 +161,17 @@ def column_path(manifest_path: str | Path, name: str) -> Path:
 
 
 def write_column(
-    manifest_path: str | Path, name: str, lines: Iterable[str], rate: float | None
+    manifest_path: str | Path,
+    name: str,
+    lines: Iterable[str],
+    rate: float | None,
+    *,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write column `name` of a manifest, one line per utterance, and its description beside it.
 
-    `rate` is in symbols per second (Hz). `lines` is consumed once and never held as a whole.
+    `rate` is in symbols per second (Hz); `more` joins the description, to be found again in
+    `Column.description`. `lines` is consumed once and never held as a whole.
     Returns the path of the column. Raises BudgetError, and leaves an older column as it was, if the
     number of lines is not that of the utterances or a line holds a newline.
     """
@@ -182,7 +192,7 @@ def write_column(
         _description_path(path).unlink(missing_ok=True)
     description = {"name": name, "rate": rate, "manifest": hash_lines(body), "num_lines": size}
     with atomic_write(_description_path(path)) as file:
-        file.write(json.dumps(description, indent=2) + "\n")
+        file.write(json.dumps({**(more or {}), **description}, indent=2) + "\n")
     return path
 
 

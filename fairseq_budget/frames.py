@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 SAMPLE_RATE = 16_000
 """Samples per second of all audio that reaches a model."""
 
@@ -56,3 +59,15 @@ def _conv_length(length: Any, *, kernel: int, stride: int) -> Any:
     """Steps of one unpadded convolution, with operators that ints, arrays and tensors share."""
     steps = (length - kernel) // stride + 1
     return steps * (steps > 0)  # 0 where the kernel does not fit
+
+
+def label_indices(start: int, num_frames: int, label_rate: float) -> NDArray[np.int64]:
+    """Which label of an utterance belongs to each of `num_frames` frames from sample `start`.
+
+    `label_rate` is in Hz. A frame takes the label at its start: at 100 Hz (MFCC) every other one.
+
+    >>> label_indices(640, 3, 100.0).tolist()
+    [4, 6, 8]
+    """
+    frames = start / FRAME_SHIFT + np.arange(num_frames)
+    return np.floor(frames * label_rate / FRAME_RATE_HZ + 1e-6).astype(np.int64)

@@ -1,3 +1,7 @@
 """fairseq criterions: network output -> losses -> log. Listed by hand, no folder magic."""
 
-from fairseq_budget.criterions import reconstruction  # noqa: F401
+from fairseq_budget.criterions import (  # noqa: F401
+    contrastive,
+    masked_prediction,
+    reconstruction,
+)

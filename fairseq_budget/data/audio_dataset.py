@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,8 +11,17 @@ from fairseq.data import FairseqDataset
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE, num_frames
+from fairseq_budget.frames import (
+    FRAME_SHIFT,
+    RECEPTIVE_FIELD,
+    SAMPLE_RATE,
+    label_indices,
+    num_frames,
+)
 from fairseq_budget.nn.masking import seed_from, span_mask
+
+# fairseq's Dictionary puts <s>, <pad>, </s> and <unk> before the clusters; so do its checkpoints.
+NUM_SPECIAL_CLASSES = 4
 
 # Streams of random numbers: one key each, so that drawing one never shifts another.
 CROP, MASK, NOISE, ORDER = range(4)
@@ -27,9 +36,19 @@ class Masking:
     min_masks: int = 2
 
 
-class BudgetAudioDataset(FairseqDataset):
-    """Utterances of a corpus, cropped, masked and collated.
+class FrameLabels(Protocol):
+    """Cluster ids of every utterance, ``rate`` of them per second."""
 
+    @property
+    def rate(self) -> float: ...
+
+    def ids(self, index: int) -> np.ndarray: ...
+
+
+class BudgetAudioDataset(FairseqDataset):
+    """Utterances of a corpus, cropped, masked and collated, with labels if there are any.
+
+    Crops begin on a frame, so that labels made for whole utterances fall on frames of the crop.
     Crops and masks are functions of (seed, epoch, utterance) alone: the number of loader workers,
     the batch mates and an interruption never change them. Batches are cropped to their shortest
     utterance, or padded with ``pad_audio``.
@@ -44,6 +63,7 @@ class BudgetAudioDataset(FairseqDataset):
         min_sample_size: int = 0,
         pad_audio: bool = False,
         masking: Masking | None = None,
+        labels: FrameLabels | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
@@ -52,6 +72,7 @@ class BudgetAudioDataset(FairseqDataset):
         self.kept = np.flatnonzero(corpus.sizes >= max(min_sample_size, RECEPTIVE_FIELD))
         self.pad_audio = pad_audio
         self.masking = masking
+        self.labels = labels
         # Shared memory: persistent loader workers see a new epoch without being restarted.
         self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
         if not len(self.kept):
@@ -83,7 +104,8 @@ class BudgetAudioDataset(FairseqDataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         length = int(self.sizes[index])
         start = self._crop(index, int(self.corpus.sizes[index]) - length)
-        return {"id": int(index), "source": self.corpus.read(index, start, length)}
+        source = self.corpus.read(index, start, length)
+        return {"id": int(index), "start": start, "source": source}
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         """A batch of equal lengths (cropped), or padded with ``num_samples`` (B,) beside it.
@@ -100,9 +122,11 @@ class BudgetAudioDataset(FairseqDataset):
         if not self.pad_audio:
             lengths[:] = lengths.min()
         source = np.zeros((len(samples), lengths.max()), dtype=np.float32)
+        starts = []  # of the crops, in the whole utterances
         for row, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
             start = self._crop(sample["id"], len(sample["source"]) - length)
             source[row, :length] = sample["source"][start : start + length]
+            starts.append(sample["start"] + start)
         net_input: dict[str, Any] = {
             "source": torch.from_numpy(source.view(np.int32)),
             "num_samples": None,
@@ -114,6 +138,9 @@ class BudgetAudioDataset(FairseqDataset):
             mask = self._masks(ids, num_frames(lengths), self.masking)
             net_input["mask_indices"] = torch.from_numpy(mask)
             net_input["masked"] = torch.from_numpy(np.flatnonzero(mask))
+        if self.labels is not None:
+            labels = self._labels(ids, starts, num_frames(lengths), self.labels)
+            net_input["labels"] = torch.from_numpy(labels)
         return {
             "id": torch.tensor(ids),
             "net_input": net_input,
@@ -133,9 +160,20 @@ class BudgetAudioDataset(FairseqDataset):
             )
         return mask
 
+    def _labels(
+        self, ids: list[int], starts: list[int], lengths: np.ndarray, labels: FrameLabels
+    ) -> np.ndarray:
+        """Classes (B, T) int64; 1, the class of padding, past an utterance's end."""
+        out = np.ones((len(ids), lengths.max()), dtype=np.int64)
+        for row, (index, start, length) in enumerate(zip(ids, starts, lengths, strict=True)):
+            own = labels.ids(index)
+            found = label_indices(start, int(length), labels.rate)
+            out[row, :length] = own[found.clip(max=len(own) - 1)] + NUM_SPECIAL_CLASSES
+        return out
+
     def _crop(self, index: int, excess: int) -> int:
-        """First sample of a crop that leaves ``excess`` samples out."""
-        return int(self._rng(CROP, index).integers(excess + 1)) if excess else 0
+        """First sample, on a frame, of a crop that leaves ``excess`` samples out."""
+        return int(self._rng(CROP, index).integers(excess // FRAME_SHIFT + 1)) * FRAME_SHIFT
 
     def _rng(self, *keys: int) -> np.random.Generator:
         return np.random.default_rng(seed_from(self.seed, int(self._epoch), *keys))

@@ -28,11 +28,13 @@ from fairseq_budget.nn.transformer import TransformerEncoder
 class EncoderOutput:
     """What the encoder returns.
 
+    features: (B, T, C), the front-end's output after LayerNorm, before the projection and masks;
     hidden_states: L+1 tensors (B, T, D), the first layer's input and every layer's output;
     padding_mask: (B, T) bool, True = padding, or None when nothing is padded;
     feature_penalty: sum of squares and number of elements of the front-end's valid output.
     """
 
+    features: Tensor
     hidden_states: list[Tensor]
     padding_mask: Tensor | None
     feature_penalty: tuple[Tensor, Tensor | int]
@@ -85,13 +87,13 @@ class SpeechEncoder(nn.Module):
         if num_samples is not None:
             mask = padding_mask(num_frames(num_samples), features.shape[1])
         penalty = _sum_of_squares(features, mask)
-        x = self.layer_norm(features)
+        features = x = self.layer_norm(features)
         if self.post_extract_proj is not None:
             x = self.post_extract_proj(x)  # (B, T, D)
         x = F.dropout(x, self.config.dropout_input, self.training)
         x = self._alter(x, mask_indices, noise_generator)
         states = self.encoder(x, mask, layer_generator)
-        return EncoderOutput(states, mask, penalty)
+        return EncoderOutput(features, states, mask, penalty)
 
     def _frontend(self, source: Tensor, num_samples: Tensor | None) -> Tensor:
         if self.config.normalize:

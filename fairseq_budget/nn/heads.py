@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fairseq_budget.errors import BudgetError
 
 
 class ReconstructionHead(nn.Module):
@@ -14,3 +18,32 @@ class ReconstructionHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (..., D) -> (..., F)
         return self.final_proj(x)
+
+
+class ClusterHead(nn.Module):
+    """Logits over clusters (HuBERT), in float32.
+
+    kind 'cosine': similarity of a projection to label embeddings, HuBERT's eq. 3 ("HuBERT",
+    section II-B). kind 'linear': one linear layer, as in k2SSL and MelHuBERT. Both are divided by
+    ``temperature``; k2SSL's recipe uses 0.1 with the linear head too, its eq. 2 has none (1.0).
+    Parameter names are fairseq's.
+    """
+
+    def __init__(
+        self, dim: int, final_dim: int, num_classes: int, *, kind: str, temperature: float
+    ) -> None:
+        super().__init__()
+        if kind not in ("cosine", "linear"):
+            raise BudgetError(f"model.head={kind!r}: expected 'cosine' or 'linear'")
+        self.temperature = temperature
+        self.label_embs_concat = None
+        if kind == "cosine":
+            self.label_embs_concat = nn.Parameter(torch.empty(num_classes, final_dim).uniform_())
+        self.final_proj = nn.Linear(dim, final_dim if kind == "cosine" else num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, D) -> (N, V)
+        x = self.final_proj(x).float()
+        if self.label_embs_concat is not None:
+            embeddings = F.normalize(self.label_embs_concat.float(), dim=1)
+            x = F.normalize(x, dim=1) @ embeddings.T
+        return x / self.temperature

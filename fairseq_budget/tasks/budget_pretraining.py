@@ -12,9 +12,14 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_budget.corpus import Corpus
-from fairseq_budget.data.audio_dataset import BudgetAudioDataset, Masking
+from fairseq_budget.data.audio_dataset import (
+    NUM_SPECIAL_CLASSES,
+    BudgetAudioDataset,
+    Masking,
+)
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.labels.label_file import Labels, open_labels, read_info
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,9 @@ class BudgetPretrainingConfig(FairseqDataclass):
     )
     pad_audio: bool = field(
         default=False, metadata={"help": "pad batches instead of cropping to their shortest"}
+    )
+    labels: Optional[str] = field(
+        default=None, metadata={"help": "label files to learn, {split}.{labels}: 'km' for HuBERT"}
     )
     mask_prob: float = field(default=0.8, metadata={"help": "share of frames covered by spans"})
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
@@ -67,6 +75,7 @@ class BudgetPretrainingTask(FairseqTask):
             min_sample_size=self.cfg.min_sample_size,
             pad_audio=self.cfg.pad_audio,
             masking=Masking(self.cfg.mask_prob, self.cfg.mask_length),
+            labels=self._open_labels(split, corpus),
         )
         hours = corpus.sizes[dataset.kept].sum() / SAMPLE_RATE / 3600
         left_out = len(corpus) - len(dataset.kept)
@@ -75,6 +84,19 @@ class BudgetPretrainingTask(FairseqTask):
             f"shorter than task.min_sample_size={self.cfg.min_sample_size}"
         )
         self.datasets[split] = dataset
+
+    def _open_labels(self, split: str, corpus: Corpus) -> Optional[Labels]:
+        if self.cfg.labels is None:
+            return None
+        labels = open_labels(self.cfg.data, split, self.cfg.labels, corpus=corpus)
+        logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
+        return labels
+
+    def num_classes(self) -> int:
+        """Clusters of the label files, and fairseq's four special symbols."""
+        if self.cfg.labels is None:
+            raise BudgetError("this model learns labels: set task.labels=km")
+        return read_info(Path(self.cfg.data)).num_clusters + NUM_SPECIAL_CLASSES
 
     def get_batch_iterator(
         self, dataset: Any, max_tokens: Optional[int] = None, **rest: Any

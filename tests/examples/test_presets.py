@@ -31,7 +31,9 @@ def compose(preset: str, *overrides: str):
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
+    import fairseq_budget.models.hubert
     import fairseq_budget.models.tera
+    import fairseq_budget.models.wav2vec2
     import fairseq_budget.tasks.budget_pretraining  # noqa: F401
 
     GlobalHydra.instance().clear()

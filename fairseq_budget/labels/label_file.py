@@ -1,0 +1,238 @@
+"""The labels of a split, as training reads them, and the checks that keep it from reading others.
+
+Beside the manifest ``{split}.tsv`` lie, in the formats of fairseq::
+
+    {split}.km        a Column (corpus.py): cluster ids 0..K-1 separated by blanks
+    dict.km.txt       "i 1" for each cluster, in the order of ids
+    labels.json       what the ids mean: rate, number of clusters, feature, hash of the centroids
+
+Two label files belong together only if they were clustered by the same centroids; the description
+of each, ``{split}.km.json``, holds the hash of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_budget.corpus import Column, Corpus, column_path
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.frames import SAMPLE_RATE
+
+FORMAT_VERSION = 1
+CENTROIDS_KEY = "centroids"  # in the description of a column: the hash of its centroids
+TOLERANCE_S = 0.1  # between the durations of audio and labels: fairseq's
+NUM_CHECKED = 200  # lines that are looked at when training starts
+_MAKE = "make them with `budget-labels make --data {folder}`"
+
+
+@dataclass(frozen=True)
+class LabelInfo:
+    """What ``labels.json`` says about all label files of its folder.
+
+    `label_rate` is in Hz. `feature` is ``{"kind": "mfcc"}``, or ``{"kind": "layer", "layer": n,
+    "checkpoint": name}`` with `teacher_sha256`, the hash of that checkpoint's weights.
+    """
+
+    label_rate: int
+    num_clusters: int
+    feature: dict[str, Any]
+    centroids_sha256: str
+    teacher_sha256: str | None = None
+    format_version: int = FORMAT_VERSION
+
+
+class Labels:
+    """The labels of one split: `rate` in Hz, `num_clusters`, the text `column`, what made them."""
+
+    def __init__(self, folder: Path, split: str, column: Column, info: LabelInfo) -> None:
+        self.folder, self.split, self.column, self.info = folder, split, column, info
+        self.rate, self.num_clusters = info.label_rate, info.num_clusters
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a loader worker reads the file, not a pickle
+        return open_labels, (self.folder, self.split, self.column.name)
+
+    def ids(self, index: int) -> NDArray[np.int64]:
+        """The cluster of each frame of utterance `index`: (T,) within [0, num_clusters).
+
+        Raises BudgetError, naming the line, for anything else.
+        """
+        try:
+            ids = np.array(self.column[index].split(), dtype=np.int64)
+        except (ValueError, OverflowError) as error:
+            raise BudgetError(f"{self._line(index)}: {error}; {self._cure}") from error
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_clusters:
+            wrong = int(ids.max() if ids.max() >= self.num_clusters else ids.min())
+            raise BudgetError(
+                f"{self._line(index)}: label {wrong} is none of the {self.num_clusters} clusters "
+                f"0 to {self.num_clusters - 1}; {self._cure}"
+            )
+        return ids
+
+    def check_line(self, index: int, num_samples: int) -> NDArray[np.int64]:
+        """`ids`, after checking that their number fits an utterance of `num_samples` samples."""
+        ids, duration_s = self.ids(index), num_samples / SAMPLE_RATE
+        if abs(len(ids) / self.rate - duration_s) > TOLERANCE_S:
+            raise BudgetError(
+                f"{self._line(index)}: {len(ids)} labels for {duration_s:.2f} s of audio are "
+                f"{len(ids) / duration_s:.1f} per second, but the label rate is {self.rate}; if "
+                f"the labels are those of another iteration or of a shard, {self._cure}"
+            )
+        return ids
+
+    @property
+    def path(self) -> Path:
+        return column_path(self.folder / f"{self.split}.tsv", self.column.name)
+
+    @property
+    def _cure(self) -> str:
+        return _MAKE.format(folder=self.folder)
+
+    def _line(self, index: int) -> str:
+        return f"{self.path}, line {index + 1}"
+
+
+def open_labels(
+    folder: str | Path, split: str, name: str = "km", *, corpus: Corpus | None = None
+) -> Labels:
+    """Open the labels of a split after every check that costs less than reading all of it.
+
+    `corpus` saves opening the split's manifest again. Raises BudgetError, which names the file and
+    the cure, when a file is missing or empty, the labels were made for another manifest, cover one
+    shard only, have another rate or other centroids than ``labels.json`` says, or do not fit the
+    audio of one of up to `NUM_CHECKED` utterances.
+    """
+    folder = Path(folder).absolute()
+    info = read_info(folder)
+    check_dictionary(folder, info, name)
+    corpus = corpus or Corpus.open(folder / f"{split}.tsv")
+    labels = Labels(folder, split, _open_column(folder, split, name, corpus), info)
+    _check_origin(labels)
+    chosen = np.random.default_rng(0).permutation(len(labels))[:NUM_CHECKED]
+    check_lines(labels, corpus, np.sort(chosen).tolist())
+    return labels
+
+
+def check_lines(labels: Labels, corpus: Corpus, indices: Iterable[int]) -> None:
+    """Raise BudgetError if the labels of any of these utterances do not fit their audio."""
+    for index in indices:
+        labels.check_line(index, int(corpus.sizes[index]))
+
+
+def read_info(folder: Path) -> LabelInfo:
+    """``labels.json``; BudgetError if it is missing, of another format, or says what cannot be."""
+    path = folder / "labels.json"
+    cure = _MAKE.format(folder=folder)
+    try:
+        info = LabelInfo(**json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BudgetError(
+            f"{path} is missing, which says what the labels in this folder mean; {cure}, which "
+            "also finishes what was interrupted"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise BudgetError(f"{path} is no description of labels ({error}); {cure}") from error
+    if info.format_version != FORMAT_VERSION:
+        raise BudgetError(
+            f"{path} has format_version {info.format_version!r}, not {FORMAT_VERSION}; {cure}"
+        )
+    if info.num_clusters < 2:
+        raise BudgetError(f"{path}: {info.num_clusters} cluster(s) are nothing to learn; {cure}")
+    return info
+
+
+def write_info(folder: Path, info: LabelInfo) -> None:
+    """Write ``labels.json``: equal descriptions give equal bytes."""
+    with atomic_write(folder / "labels.json") as file:
+        file.write(json.dumps(asdict(info), indent=2, sort_keys=True) + "\n")
+
+
+def write_dictionary(folder: Path, num_clusters: int, name: str = "km") -> None:
+    """Write ``dict.{name}.txt``. fairseq puts 4 symbols in front: class = cluster + 4."""
+    with atomic_write(folder / f"dict.{name}.txt") as file:
+        file.writelines(f"{cluster} 1\n" for cluster in range(num_clusters))
+
+
+def check_dictionary(folder: Path, info: LabelInfo, name: str = "km") -> None:
+    """Raise BudgetError unless ``dict.{name}.txt`` lists exactly the clusters 0..K-1, in order.
+
+    With an empty or short dictionary fairseq would silently turn every label into <unk>.
+    """
+    path, cure = folder / f"dict.{name}.txt", _MAKE.format(folder=folder)
+    try:
+        entries = [line.split(" ")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise BudgetError(f"cannot read the dictionary {path} ({error}); {cure}") from error
+    if not entries:
+        raise BudgetError(f"the dictionary {path} is empty, so every label is unknown; {cure}")
+    if entries != [str(cluster) for cluster in range(info.num_clusters)]:
+        raise BudgetError(
+            f"the dictionary {path} has {len(entries)} entries, {entries[0]!r} to {entries[-1]!r}, "
+            f"instead of the clusters 0 to {info.num_clusters - 1} in order; {cure}"
+        )
+
+
+def labelled_splits(folder: Path, name: str = "km") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each split with a described label file in `folder`, and the description."""
+    for path in sorted(folder.glob(f"*.{name}.json")):
+        try:
+            description = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            description = None
+        if isinstance(description, dict):
+            yield path.name.removesuffix(f".{name}.json"), description
+
+
+def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:
+    manifest = folder / f"{split}.tsv"
+    path, cure = column_path(manifest, name), _MAKE.format(folder=folder)
+    num_lines = _count_lines(path, cure)
+    if num_lines < len(corpus):
+        raise BudgetError(
+            f"{path} has labels for {num_lines} of the {len(corpus)} utterances of {manifest}: "
+            "one shard of several, or an older manifest's; run all shards of `budget-labels apply` "
+            f"to their end, which joins them, or {cure}"
+        )
+    try:
+        return Column.open(manifest, name, corpus.hash, len(corpus))
+    except BudgetError as error:
+        raise BudgetError(f"{error}: {cure}") from error
+
+
+def _count_lines(path: Path, cure: str) -> int:
+    try:
+        with open(path, "rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise BudgetError(f"cannot read the labels {path}: {error.strerror}; {cure}") from error
+
+
+def _check_origin(labels: Labels) -> None:
+    info, description = labels.info, labels.column.description
+    if labels.column.rate != info.label_rate:
+        raise BudgetError(
+            f"{labels.path} has {labels.column.rate} labels per second, but "
+            f"{labels.folder / 'labels.json'} says {info.label_rate}: labels of two iterations "
+            f"in one folder; {labels._cure}"
+        )
+    if description.get(CENTROIDS_KEY) != info.centroids_sha256:
+        others = [split for split, _ in labelled_splits(labels.folder) if split != labels.split]
+        raise BudgetError(
+            f"{labels.path} was clustered by other centroids than {labels.folder / 'labels.json'} "
+            f"describes{_and_others(others)}, so equal ids mean different sounds; label all splits "
+            f"with one model: {labels._cure}"
+        )
+
+
+def _and_others(splits: list[str]) -> str:
+    return f" (also there: {', '.join(splits)})" if splits else ""

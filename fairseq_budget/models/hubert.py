@@ -1,0 +1,77 @@
+"""HuBERT: predict the cluster of masked frames, by cosine similarity or by a linear layer."""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional
+
+from fairseq.models import register_model
+from torch import Tensor
+
+from fairseq_budget.data.audio_dataset import wave_from_bits
+from fairseq_budget.models._base import BudgetModel, noise_generator, take_frames
+from fairseq_budget.models._config import BudgetEncoderConfig
+from fairseq_budget.nn.heads import ClusterHead
+from fairseq_budget.nn.lengths import zero_padding
+
+
+@dataclass
+class BudgetHubertConfig(BudgetEncoderConfig):
+    head: str = field(
+        default="cosine",
+        metadata={"help": "'cosine' (HuBERT) or 'linear' (cross-entropy form of k2SSL, MelHuBERT)"},
+    )
+    logit_temp: float = field(
+        default=0.1, metadata={"help": "logits are divided by it; k2SSL's paper has none: 1.0"}
+    )
+    num_classes: Optional[int] = field(
+        default=None, metadata={"help": "clusters + 4; None: what the task's label files say"}
+    )
+    predict_unmasked: bool = field(
+        default=False, metadata={"help": "also give logits of unmasked frames, at a cost"}
+    )
+
+
+@register_model("budget_hubert", dataclass=BudgetHubertConfig)
+class BudgetHubertModel(BudgetModel):
+    """Encoder and cluster head. Labels come with the batch."""
+
+    def __init__(self, cfg: BudgetHubertConfig) -> None:
+        super().__init__(cfg)
+        config = self.encoder.config
+        self.predict_unmasked = cfg.predict_unmasked
+        self.head = ClusterHead(
+            config.encoder_embed_dim,
+            config.final_dim,
+            cfg.num_classes or 0,
+            kind=cfg.head,
+            temperature=cfg.logit_temp,
+        )
+
+    @classmethod
+    def build_model(cls, cfg: BudgetHubertConfig, task: Any = None) -> "BudgetHubertModel":
+        if cfg.num_classes is None:
+            cfg.num_classes = task.num_classes()
+        return cls(cfg)
+
+    def forward(
+        self,
+        source: Tensor,
+        mask_indices: Tensor,
+        masked: Tensor,
+        labels: Tensor,
+        num_samples: Optional[Tensor] = None,
+        noise_seed: int = 0,
+    ) -> Dict[str, Any]:
+        """labels (B, T) int: the class of every frame. Returns logits (N, V) and labels (N,)."""
+        wave = wave_from_bits(source)
+        noise = noise_generator(wave.device, noise_seed)
+        out = self.encode(wave, num_samples, mask_indices, noise)
+        result = {
+            "logits": self.head(take_frames(out.last_hidden_state, masked)),
+            "labels": labels.flatten().index_select(0, masked),
+            "feature_penalty": out.feature_penalty,
+        }
+        if self.predict_unmasked:
+            heard = zero_padding(~mask_indices, out.padding_mask).flatten().nonzero()[:, 0]
+            result["unmasked_logits"] = self.head(take_frames(out.last_hidden_state, heard))
+            result["unmasked_labels"] = labels.flatten().index_select(0, heard)
+        return result
