@@ -2,21 +2,31 @@
 
 Reproduces the budget of "Efficient Training ... on a Compute Budget", section 4.4: counted are the
 front-end's convolutions, all linear layers, both attention products and the positional
-convolution. Left out: heads and quantizers (below 1 %), norms, activations, softmax, the weight
-norm. A backward pass costs twice a forward pass, hence training = 3 x forward (the paper's [20]).
-Layer drop is not discounted.
+convolution. A backward pass costs twice a forward pass, hence training = 3 x forward (the paper's
+[20]). LEFT_OUT says what is not counted.
+
+Lengths are ints or integer arrays; the answer is of the same kind.
 """
 
 from __future__ import annotations
 
-from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE, num_frames, num_frames_after
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE, Count, num_frames, num_frames_after
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 
 FLOPS_PER_MAC = 2
 TRAINING_FACTOR = 3  # forward + backward
+LEFT_OUT = (
+    "not counted: heads and quantizer (a column of their own), norms, activations, softmax, weight "
+    "norm, masks, targets, the optimizer; layer drop is not discounted"
+)
 
 
-def frontend_macs(config: ResolvedConfig, num_samples: int) -> int:
+def frontend_macs(config: ResolvedConfig, num_samples: Any) -> Any:
     """Sum over layers of output length x kernel x input channels x output channels."""
     dim = config.conv_dim
     return sum(
@@ -25,7 +35,7 @@ def frontend_macs(config: ResolvedConfig, num_samples: int) -> int:
     )
 
 
-def body_macs(config: ResolvedConfig, num_frames: int) -> int:
+def body_macs(config: ResolvedConfig, num_frames: Any) -> Any:
     """Projection, positional convolution and transformer on ``num_frames`` frames."""
     dim, ffn_dim = config.encoder_embed_dim, config.encoder_ffn_embed_dim
     projection = config.conv_dim * dim if config.conv_dim != dim else 0
@@ -35,10 +45,21 @@ def body_macs(config: ResolvedConfig, num_frames: int) -> int:
     return num_frames * (projection + positions + config.encoder_layers * (linear + attention))
 
 
-def encoder_macs(config: EncoderConfig, num_samples: int) -> int:
-    """Forward multiply-accumulates of one utterance of ``num_samples`` samples."""
+def encoder_macs(config: EncoderConfig, num_samples: Count) -> Count:
+    """Forward multiply-accumulates of an utterance of ``num_samples`` samples, or of each one."""
     resolved = config.resolved()
-    return frontend_macs(resolved, num_samples) + body_macs(resolved, num_frames(num_samples))
+    macs: Count = frontend_macs(resolved, num_samples)
+    macs += body_macs(resolved, num_frames(num_samples))
+    return macs
+
+
+def batch_training_flops(config: EncoderConfig, num_samples: ArrayLike) -> float:
+    """FLOPs to train on a batch, from the true length in samples of each utterance (B,).
+
+    Padding is not counted: it buys nothing.
+    """
+    macs = encoder_macs(config, np.asarray(num_samples, dtype=np.int64)).sum()
+    return float(TRAINING_FACTOR * FLOPS_PER_MAC * macs)
 
 
 def training_flops_per_second(config: EncoderConfig, sequence_s: float) -> float:

@@ -104,8 +104,10 @@ def _scores_page(args: argparse.Namespace) -> int:
     parts = ["# Downstream results", markdown_table(rows)]
     for name, content in contents.items():
         counts = ", ".join(f"{n} {split}" for split, n in content["num_utterances"].items())
+        here = f"{Path.cwd()}/"  # commands are typed from the folder in which the page is made
         commands = [
-            f"# {run['upstream']} {100 * run['test']:.1f}\n{run['key']['command']}"
+            f"# {run['upstream']} {100 * run['test']:.1f}\n"
+            + run["key"]["command"].replace(here, "")
             for run in content["runs"]
         ]
         parts += [

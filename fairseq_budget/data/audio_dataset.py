@@ -145,6 +145,7 @@ class BudgetAudioDataset(FairseqDataset):
             "id": torch.tensor(ids),
             "net_input": net_input,
             "nsentences": len(samples),
+            "num_samples": lengths,  # stays on the host, for the meter
             "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
         }
 

@@ -1,13 +1,11 @@
 """The one pre-training task: a manifest in, batches of waveforms and masks out."""
 
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from fairseq.dataclass import FairseqDataclass
-from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
@@ -18,8 +16,13 @@ from fairseq_budget.data.audio_dataset import (
     Masking,
 )
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.flops import batch_training_flops
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.labels.label_file import Labels, open_labels, read_info
+from fairseq_budget.measurements import measured_peak_flops
+from fairseq_budget.meter import BudgetMeter, check_schedule
+from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.tasks._progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +47,16 @@ class BudgetPretrainingConfig(FairseqDataclass):
     )
     mask_prob: float = field(default=0.8, metadata={"help": "share of frames covered by spans"})
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
+    budget_flops: Optional[float] = field(
+        default=None, metadata={"help": "stop when so many training FLOPs are spent, e.g. 1.33e18"}
+    )
     seed: int = II("common.seed")
     max_update: int = II("optimization.max_update")
 
 
 @register_task("budget_pretraining", dataclass=BudgetPretrainingConfig)
 class BudgetPretrainingTask(FairseqTask):
-    """Loads manifests; counts the audio heard, through interruptions; estimates the time left."""
+    """Loads manifests and labels; counts what is heard and spent; stops at a FLOPs budget."""
 
     cfg: BudgetPretrainingConfig
 
@@ -58,9 +64,8 @@ class BudgetPretrainingTask(FairseqTask):
         super().__init__(cfg)
         if not Path(cfg.data).is_dir():
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
-        self.audio_hours = 0.0
+        self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
         self._update = 0
-        self._clock: Optional[Tuple[int, float]] = None  # this process' first (update, time)
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         manifest = Path(self.cfg.data) / f"{split}.tsv"
@@ -117,39 +122,64 @@ class BudgetPretrainingTask(FairseqTask):
         return None  # longer utterances are cropped, never refused
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Take up the count of an interrupted run: fairseq restores meters, not task states."""
         super().begin_epoch(epoch, model)
-        meter = metrics.get_meter("default", "audio_hours")
-        if meter is not None:
-            self.audio_hours = float(meter.val)
+        if self.progress is None:
+            self.progress = Progress(self._new_meter(), self.cfg.max_update)
+            self.progress.restore()
+            for warning in self._schedule_warnings(model.encoder.config):
+                logger.warning(warning)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._update = update_num
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        loss, sample_size, log = super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        log["flops"] = batch_training_flops(model.encoder.config, sample["num_samples"])
+        return loss, sample_size, log
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        if not criterion.training:
-            return
-        self.audio_hours += float(sum(log["audio_seconds"] for log in logging_outputs)) / 3600
-        # weight 0: show the latest value, not an average
-        metrics.log_scalar("audio_hours", self.audio_hours, weight=0, round=3, priority=900)
-        eta = self._hours_left()
-        if eta is not None:
-            metrics.log_scalar("eta_hours", eta, weight=0, round=3, priority=910)
+        if criterion.training and self.progress is not None:
+            self.progress.add(logging_outputs, self._update)
+            if self.progress.meter.exhausted:
+                self._stop()
 
-    def _hours_left(self) -> Optional[float]:
-        if self._clock is None:  # the first update pays for start-up: measure from its end
-            self._clock = (self._update, time.monotonic())
-        first, since = self._clock
-        done = self._update - first
-        if self.cfg.max_update <= 0 or done == 0:
-            return None
-        seconds_per_update = (time.monotonic() - since) / done
-        return seconds_per_update * max(0, self.cfg.max_update - self._update - 1) / 3600
+    def _stop(self) -> None:
+        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
+        optimization = self.cfg._get_root().optimization
+        if optimization.max_update != self._update + 1:
+            logger.info(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
+            optimization.max_update = self._update + 1
+
+    def _new_meter(self) -> BudgetMeter:
+        root = self.cfg._get_root()
+        precision = "fp16" if root.common.fp16 else "bf16" if root.common.bf16 else "fp32"
+        return BudgetMeter(
+            budget_flops=self.cfg.budget_flops,
+            peak_flops=measured_peak_flops(precision),
+            num_devices=root.distributed_training.distributed_world_size,
+        )
+
+    def _schedule_warnings(self, config: ResolvedConfig) -> List[str]:
+        """Whether size, updates and budget fit, judged by full batches of the longest crops."""
+        root, sizes = self.cfg._get_root(), self.dataset("train").sizes
+        sequence_s = float(sizes.mean()) / SAMPLE_RATE
+        batch = root.dataset.max_tokens or root.dataset.batch_size * sizes.mean()
+        workers = root.distributed_training.distributed_world_size
+        return check_schedule(
+            config,
+            max_update=self.cfg.max_update,
+            total_num_update=root.lr_scheduler.get("total_num_update") or self.cfg.max_update,
+            seconds_per_update=batch / SAMPLE_RATE * workers * root.optimization.update_freq[-1],
+            sequence_s=sequence_s,
+            budget_flops=self.cfg.budget_flops,
+            warmup_updates=int(root.lr_scheduler.get("warmup_updates") or 0),
+        )
 
     def state_dict(self) -> Dict[str, Any]:
-        return {"audio_hours": self.audio_hours}
+        if self.progress is None:
+            return {}
+        return {"audio_hours": self.progress.audio_hours, "flops": self.progress.meter.flops}
 
 
 def _make_manifests(folder: str) -> str:

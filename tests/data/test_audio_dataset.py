@@ -117,6 +117,35 @@ def test_loader_workers_see_the_same_batches_in_every_epoch(corpus, num_workers)
         assert torch.equal(ours, theirs)
 
 
+class EveryFrameItsNumber:
+    """Labels that say which frame of the whole utterance they belong to."""
+
+    def __init__(self, corpus, rate):
+        self.sizes, self.rate = corpus.sizes, rate
+
+    def ids(self, index):
+        return np.arange(int(self.sizes[index] / 16000 * self.rate))
+
+
+@pytest.mark.parametrize("rate", [50, 100])
+@pytest.mark.parametrize("pad_audio", [False, True])
+def test_labels_follow_the_crop_to_the_frame(corpus, rate, pad_audio):
+    labels = EveryFrameItsNumber(corpus, rate)
+    data = dataset(corpus, max_sample_size=6000, labels=labels, pad_audio=pad_audio)
+    for epoch in (1, 2, 3):
+        data.set_epoch(epoch)
+        batch = batch_of(data, 0, 1, 2)
+        for row in range(3):
+            whole, piece = corpus.read(row), wave(batch)[row].numpy()
+            windows = np.lib.stride_tricks.sliding_window_view(whole, len(piece))
+            start = int(np.flatnonzero((windows == piece).all(1))[0])
+            frames = start / 320 + np.arange(num_frames(len(piece)))
+            expected = np.floor(frames * rate / 50) + 4  # after fairseq's four special symbols
+            found = batch["net_input"]["labels"][row].numpy()
+            last = len(labels.ids(row)) + 3
+            np.testing.assert_array_equal(found, expected.clip(max=last))
+
+
 def test_order_is_longest_first_and_a_function_of_seed_and_epoch(corpus):
     data = dataset(corpus)
     order = data.ordered_indices()

@@ -64,6 +64,18 @@ def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path)
     assert resumed["task_state"] == pytest.approx(reference["task_state"])
 
 
+def test_a_budget_of_flops_stops_the_run_within_one_update(training, data, tmp_path):
+    spent = torch.load(training[0] / "checkpoint_last.pt", weights_only=True)["task_state"]
+    half = spent["flops"] / 2
+    done = run(*train_command(data, tmp_path, f"task.budget_flops={half}"))
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert half <= state["task_state"]["flops"] < half + spent["flops"] / 10
+    assert state["optimizer_history"][-1]["num_updates"] < 14
+    log = done.stdout + done.stderr
+    assert "is spent" in log
+    assert "training would stop there" in log  # the schedule expects another total
+
+
 def test_two_processes_equal_one_that_accumulates_twice(data, tmp_path):
     one = train_command(
         data, tmp_path / "one", "optimization.update_freq=[2]", "optimization.max_update=6"

@@ -61,13 +61,3 @@ def test_utterances_shorter_than_asked_are_counted_in_the_log(tones, caplog):
     caplog.set_level("INFO")
     task_on(tones, min_sample_size=20000).load_dataset("train")
     assert re.search(r"train: \d utterances, .* [1-3] left out as shorter", caplog.text)
-
-
-def test_time_left_is_measured_from_the_first_update_of_this_process(tones, monkeypatch):
-    clock = iter([100.0, 110.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    task = task_on(tones, max_update=100)
-    task._update = 49
-    assert task._hours_left() is None
-    task._update = 59  # ten updates in ten seconds; 40 are left
-    assert task._hours_left() == pytest.approx(40 / 3600)

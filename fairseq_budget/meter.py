@@ -1,0 +1,144 @@
+"""The meter: FLOPs really spent in training, how fast, and what is left of a budget.
+
+Counts the one formula (flops.py) on the true lengths of every batch, summed over all workers by
+the caller; so it agrees with the planner, and with itself after an interruption.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fairseq_budget.flops import training_flops_per_second
+from fairseq_budget.nn.config import EncoderConfig
+
+TOLERANCE = 0.05
+"""How far updates and budget may be apart: the audio in an update is only known on average."""
+
+
+class BudgetMeter:
+    """FLOPs and seconds of a run, through all its processes; a rate since this one began.
+
+    budget_flops: None or 0 for no limit. peak_flops: of one device, measured, or None;
+    num_devices share the work. The rate leaves out the first update, which pays for start-up, and
+    includes validation and saving, so that the hours left are hours on the clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget_flops: float | None = None,
+        peak_flops: float | None = None,
+        num_devices: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.flops = 0.0
+        self.seconds = 0.0
+        self.budget_flops = budget_flops or None
+        self._peak = peak_flops * num_devices if peak_flops else None
+        self._clock = clock
+        self._last: float | None = None  # when the last update of this process ended
+        self._timed_flops = self._timed_seconds = 0.0
+
+    def add(self, flops: float) -> None:
+        """Count an update that has just ended; ``flops`` of all workers and accumulation steps."""
+        now = self._clock()
+        self.flops += flops
+        if self._last is not None:
+            self.seconds += now - self._last
+            self._timed_seconds += now - self._last
+            self._timed_flops += flops
+        self._last = now
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget is spent: true from the update on that reaches it."""
+        return self.budget_flops is not None and self.flops >= self.budget_flops
+
+    @property
+    def flops_per_second(self) -> float | None:
+        """Achieved by all devices since this process' first update; None before its second."""
+        return self._timed_flops / self._timed_seconds if self._timed_seconds else None
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """Achieved over measured peak (model FLOPs utilisation); None where either is unknown."""
+        rate = self.flops_per_second
+        return None if rate is None or self._peak is None else rate / self._peak
+
+    @property
+    def share_of_budget(self) -> float | None:
+        return None if self.budget_flops is None else self.flops / self.budget_flops
+
+    @property
+    def hours_left(self) -> float | None:
+        """Until the budget is spent, at the rate achieved so far."""
+        rate = self.flops_per_second
+        if not rate or self.budget_flops is None:
+            return None
+        return max(0.0, self.budget_flops - self.flops) / rate / 3600
+
+    def state_dict(self) -> dict[str, float]:
+        """What a resumed run needs; plain numbers."""
+        return {"flops": self.flops, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.flops, self.seconds = float(state["flops"]), float(state["seconds"])
+
+
+def check_schedule(
+    config: EncoderConfig,
+    *,
+    max_update: int,
+    total_num_update: float,
+    seconds_per_update: float,
+    sequence_s: float,
+    budget_flops: float | None = None,
+    warmup_updates: int = 0,
+) -> list[str]:
+    """Warnings for a learning-rate schedule that will not run to its end; empty if all fits.
+
+    total_num_update: the update at which the schedule has decayed. seconds_per_update: audio heard
+    in one, over all workers and accumulation steps; sequence_s: the mean length of a sequence.
+    """
+    warnings = []
+    if 0 < max_update <= warmup_updates:
+        warnings.append(
+            f"lr_scheduler.warmup_updates={warmup_updates} is not less than optimization.max_update"
+            f"={max_update}: the learning rate would never reach its peak"
+        )
+    if max_update > 0 and total_num_update != max_update:
+        warnings.append(_unfinished(total_num_update, max_update))
+    if budget_flops:
+        per_update = training_flops_per_second(config, sequence_s) * seconds_per_update
+        paid = round(budget_flops / per_update)
+        if max_update <= 0 or abs(paid / max_update - 1) > TOLERANCE:
+            warnings.append(_unpaid(config, budget_flops, paid, max_update, per_update))
+    return warnings
+
+
+def _unfinished(total_num_update: float, max_update: int) -> str:
+    wrong = (
+        "the schedule would be cut in mid-decay"
+        if total_num_update > max_update
+        else "the learning rate would stay at its end for the rest"
+    )
+    return (
+        f"lr_scheduler.total_num_update={total_num_update:.0f} but optimization.max_update="
+        f"{max_update}: {wrong}; leave total_num_update to the preset, which follows max_update"
+    )
+
+
+def _unpaid(
+    config: EncoderConfig, budget_flops: float, paid: int, max_update: int, per_update: float
+) -> str:
+    costs = f"task.budget_flops={budget_flops:.4g} pays for {paid} updates of this model.size="
+    costs += f"{config.size} ({per_update:.3g} FLOPs each)"
+    cure = f"set optimization.max_update={paid}, as `budget-plan updates --overrides` prints it"
+    if max_update <= 0:
+        return f"{costs}, but optimization.max_update={max_update} sets no schedule: {cure}"
+    if paid < max_update:
+        wrong = f"training would stop there, {1 - paid / max_update:.0%} before the schedule's end"
+    else:
+        wrong = f"training would end with {1 - max_update / paid:.0%} of the budget unspent"
+    return f"{costs}, but optimization.max_update={max_update}: {wrong}; {cure}"
