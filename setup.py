@@ -29,8 +29,10 @@ EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement
 
 COMMANDS = {
     "budget-manifest": "manifest:main",
+    "budget-labels": "labels:main",
     "budget-plan": "plan:main",
     "budget-export": "export:main",
+    "budget-import": "import_:main",
     "budget-corpus": "corpus:main",
     "budget-downstream": "downstream:main",
     "budget-report": "report:main",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_budget.curve import Run
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.reconstruct import Reconstruction
@@ -55,6 +57,27 @@ def plot_reconstruction(result: Reconstruction, path: Path) -> None:
         f"of the best constant {result.trivial_error():.3f}"
     )
     rows[-1].set_xlabel("seconds")
+    _save(figure, path)
+
+
+def plot_curve(runs: Sequence[Run], path: Path) -> None:
+    """One panel for each loss and score against parameters, one line for each objective."""
+    panels = list(dict.fromkeys(name for run in runs for name in run.points()))
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for objective in dict.fromkeys(run.objective for run in runs):
+            own = [r for r in runs if r.objective == objective and name in r.points()]
+            x, y = [run.parameters for run in own], [run.points()[name] for run in own]
+            axes.plot(x, y, marker="o", markersize=4, label=objective)
+            for run in own:
+                axes.annotate(
+                    run.name, (run.parameters, run.points()[name]), fontsize=7,
+                    xytext=(0, 5), textcoords="offset points", ha="center",
+                )  # fmt: skip
+        axes.set(xscale="log", xlabel="parameters", title=name)
+        axes.margins(0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
     _save(figure, path)
 
 

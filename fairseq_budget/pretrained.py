@@ -144,6 +144,7 @@ def _read_fairseq(path: Path) -> Pretrained:
         "checkpoint_sha256": sha256_file(path),
         "num_updates": checkpoint["optimizer_history"][-1]["num_updates"],
         "audio_hours": checkpoint.get("task_state", {}).get("audio_hours"),
+        "flops": checkpoint.get("task_state", {}).get("flops"),
         "task": cfg["task"],
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -14,3 +15,12 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     cells = [" | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
     cells.insert(1, " | ".join("-" * width for width in widths))
     return "\n".join(f"| {row} |" for row in cells)
+
+
+def cell(value: Any) -> str:
+    """A value as tables show it: 1,234 and 0.1235, a dash for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Write the generated tables of the README between their markers; --check only compares."""
+"""Write the generated tables of our pages between their markers; --check only compares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from fairseq_budget.sizes import SIZES
 from fairseq_budget.table import markdown_table
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
 
 
 def sizes_table() -> str:
@@ -47,22 +46,65 @@ def results_table() -> str:
     return "\n".join(lines[first:last])
 
 
-def filled(text: str) -> str:
+def study_table() -> str:
+    """Table 4 of the compute-budget study, with the updates of its Figure 2."""
+    rows = []
+    for name, paper in PAPER_RUNS.items():
+        size = SIZES[name]
+        plan = plan_updates(
+            name, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
+        )
+        counts = {
+            title: f"{count_parameters(name, objective)['paper']:,}"
+            for title, objective in (
+                ("HuBERT", "hubert"),
+                ("wav2vec 2.0", "wav2vec2"),
+                ("TERA", "tera"),
+            )
+        }
+        rows.append(
+            {
+                "`model.size`": f"`{name}`",
+                **counts,
+                "layers": str(size.encoder_layers),
+                "width": str(size.encoder_embed_dim),
+                "feed-forward": str(size.encoder_ffn_embed_dim),
+                "heads": str(size.encoder_attention_heads),
+                "updates, ours": f"{plan['updates']:,}",
+                "the study's": f"{paper.max_update:,}",
+                "epochs": f"{plan['epochs']:.2f}",
+            }
+        )
+    return markdown_table(rows)
+
+
+PAGES = {
+    "README.md": {"sizes": sizes_table, "results": results_table},
+    "docs/paper_budget.md": {"table 4": study_table},
+}
+
+
+def filled(page: str, text: str) -> str:
     """``text`` with every table between its markers made anew."""
-    for name, table in {"sizes": sizes_table(), "results": results_table()}.items():
-        block = f"<!-- {name} -->\n{table}\n<!-- end of {name} -->"
+    for name, table in PAGES[page].items():
+        block = f"<!-- {name} -->\n{table()}\n<!-- end of {name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- end of {name} -->"
         text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 
 def main() -> int:
-    old = README.read_text(encoding="utf-8")
-    new = filled(old)
-    if "--check" not in sys.argv:
-        README.write_text(new, encoding="utf-8")
-    elif new != old:
-        print("README.md has stale tables: run `make tables`", file=sys.stderr)
+    stale = []
+    for page in PAGES:
+        path = ROOT / page
+        old = path.read_text(encoding="utf-8")
+        new = filled(page, old)
+        if new != old:
+            stale.append(page)
+        if "--check" not in sys.argv:
+            path.write_text(new, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"stale tables in {', '.join(stale)}: run `make tables`", file=sys.stderr)
         return 1
     return 0
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "examples/README.md", "manifests/README.md", "scripts/demo.sh",
-         "scripts/results.sh"]  # fmt: skip
+PAGES = ["README.md", "examples/README.md", "manifests/README.md", "docs/budget.md",
+         "docs/paper_budget.md", "scripts/demo.sh", "scripts/results.sh"]  # fmt: skip
 COMMANDS = [
     pytest.param(line.strip(), id=f"{page}:{number}")
     for page in PAGES
@@ -24,7 +24,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_parses(line):
-    line = line.removeprefix("run ").split("&&")[0].split("  #")[0]
+    line = line.removeprefix("run ").split("&&")[0].split(" | ")[0].split("  #")[0]
     command, *words = shlex.split(line)
     words = [
         re.sub(r"\$\{?\w+.*", "ic" if before == "--task" else "1", word)
@@ -40,9 +40,11 @@ def test_every_command_parses(line):
             assert "+task.user_dir=fairseq_budget" in words
     else:
         module = importlib.import_module(f"fairseq_budget.cli.{command.removeprefix('budget-')}")
-        subcommand = words[0] if words and command == "budget-manifest" else ""
-        parser = module.build_cut_parser() if subcommand == "cut" else module.build_parser()
-        parser.parse_args(words[1:] if subcommand == "cut" else words)
+        derived = getattr(module, "DERIVED", {})
+        if words and words[0] in derived:
+            derived[words.pop(0)].build_parser().parse_args(words)
+        else:
+            module.build_parser().parse_args(words)
 
 
 def test_there_are_commands_to_test():

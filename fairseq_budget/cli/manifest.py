@@ -7,21 +7,18 @@ derives one manifest from another.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect, find_audio
-from fairseq_budget.audio.crop import cut_manifest, find_speaker_rule
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli._derived_manifests import DERIVED, print_summary
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.manifest import Manifest
 
 _NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them go to a file
@@ -31,8 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="budget-manifest",
         description="Write the manifests {destdir}/{train,valid,test}.tsv of folders of audio.",
-        epilog="Subcommand: 'budget-manifest cut --help' joins and cuts the utterances of a "
-        "manifest to one fixed duration.",
+        epilog="Subcommands derive a manifest from another one: 'budget-manifest cut --help' joins "
+        "and cuts its utterances to one fixed duration, 'budget-manifest subset --help' draws "
+        "nested random subsets by hours.",
     )
     splits = parser.add_argument_group("splits")
     for split in ("train", "valid", "test"):
@@ -81,31 +79,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build_cut_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="budget-manifest cut",
-        description="Join each speaker's utterances in a random order and cut them into "
-        "utterances of exactly S seconds. Only the manifest is written; audio is not touched.",
-    )
-    parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
-    parser.add_argument("--seconds", metavar="S", type=_duration, required=True)
-    parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
-    parser.add_argument(
-        "--speaker",
-        metavar="REGEX",
-        help="its first group, in the relative path, is the speaker (default: LibriSpeech names, "
-        "else the parent folder)",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="orders the utterances (default: 1)")
-    parser.add_argument("--json", action="store_true", help="print the summary as json")
-    return parser
-
-
 @user_errors
 def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
-    subcommand = _SUBCOMMANDS.get(arguments[0]) if arguments else None
-    return subcommand(arguments[1:]) if subcommand else _write_manifests(arguments)
+    derive = DERIVED.get(arguments[0]) if arguments else None
+    return derive.run(arguments[1:]) if derive else _write_manifests(arguments)
 
 
 def _write_manifests(argv: Sequence[str]) -> int:
@@ -138,39 +116,8 @@ def _write_manifests(argv: Sequence[str]) -> int:
         manifest.write(path)
         kinds = dict(Counter(finding.kind for finding in rejected))
         summary[split] = {"manifest": str(path), **manifest.summary(), "rejected": kinds}
-    _print_summary(summary, as_json=args.json)
+    print_summary(summary, as_json=args.json)
     return 0
-
-
-def _cut(argv: Sequence[str]) -> int:
-    args = build_cut_parser().parse_args(argv)
-    num_samples = round(args.seconds * SAMPLE_RATE)
-    path = args.destdir / args.manifest.name
-    if path.absolute() == args.manifest.absolute():
-        raise BudgetError(f"{path} would be overwritten; choose another --destdir")
-    manifest = Manifest.read(args.manifest)
-    rule = find_speaker_rule([utt.pieces[0].path for utt in manifest.utterances], args.speaker)
-    cut = cut_manifest(manifest, num_samples, rule=rule, seed=args.seed)
-    cut.manifest.write(path)
-    summary = {
-        "manifest": str(path),
-        **cut.manifest.summary(),
-        "speaker_rule": rule.description,
-        "num_speakers": cut.num_speakers,
-        "left_out_hours": cut.num_samples_left_out / SAMPLE_RATE / 3600,
-    }
-    _print_summary({args.manifest.stem: summary}, as_json=args.json)
-    return 0
-
-
-_SUBCOMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"cut": _cut}
-
-
-def _duration(text: str) -> float:
-    """An argparse type: seconds that make at least one sample."""
-    if not 1 / SAMPLE_RATE <= float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no duration of at least one sample")
-    return float(text)
 
 
 def _folders(args: argparse.Namespace) -> dict[str, Path]:
@@ -243,24 +190,6 @@ def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:
         return
     with atomic_write(path) as file:
         file.writelines(f"{finding.path}\t{finding.reason}\n" for finding in rejected)
-
-
-def _print_summary(summary: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(summary, indent=2))
-        return
-    for split, row in summary.items():
-        print(
-            f"{split}: {row['num_utterances']} utterances, {row['hours']:.2f} hours, "
-            f"{row['shortest_s']:.2f} to {row['longest_s']:.2f} s, in {row['manifest']}"
-        )
-        for kind, count in row.get("rejected", {}).items():
-            print(f"  left out: {count} {kind}")
-        if "speaker_rule" in row:
-            print(
-                f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
-                f"{row['left_out_hours']:.2f} hours of remainders"
-            )
 
 
 if __name__ == "__main__":

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from pathlib import Path
 from typing import Any
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.corpus import Corpus
+from fairseq_budget.curve import Run, read_run
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.reconstruct import reconstruct
-from fairseq_budget.table import markdown_table
+from fairseq_budget.table import cell, markdown_table
 from fairseq_budget.training_log import read_training_log
 
 
@@ -43,6 +45,19 @@ def build_parser() -> argparse.ArgumentParser:
     scores.add_argument("results", type=Path, nargs="+", metavar="JSON", help="results.json files")
     scores.add_argument("--out", type=Path, required=True, metavar="MD", help="page to write")
     scores.set_defaults(run=_scores_page)
+    curve = commands.add_parser(
+        "curve",
+        help="loss and scores of several runs against their size: the U-curve",
+        description="Write OUT/curve.md, OUT/curve.csv and OUT/curve.png from finished runs; a run "
+        "is a folder with train.log, checkpoint_last.pt and, anywhere below, the results.json "
+        "of `budget-downstream compare`, whose first upstream counts.",
+    )
+    curve.add_argument(
+        "--runs", type=Path, nargs="+", required=True, metavar="DIR",
+        help="one folder per run; what holds no train.log is passed over",
+    )  # fmt: skip
+    curve.add_argument("--out", type=Path, required=True, help="folder to write")
+    curve.set_defaults(run=_curve)
     return parser
 
 
@@ -119,6 +134,48 @@ def _scores_page(args: argparse.Namespace) -> int:
         file.write("\n\n".join(parts) + "\n")
     print(markdown_table(rows))
     return 0
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from fairseq_budget.plots import plot_curve  # asks for matplotlib
+
+    folders = [folder for folder in args.runs if (folder / "train.log").is_file()]
+    runs = sorted(map(read_run, folders), key=lambda run: (run.objective, run.parameters))
+    finished = [run for run in runs if run.is_finished]
+    if not finished:
+        raise BudgetError(f"none of the {len(runs)} runs in {len(args.runs)} folders is finished")
+    plot_curve(finished, args.out / "curve.png")
+    rows = _aligned([run.row() for run in finished])
+    with atomic_write(args.out / "curve.csv") as file:
+        table = csv.DictWriter(file, rows[0], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    shown = markdown_table([{key: cell(value) for key, value in row.items()} for row in rows])
+    parts = ["# Loss against size", shown, "![loss and scores against size](curve.png)"]
+    parts += _other_budgets(finished)
+    parts += [
+        f"Not finished, left out: {run.name} ({run.updates:,} of {run.max_update:,} updates)."
+        for run in runs
+        if not run.is_finished
+    ]
+    with atomic_write(args.out / "curve.md") as file:
+        file.write("\n\n".join(parts) + "\n")
+    print("\n\n".join([shown, *parts[3:]]))
+    return 0
+
+
+def _other_budgets(runs: list[Run]) -> list[str]:
+    """A remark if the runs did not cost the same: then they make no U-curve."""
+    flops = [run.flops for run in runs if run.flops]
+    if not flops or max(flops) < 1.1 * min(flops):
+        return []
+    return [f"These runs spent from {min(flops):.3g} to {max(flops):.3g} FLOPs: not one budget."]
+
+
+def _aligned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the same keys, None where a run has no such value."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [{key: row.get(key) for key in keys} for row in rows]
 
 
 def _read_scores(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,6 +101,14 @@ class BudgetAudioDataset(FairseqDataset):
         """Longest first, ties in random order: batches then hold utterances of like length."""
         order = self._rng(ORDER).permutation(self.kept)
         return order[np.argsort(-self.sizes[order], kind="stable")]
+
+    def batch_samples(self, batches: Sequence[Sequence[int]]) -> tuple[float, float]:
+        """Mean number of samples in a batch, and in an utterance of one, as they are collated."""
+        sizes = [self.sizes[np.asarray(batch)] for batch in batches]
+        if not self.pad_audio:
+            sizes = [np.full_like(size, size.min()) for size in sizes]
+        total = sum(int(size.sum()) for size in sizes)
+        return total / len(sizes), total / sum(len(size) for size in sizes)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         length = int(self.sizes[index])

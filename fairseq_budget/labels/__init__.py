@@ -5,8 +5,11 @@ first (100 Hz), then from a layer of the model that was trained on those (50 Hz)
 
 label_file.py   what training reads, and every check of it
 features.py     an utterance's frames: MFCC, or a checkpoint's layer
-kmeans.py       fitting centroids on a sample of frames; the nearest centroid of each frame
-work.py         labelling in durable parts, by processes and machines, through interruptions
+sample.py       the bounded sample of frames that is fitted on
+kmeans.py       centroids of a sample; the nearest centroid of each frame
+parts.py        durable parts and worker processes;  tasks.py  what the workers do
+fitting.py      the sample and the model of a folder
+labelling.py    the label files of a folder, by processes and machines, through interruptions
 quality.py      what the labels are worth
-shards.py       fairseq's feature dumps, for those who ask for them
+shards.py       feature dumps in simple_kmeans' layout, for those who ask
 """

@@ -196,25 +196,21 @@ def labelled_splits(folder: Path, name: str = "km") -> Iterator[tuple[str, dict[
 def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:
     manifest = folder / f"{split}.tsv"
     path, cure = column_path(manifest, name), _MAKE.format(folder=folder)
-    num_lines = _count_lines(path, cure)
-    if num_lines < len(corpus):
-        raise BudgetError(
-            f"{path} has labels for {num_lines} of the {len(corpus)} utterances of {manifest}: "
-            "one shard of several, or an older manifest's; run all shards of `budget-labels apply` "
-            f"to their end, which joins them, or {cure}"
-        )
     try:
         return Column.open(manifest, name, corpus.hash, len(corpus))
     except BudgetError as error:
+        num_lines = _count_lines(path)
+        if 0 < num_lines < len(corpus):
+            raise BudgetError(
+                f"{path} has labels for {num_lines} of the {len(corpus)} utterances of {manifest}: "
+                "one shard of several, or another manifest's; let all shards of `budget-labels "
+                f"apply` come to their end, which joins them, or {cure}"
+            ) from error
         raise BudgetError(f"{error}: {cure}") from error
 
 
-def _count_lines(path: Path, cure: str) -> int:
-    try:
-        with open(path, "rb") as file:
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    except OSError as error:
-        raise BudgetError(f"cannot read the labels {path}: {error.strerror}; {cure}") from error
+def _count_lines(path: Path) -> int:
+    return len(path.read_bytes().splitlines()) if path.is_file() else 0
 
 
 def _check_origin(labels: Labels) -> None:

@@ -66,6 +66,7 @@ class BudgetPretrainingTask(FairseqTask):
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
         self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
         self._update = 0
+        self._batch_samples = (0.0, 0.0)  # mean samples in a batch, and in a sequence
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         manifest = Path(self.cfg.data) / f"{split}.tsv"
@@ -112,7 +113,10 @@ class BudgetPretrainingTask(FairseqTask):
                 f"dataset.max_tokens={max_tokens} (samples in a batch) is less than an utterance "
                 f"of {longest}: raise it, or lower task.max_sample_size={self.cfg.max_sample_size}"
             )
-        return super().get_batch_iterator(dataset, max_tokens=max_tokens, **rest)
+        iterator = super().get_batch_iterator(dataset, max_tokens=max_tokens, **rest)
+        if dataset is self.datasets.get("train"):
+            self._batch_samples = dataset.batch_samples(iterator.frozen_batches)
+        return iterator
 
     @property
     def target_dictionary(self) -> None:
@@ -161,17 +165,19 @@ class BudgetPretrainingTask(FairseqTask):
         )
 
     def _schedule_warnings(self, config: ResolvedConfig) -> List[str]:
-        """Whether size, updates and budget fit, judged by full batches of the longest crops."""
-        root, sizes = self.cfg._get_root(), self.dataset("train").sizes
-        sequence_s = float(sizes.mean()) / SAMPLE_RATE
-        batch = root.dataset.max_tokens or root.dataset.batch_size * sizes.mean()
+        """Whether size, updates and budget fit, judged by the batches of this epoch."""
+        root = self.cfg._get_root()
+        per_batch, per_sequence = self._batch_samples
         workers = root.distributed_training.distributed_world_size
         return check_schedule(
             config,
             max_update=self.cfg.max_update,
             total_num_update=root.lr_scheduler.get("total_num_update") or self.cfg.max_update,
-            seconds_per_update=batch / SAMPLE_RATE * workers * root.optimization.update_freq[-1],
-            sequence_s=sequence_s,
+            seconds_per_update=per_batch
+            / SAMPLE_RATE
+            * workers
+            * root.optimization.update_freq[-1],
+            sequence_s=per_sequence / SAMPLE_RATE,
             budget_flops=self.cfg.budget_flops,
             warmup_updates=int(root.lr_scheduler.get("warmup_updates") or 0),
         )

@@ -16,7 +16,7 @@ import soundfile
 from fairseq_budget.audio import collect
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.cli.manifest import main
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus import Corpus, write_column
 from fairseq_budget.manifest import Manifest
 from tests.synthetic import write_tone, write_tone_corpus
 
@@ -412,3 +412,69 @@ def test_help_mentions_the_subcommand(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         build("--help")
     assert "budget-manifest cut" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, audio: Path) -> Path:
+    """A folder with train.tsv and valid.tsv and labels of both."""
+    folder = tmp_path / "data"
+    build("--trainpref", audio, "--validpref", audio, "--destdir", folder)
+    for split in ("train", "valid"):
+        write_column(folder / f"{split}.tsv", "km", map(str, range(6)), 50.0)
+    (folder / "dict.km.txt").write_text("0 1\n")
+    return folder
+
+
+def test_subset_writes_a_folder_to_train_on_for_each_number_of_hours(
+    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hours = ["0.0005", "0.001"]  # 1.8 and 3.6 s
+    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path / "subsets")
+    assert build(*command, "--hours", *hours) == 0
+    assert "0.0005h: 1 utterances" in capsys.readouterr().out
+    small, large = (tmp_path / "subsets" / f"{h}h" for h in hours)
+    assert set(names(small / "train.tsv")) < set(names(large / "train.tsv"))
+    for folder in (small, large):
+        corpus = Corpus.open(folder / "train.tsv", ["km"])
+        whole = names(labelled / "train.tsv")
+        assert [int(corpus.columns["km"][i]) for i in range(len(corpus))] == [
+            whole.index(corpus.name(i)) for i in range(len(corpus))
+        ]
+        assert len(Corpus.open(folder / "valid.tsv", ["km"])) == 6
+        assert (folder / "dict.km.txt").exists()
+
+
+def test_another_subset_in_the_same_place_leaves_no_older_labels(
+    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path, "--with")
+    assert build(*command, "--hours", "0.001") == 0
+    assert not (tmp_path / "0.001h/valid.tsv").exists()
+    for file in labelled.glob("train.km*"):
+        file.unlink()
+    assert build(*command, "--hours", "0.001", "--seed", 3) == 0
+    assert "removed" in capsys.readouterr().err
+    assert not list((tmp_path / "0.001h").glob("train.km*"))
+
+
+def test_subset_of_more_than_there_is_is_one_line(
+    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path)
+    assert build(*command, "--hours", "1") == 2
+    assert "1 hours were asked for, but the manifest has 0.002" in capsys.readouterr().err
+
+
+def test_cut_removes_older_labels_and_says_which_are_to_be_made_anew(
+    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("cut", "--manifest", labelled / "train.tsv", "--destdir", tmp_path / "cut")
+    build(*command, "--seconds", "1")
+    cut = tmp_path / "cut/train.tsv"
+    assert f"make the column anew for {cut}" in capsys.readouterr().err
+    write_column(cut, "km", ("0" for _ in names(cut)), 50.0)
+    build(*command, "--seconds", "1")  # the same manifest: its labels still fit
+    assert capsys.readouterr().err == ""
+    build(*command, "--seconds", "0.5")
+    assert f"removed {cut.with_suffix('.km')}" in capsys.readouterr().err
+    assert files_below(tmp_path / "cut") == ["train.tsv"]

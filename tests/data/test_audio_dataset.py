@@ -154,6 +154,17 @@ def test_order_is_longest_first_and_a_function_of_seed_and_epoch(corpus):
     np.testing.assert_array_equal(order, dataset(corpus).ordered_indices())
 
 
+@pytest.mark.parametrize("pad_audio", [False, True])
+def test_audio_of_batches_is_what_the_collater_makes_of_them(corpus, pad_audio):
+    data = dataset(corpus, pad_audio=pad_audio)
+    batches = [[0, 1, 2], [3, 4]]
+    made = [batch_of(data, *ids) for ids in batches]
+    seconds = sum(batch["audio_seconds"] for batch in made)
+    per_batch, per_utterance = data.batch_samples(batches)
+    assert per_batch == pytest.approx(seconds * 16000 / 2)
+    assert per_utterance == pytest.approx(seconds * 16000 / 5)
+
+
 def test_short_utterances_are_left_out(corpus):
     data = dataset(corpus, min_sample_size=16000)
     assert sorted(data.ordered_indices()) == np.flatnonzero(corpus.sizes >= 16000).tolist()
