@@ -8,6 +8,7 @@ wherever below it, of which the first row counts.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +18,32 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.training_log import Record, read_training_log
 
+OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
+_LAST = "checkpoint_last.pt"
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
+
+
+def loss_row(folder: Path) -> dict[str, Any]:
+    """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing.
+
+    Guessing is uniform over the clusters of HuBERT, or over wav2vec 2.0's frame and distractors;
+    a reconstruction has no such level.
+    """
+    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    if not log.valid:
+        raise BudgetError(f"{folder / 'train.log'} holds no validation: let the run validate once")
+    last, config = log.valid[-1], checkpoint.model_config
+    loss = next(last[key] for key in OBJECTIVE_LOSSES if key in last)
+    accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
+    choices = config.get("num_classes") or 1 + config.get("num_negatives", 0)
+    return {
+        "run": folder.name,
+        "updates": int(last["num_updates"]),
+        "validation loss": loss,
+        "of guessing": math.log(choices) if choices > 1 else None,
+        "accuracy (%)": None if accuracy is None else 100 * accuracy,
+        "of guessing (%)": 100 / choices if choices > 1 else None,
+    }
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.corpus import Corpus
-from fairseq_budget.curve import Run, read_run
+from fairseq_budget.curve import Run, loss_row, read_run
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
@@ -45,6 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
     scores.add_argument("results", type=Path, nargs="+", metavar="JSON", help="results.json files")
     scores.add_argument("--out", type=Path, required=True, metavar="MD", help="page to write")
     scores.set_defaults(run=_scores_page)
+    losses = commands.add_parser(
+        "losses", help="last validation loss and accuracy of several runs beside their chance level"
+    )
+    losses.add_argument("--runs", type=Path, nargs="+", required=True, metavar="DIR")
+    losses.set_defaults(run=_losses)
     curve = commands.add_parser(
         "curve",
         help="loss and scores of several runs against their size: the U-curve",
@@ -176,6 +181,12 @@ def _aligned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows with the same keys, None where a run has no such value."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def _losses(args: argparse.Namespace) -> int:
+    rows = [loss_row(folder) for folder in args.runs]
+    print(markdown_table([{key: cell(value) for key, value in row.items()} for row in rows]))
+    return 0
 
 
 def _read_scores(path: Path) -> dict[str, Any]:

@@ -153,14 +153,13 @@ def read_info(folder: Path) -> LabelInfo:
 
 def write_info(folder: Path, info: LabelInfo) -> None:
     """Write ``labels.json``: equal descriptions give equal bytes."""
-    with atomic_write(folder / "labels.json") as file:
-        file.write(json.dumps(asdict(info), indent=2, sort_keys=True) + "\n")
+    _write(folder / "labels.json", json.dumps(asdict(info), indent=2, sort_keys=True) + "\n")
 
 
 def write_dictionary(folder: Path, num_clusters: int, name: str = "km") -> None:
     """Write ``dict.{name}.txt``. fairseq puts 4 symbols in front: class = cluster + 4."""
-    with atomic_write(folder / f"dict.{name}.txt") as file:
-        file.writelines(f"{cluster} 1\n" for cluster in range(num_clusters))
+    entries = (f"{cluster} 1\n" for cluster in range(num_clusters))
+    _write(folder / f"dict.{name}.txt", "".join(entries))
 
 
 def check_dictionary(folder: Path, info: LabelInfo, name: str = "km") -> None:
@@ -191,6 +190,13 @@ def labelled_splits(folder: Path, name: str = "km") -> Iterator[tuple[str, dict[
             description = None
         if isinstance(description, dict):
             yield path.name.removesuffix(f".{name}.json"), description
+
+
+def _write(path: Path, text: str) -> None:
+    """Leave a file alone that is already as it should be."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        with atomic_write(path) as file:
+            file.write(text)
 
 
 def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:

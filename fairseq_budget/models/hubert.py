@@ -46,12 +46,6 @@ class BudgetHubertModel(BudgetModel):
             temperature=cfg.logit_temp,
         )
 
-    @classmethod
-    def build_model(cls, cfg: BudgetHubertConfig, task: Any = None) -> "BudgetHubertModel":
-        if cfg.num_classes is None:
-            cfg.num_classes = task.num_classes()
-        return cls(cfg)
-
     def forward(
         self,
         source: Tensor,

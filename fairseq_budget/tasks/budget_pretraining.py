@@ -22,6 +22,7 @@ from fairseq_budget.labels.label_file import Labels, open_labels, read_info
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.recovery import mend_checkpoint
 from fairseq_budget.tasks._progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -64,9 +65,18 @@ class BudgetPretrainingTask(FairseqTask):
         super().__init__(cfg)
         if not Path(cfg.data).is_dir():
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
+        self._mend_checkpoint()
         self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
         self._update = 0
         self._batch_samples = (0.0, 0.0)  # mean samples in a batch, and in a sequence
+
+    def _mend_checkpoint(self) -> None:
+        """Before fairseq reads it: a run that was killed while saving goes on, too."""
+        root: Any = self.cfg._get_root() if hasattr(self.cfg, "_get_root") else {}
+        if "checkpoint" in root and not root.distributed_training.distributed_rank:
+            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
+            if found:
+                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         manifest = Path(self.cfg.data) / f"{split}.tsv"
@@ -97,6 +107,12 @@ class BudgetPretrainingTask(FairseqTask):
         labels = open_labels(self.cfg.data, split, self.cfg.labels, corpus=corpus)
         logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
         return labels
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Fill in what only the labels know, in the config itself, so that checkpoints hold it."""
+        if cfg.get("num_classes", 0) is None:
+            cfg.num_classes = self.num_classes()
+        return super().build_model(cfg, from_checkpoint)
 
     def num_classes(self) -> int:
         """Clusters of the label files, and fairseq's four special symbols."""

@@ -42,7 +42,15 @@ def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):
     assert state["cfg"]["model"]["_name"] == "budget_tera"
 
 
-def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path):
+def test_a_finished_run_started_again_keeps_its_weights(training, data):
+    before = weights(training[0] / "checkpoint_last.pt")
+    run(*train_command(data, training[0], "common.log_file=null"))
+    after = weights(training[0] / "checkpoint_last.pt")
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("while_saving", [False, True])
+def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path, while_saving):
     command = [*train_command(data, tmp_path), "checkpoint.save_interval_updates=7"]
     process = subprocess.Popen(
         [BIN / command[0], *map(str, command[1:])], cwd=ROOT,
@@ -53,6 +61,9 @@ def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path)
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    last = tmp_path / "checkpoint_last.pt"
+    if while_saving:
+        last.write_bytes(last.read_bytes()[:1000])
     done = run(*command)
     log = done.stdout + done.stderr
     resumed_at = int(re.search(r"Loaded checkpoint .*@ (\d+) updates", log)[1])
