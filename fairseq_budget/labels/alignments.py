@@ -1,0 +1,81 @@
+"""Phones in time, to judge labels by: a table of ``utterance_id start_s end_s phone``.
+
+The format of the demo corpus's ``phones.tsv``: tab-separated, with a header, each utterance's rows
+in the order of time. An utterance's id is the name of its file without folder and extension.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.manifest import Utterance
+
+COLUMNS = ("utterance_id", "start_s", "end_s", "phone")
+NO_PHONE = -1
+
+
+@dataclass(frozen=True)
+class _Spans:
+    starts_s: NDArray[np.float64]
+    ends_s: NDArray[np.float64]
+    phones: NDArray[np.int64]
+
+
+class Alignments:
+    """The phones of recordings; `phones` lists their names, in sorted order."""
+
+    def __init__(self, spans: dict[str, list[tuple[float, float, str]]]) -> None:
+        self.phones = sorted({phone for rows in spans.values() for _, _, phone in rows})
+        number = {phone: index for index, phone in enumerate(self.phones)}
+        self._spans = {
+            name: _Spans(
+                np.array([start for start, _, _ in rows]),
+                np.array([end for _, end, _ in rows]),
+                np.array([number[phone] for _, _, phone in rows], dtype=np.int64),
+            )
+            for name, rows in spans.items()
+        }
+
+    @classmethod
+    def read(cls, path: str | Path) -> Alignments:
+        """Read the table; BudgetError names the line that is none of its rows."""
+        spans: dict[str, list[tuple[float, float, str]]] = {}
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+                for number, row in enumerate(rows, start=1):
+                    if number == 1 and tuple(row) == COLUMNS:
+                        continue
+                    if number == 1 or len(row) != len(COLUMNS):
+                        raise ValueError(f"line {number}: {row}")
+                    spans.setdefault(row[0], []).append((float(row[1]), float(row[2]), row[3]))
+        except (OSError, ValueError) as error:
+            raise BudgetError(
+                f"cannot read the alignments {path} ({error}); expected a table with the header "
+                f"{'<TAB>'.join(COLUMNS)}, as the demo corpus's phones.tsv has"
+            ) from error
+        return cls(spans)
+
+    def phones_at(self, utterance: Utterance, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The phone at each of the `samples` of an utterance: (T,), NO_PHONE where none is known.
+
+        Pieces of recordings keep their place in the recording.
+        """
+        found, offset = np.full(len(samples), NO_PHONE), 0
+        for piece in utterance.segments:
+            length = piece.num_samples or 0
+            inside = (samples >= offset) & (samples < offset + length)
+            if (spans := self._spans.get(Path(piece.path).stem)) is not None:
+                times_s = (samples[inside] - offset + piece.start) / SAMPLE_RATE
+                row = np.searchsorted(spans.starts_s, times_s, side="right") - 1
+                known = (row >= 0) & (times_s < spans.ends_s[row])
+                found[inside] = np.where(known, spans.phones[row], NO_PHONE)
+            offset += length
+        return found

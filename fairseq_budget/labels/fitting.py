@@ -1,0 +1,110 @@
+"""Fitting k-means for a folder of manifests: ``kmeans.safetensors``, from a bounded sample.
+
+The sample lies on disk, in parts, until the model is there; so an interruption costs one part. What
+is written is a function of the arguments and the manifest, whatever stopped it before.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.labels.features import Feature, Frames
+from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
+from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
+from fairseq_budget.labels.sample import Sample, choose_sample
+from fairseq_budget.labels.tasks import Source, load_extractor, run_tasks, write_sample
+
+MODEL_FILE = "kmeans.safetensors"
+VERSION = 1  # raise it when the same arguments come to mean other bytes
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is fitted: clusters of `feature`, on at most `num_frames` frames of `split`."""
+
+    folder: Path
+    feature: Feature
+    num_clusters: int
+    num_frames: int
+    split: str = "train"
+    seed: int = 0
+
+    def run(self, workers: Workers) -> KMeans:
+        """The fitted model: the one that is there, if it was fitted just so, or a new one.
+
+        A new one removes ``labels.json``, so that nothing trains on labels of the old one.
+        """
+        if (model := self.fitted()) is None:
+            frames = self.extract(workers)
+            with single_threaded():
+                centroids = fit_kmeans(frames, self.num_clusters, self.seed)
+                inertia = KMeans(centroids, {}).inertia(frames)
+            found = {"inertia": round(inertia, 4), "num_frames_fitted": len(frames)}
+            model = KMeans(centroids, {**self._settings, **found})
+            (self.folder / "labels.json").unlink(missing_ok=True)
+            model.save(self.folder / MODEL_FILE)
+        self._parts.remove()
+        return model
+
+    def fitted(self) -> KMeans | None:
+        """The model in the folder if `run` would not fit another one."""
+        path = self.folder / MODEL_FILE
+        if not path.is_file():
+            return None
+        model = KMeans.load(path)
+        return model if self._settings.items() <= model.description.items() else None
+
+    def extract(self, workers: Workers) -> Frames:
+        """The sampled frames in a random order; those that no part holds yet are computed."""
+        sample, source, parts = self._sample, Source.of(self._corpus, self.feature), self._parts
+        runs = cut_parts(self._corpus.sizes[sample.utterances])
+        work = functools.partial(write_sample, source=source, sample=sample, parts=parts)
+        run_tasks(workers, work, dict(enumerate(runs)), parts, f"{self.split}: sample")
+        shape = sample.num_frames, load_extractor(self.feature).dim
+        frames = np.empty(shape, dtype=np.float32)
+        places = np.random.default_rng([self.seed, 1]).permutation(len(frames))
+        start = 0
+        for index in range(len(runs)):
+            part = np.load(parts.path(index), allow_pickle=False)
+            frames[places[start : start + len(part)]] = part
+            start += len(part)
+        return frames
+
+    @property
+    def sample_bytes(self) -> int:
+        """The size of the sample, in memory and for a while on disk."""
+        return self._sample.num_frames * load_extractor(self.feature).dim * 4
+
+    @functools.cached_property
+    def _corpus(self) -> Corpus:
+        return Corpus.open(self.folder / f"{self.split}.tsv")
+
+    @functools.cached_property
+    def _sample(self) -> Sample:
+        lengths = self.feature.num_frames(self._corpus.sizes)
+        return choose_sample(lengths, self.num_frames, self.seed)
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.folder, "sample", self._settings)
+
+    @functools.cached_property
+    def _settings(self) -> dict[str, Any]:
+        """All that shapes the centroids."""
+        return {
+            "version": VERSION,
+            "feature": self.feature.description,
+            "rate": self.feature.rate,
+            "teacher_sha256": load_extractor(self.feature).teacher_sha256,
+            "num_clusters": self.num_clusters,
+            "num_frames": self.num_frames,
+            "split": self.split,
+            "manifest": self._corpus.hash,
+            "seed": self.seed,
+        }

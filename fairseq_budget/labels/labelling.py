@@ -1,0 +1,176 @@
+"""Labelling the splits of a folder with its fitted model, by processes and by machines.
+
+The parts of a split are cut by its manifest alone, so its label file has the same bytes whatever
+stopped the work before, and however many processes and shards took part.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_budget.corpus import Column, Corpus, column_path, write_column
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.labels.features import Feature
+from fairseq_budget.labels.fitting import MODEL_FILE, VERSION
+from fairseq_budget.labels.kmeans import KMeans
+from fairseq_budget.labels.label_file import (
+    CENTROIDS_KEY,
+    LabelInfo,
+    labelled_splits,
+    write_dictionary,
+    write_info,
+)
+from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
+from fairseq_budget.labels.tasks import Source, load_extractor, run_tasks, write_labels
+
+NAME = "km"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Labelling `splits` with the fitted model; `shard` of `num_shards` makes a share of parts."""
+
+    folder: Path
+    feature: Feature
+    splits: tuple[str, ...]
+    num_shards: int = 1
+    shard: int = 0
+
+    def run(self, workers: Workers) -> list[str]:
+        """Label, and join what is complete. Returns the splits of which parts are still missing.
+
+        Raises BudgetError if no model is fitted, or it was fitted on other features.
+        """
+        model = KMeans.load(self.folder / MODEL_FILE)
+        self._check_model(model)
+        refuse_mixed_centroids(self.folder, self.splits, model.sha256)
+        if self.num_shards == 1:
+            _remove_leftovers(self.folder)
+        jobs = [_Split.open(self.folder, split, model) for split in self.splits]
+        for job in jobs:
+            if not job.is_done():
+                job.label(self.feature, workers, self.shard, self.num_shards)
+        return [job.corpus.path.stem for job in jobs if not job.join()]
+
+    def _check_model(self, model: KMeans) -> None:
+        path, fitted = self.folder / MODEL_FILE, model.description
+        ours = self.feature.description
+        if {**fitted["feature"], "checkpoint": None} != {**ours, "checkpoint": None}:
+            raise BudgetError(
+                f"{path} was fitted on {fitted['feature']}, not on {ours}; name that feature, or "
+                "run `budget-labels fit` again"
+            )
+        if fitted["teacher_sha256"] != load_extractor(self.feature).teacher_sha256:
+            raise BudgetError(
+                f"{path} was fitted on a layer of {fitted['feature']['checkpoint']}, a checkpoint "
+                f"with other weights than {self.feature.checkpoint}; name that one, or run "
+                "`budget-labels fit` again"
+            )
+
+
+@dataclass(frozen=True)
+class _Split:
+    corpus: Corpus
+    model: KMeans
+    parts: Parts
+    runs: list[range]
+
+    @classmethod
+    def open(cls, folder: Path, split: str, model: KMeans) -> _Split:
+        corpus = Corpus.open(folder / f"{split}.tsv")
+        settings = {
+            "version": VERSION,
+            "centroids": model.sha256,
+            "manifest": corpus.hash,
+            "feature": model.description["feature"],
+            "teacher_sha256": model.description["teacher_sha256"],
+        }
+        parts = Parts(folder, f"split.{split}", settings)
+        return cls(corpus, model, parts, cut_parts(corpus.sizes))
+
+    def is_done(self) -> bool:
+        """Whether the label file is there, whole, for this manifest and by these centroids."""
+        try:
+            column = Column.open(self.corpus.path, NAME, self.corpus.hash, len(self.corpus))
+        except BudgetError:
+            return False
+        return column.description.get(CENTROIDS_KEY) == self.model.sha256
+
+    def label(self, feature: Feature, workers: Workers, shard: int, num_shards: int) -> None:
+        """Make the parts of `shard` that are missing."""
+        mine = shard_range(len(self.runs), num_shards, shard)
+        work = functools.partial(
+            write_labels,
+            source=Source.of(self.corpus, feature),
+            model=self.corpus.path.parent / MODEL_FILE,
+            centroids=self.model.sha256,
+            parts=self.parts,
+        )
+        runs = {index: self.runs[index] for index in mine}
+        run_tasks(workers, work, runs, self.parts, f"{self.corpus.path.stem}: labels")
+
+    def join(self) -> bool:
+        """Join the parts if all are there; False if some are missing.
+
+        Shards that finish together may both join: they write equal bytes, and one that finds the
+        parts removed under its hands finds the other's result, too.
+        """
+        if not self.is_done():
+            if self.parts.missing(range(len(self.runs))):
+                return self.is_done()
+            try:
+                self._write()
+            except FileNotFoundError:
+                if not self.is_done():
+                    raise
+        self._describe()
+        self.parts.remove()
+        return True
+
+    def _write(self) -> None:
+        rate = self.model.description["rate"]
+        more = {CENTROIDS_KEY: self.model.sha256}
+        write_column(self.corpus.path, NAME, self._lines(), rate, more=more)
+
+    def _lines(self) -> Iterator[str]:
+        for index in range(len(self.runs)):
+            with open(self.parts.path(index), encoding="ascii") as file:
+                yield from (line.removesuffix("\n") for line in file)
+
+    def _describe(self) -> None:
+        folder, fitted = self.corpus.path.parent, self.model.description
+        info = LabelInfo(
+            label_rate=fitted["rate"],
+            num_clusters=len(self.model.centroids),
+            feature=fitted["feature"],
+            centroids_sha256=self.model.sha256,
+            teacher_sha256=fitted["teacher_sha256"],
+        )
+        write_dictionary(folder, info.num_clusters, NAME)
+        write_info(folder, info)
+
+
+def refuse_mixed_centroids(folder: Path, splits: Sequence[str], centroids: str | None) -> None:
+    """Raise BudgetError if labels of other centroids would stay beside those to be made.
+
+    `centroids` is the hash of those that will be used, None when they are yet to be fitted.
+    """
+    for split, description in labelled_splits(folder, NAME):
+        path = column_path(folder / f"{split}.tsv", NAME)
+        other = description.get(CENTROIDS_KEY) != centroids
+        if other and split not in splits and path.exists():
+            raise BudgetError(
+                f"{path} was clustered by other centroids and would stay beside the new labels, "
+                f"where equal ids mean different sounds; add {split} to --splits, delete {path} "
+                f"and {path.name}.json, or keep the new labels in another folder"
+            )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Temporary files of a killed process; other shards, if there are any, may still write some."""
+    for kind in (f"*.{NAME}", f"*.{NAME}.json", "labels.json", f"dict.{NAME}.txt", MODEL_FILE):
+        for path in folder.glob(f".{kind}.????????"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""Work in durable parts: each appears whole or not at all, so that an interruption costs one.
+
+The parts of a task lie in a folder named by a hash of everything that shapes their bytes. Another
+argument, manifest, checkpoint or model makes another folder, so nothing stale can be reused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+
+WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all is done
+MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at
+
+Task = TypeVar("Task")
+
+
+class Parts:
+    """The folder of the parts of one task, named after `task` and the hash of `settings`."""
+
+    def __init__(self, folder: Path, task: str, settings: dict[str, Any]) -> None:
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        self.folder = folder / WORK_FOLDER / task / key
+
+    def path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}"
+
+    def missing(self, indices: Iterable[int]) -> list[int]:
+        """Which of these parts are still to be made."""
+        try:
+            done = {entry.name for entry in os.scandir(self.folder)}
+        except FileNotFoundError:
+            return list(indices)
+        return [index for index in indices if self.path(index).name not in done]
+
+    def remove(self) -> None:
+        """Remove the parts of this task, those of other settings too; and the empty folder."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other tasks still have parts, or it is gone
+            self.folder.parent.parent.rmdir()
+
+
+def cut_parts(sizes: NDArray[np.int64]) -> list[range]:
+    """Runs of utterances of 1 to 10 minutes of audio, as a function of their `sizes` alone."""
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    part_s = min(max(total / SAMPLE_RATE / MAX_PARTS, MIN_PART_S), MAX_PART_S)
+    number = (ends - 1) // round(part_s * SAMPLE_RATE)  # where an utterance ends is where it is
+    bounds = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(sizes)]
+    return [range(a, b) for a, b in itertools.pairwise(bounds) if a < b]
+
+
+def shard_range(total: int, num_shards: int, shard: int) -> range:
+    """The share of `shard`, counted from 0, of `total` items: simple_kmeans' slices."""
+    if not 0 <= shard < num_shards:
+        raise BudgetError(f"--shard {shard} of --num-shards {num_shards}: shards count from 0")
+    return range(round(total / num_shards * shard), round(total / num_shards * (shard + 1)))
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """torch on one thread, so that processes do not fight for cores and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Workers:
+    """Runs tasks in this process, or in `num_workers` others that start when first needed.
+
+    A process takes seconds to start: none does for fewer than `tasks_per_worker` tasks.
+    """
+
+    def __init__(self, num_workers: int, tasks_per_worker: int = 1) -> None:
+        self._num_workers, self._tasks_per_worker = num_workers, tasks_per_worker
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, work: Callable[[Task], int], tasks: Sequence[Task], bar: tqdm[Any]) -> None:
+        """Call `work` on every task, in any order; `bar` advances by what it returns.
+
+        The first error ends the work; parts that other processes have begun are finished.
+        """
+        if self._num_workers == 1 or len(tasks) < 2 * self._tasks_per_worker:
+            with single_threaded():
+                for task in tasks:
+                    bar.update(work(task))
+        else:
+            with _ignoring_interrupts():
+                futures = [self._started().submit(work, task) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    bar.update(future.result())
+            except BrokenProcessPool as error:
+                raise BudgetError(
+                    "a worker process died, as when memory is short; the same command goes on "
+                    "where it was, if need be with fewer --workers"
+                ) from error
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # Not forked: a fork copies other threads' locks in whatever state, and loses the GPU.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._num_workers, context, _start_worker)
+        return self._pool
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Workers of a killed process would otherwise wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C for good, which their parent answers for them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,119 @@
+"""What worker processes do: read a run of utterances, compute its features, write one part."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.labels.features import Extractor, Feature, Frames
+from fairseq_budget.labels.kmeans import KMeans
+from fairseq_budget.labels.parts import Parts, Workers
+from fairseq_budget.labels.sample import Sample, sample_utterance
+
+Task = tuple[int, range]
+"""Number of a part, and the utterances that it holds."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Features of the utterances of a manifest; cheap to send to another process.
+
+    Raises BudgetError there if the manifest or the checkpoint is no longer what it was here.
+    """
+
+    manifest: Path
+    manifest_hash: str
+    feature: Feature
+
+    @classmethod
+    def of(cls, corpus: Corpus, feature: Feature) -> Source:
+        checked = replace(feature, teacher_sha256=load_extractor(feature).teacher_sha256)
+        return cls(corpus.path, corpus.hash, checked)
+
+    def features(self, utterances: Sequence[int]) -> list[Frames]:
+        corpus = _open_corpus(self.manifest, self.manifest_hash)
+        return load_extractor(self.feature)([corpus.read(index) for index in utterances])
+
+
+def run_tasks(
+    workers: Workers,
+    work: Callable[[Task], int],
+    runs: dict[int, range],
+    parts: Parts,
+    name: str,
+) -> None:
+    """Make the parts of `runs` that are missing, under a progress bar."""
+    tasks = [(index, runs[index]) for index in parts.missing(list(runs))]
+    total, left = sum(map(len, runs.values())), sum(len(run) for _, run in tasks)
+    unit = "utterance"
+    with tqdm(total=total, initial=total - left, desc=name, unit=unit, disable=None) as bar:
+        workers.run(work, tasks, bar)
+
+
+def write_sample(task: Task, *, source: Source, sample: Sample, parts: Parts) -> int:
+    """A part of the sample for k-means: (T, D) frames of a run of its utterances."""
+    index, run = task
+    chosen = [int(sample.utterances[i]) for i in run]
+    rows = [
+        sample_utterance(frames, int(sample.counts[i]), seed=(sample.seed, utterance))
+        for frames, i, utterance in zip(source.features(chosen), run, chosen, strict=True)
+    ]
+    _save(parts.path(index), np.concatenate(rows))
+    return len(run)
+
+
+def write_features(task: Task, *, source: Source, parts: Parts) -> int:
+    """A part of a feature dump: all frames (T, D) of a run of utterances."""
+    index, run = task
+    _save(parts.path(index), np.concatenate(source.features(run)))
+    return len(run)
+
+
+def write_labels(task: Task, *, source: Source, model: Path, centroids: str, parts: Parts) -> int:
+    """A part of a label file: a line of cluster ids for each utterance of a run."""
+    index, run = task
+    features = source.features(run)
+    ids = _load_model(model, centroids).assign(np.concatenate(features))
+    ends = np.cumsum([len(frames) for frames in features])
+    with atomic_write(parts.path(index)) as file:
+        for line in np.split(ids, ends[:-1]):
+            file.write(" ".join(map(str, line.tolist())) + "\n")
+    return len(run)
+
+
+# What a process needs for every task is read once.
+
+
+@functools.lru_cache(maxsize=2)
+def load_extractor(feature: Feature) -> Extractor:
+    """`feature.build()`, once for each process."""
+    return feature.build()
+
+
+@functools.lru_cache(maxsize=1)
+def _open_corpus(manifest: Path, manifest_hash: str) -> Corpus:
+    corpus = Corpus.open(manifest)
+    if corpus.hash != manifest_hash:
+        raise BudgetError(f"{manifest} was changed in the meantime; start the command again")
+    return corpus
+
+
+@functools.lru_cache(maxsize=1)
+def _load_model(path: Path, centroids: str) -> KMeans:
+    model = KMeans.load(path)
+    if model.sha256 != centroids:
+        raise BudgetError(f"{path} was fitted anew in the meantime; start the command again")
+    return model
+
+
+def _save(path: Path, frames: Frames) -> None:
+    with atomic_write(path, "wb") as file:
+        np.save(file, frames, allow_pickle=False)

@@ -1,0 +1,143 @@
+"""Features: the numbers of simple_kmeans, whatever the batch and the length."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import num_frames
+from fairseq_budget.labels import features
+from fairseq_budget.labels.features import (
+    Feature,
+    LayerExtractor,
+    MfccExtractor,
+    chunk_windows,
+    hash_encoder,
+)
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.pretrained import Pretrained, save_pretrained
+from tests.synthetic import tone
+
+LENGTHS = [9000, 399, 400, 16000, 0, 5521, 32000]
+
+
+def encoder(**fields) -> SpeechEncoder:
+    torch.manual_seed(0)
+    return SpeechEncoder(EncoderConfig(size="tiny", **fields)).eval()
+
+
+@pytest.fixture
+def waves():
+    return [tone(length, seed) for seed, length in enumerate(LENGTHS)]
+
+
+def test_mfcc_are_those_of_simple_kmeans(waves):
+    if importlib.util.find_spec("torchaudio") is None:
+        pytest.skip("torchaudio, the oracle, is not installed")
+    from fairseq_budget.upstream.compat import load_torchaudio
+
+    torchaudio = load_torchaudio()
+    importlib.import_module("torchaudio.compliance.kaldi")
+    for wave, ours in zip(waves, MfccExtractor()(waves), strict=True):
+        if len(wave) >= 400:
+            mfcc = torchaudio.compliance.kaldi.mfcc(
+                torch.from_numpy(wave)[None], sample_frequency=16000, use_energy=False
+            ).T
+            deltas = torchaudio.functional.compute_deltas(mfcc)
+            both = torch.cat([mfcc, deltas, torchaudio.functional.compute_deltas(deltas)]).T
+            np.testing.assert_allclose(ours, both, atol=1e-3)
+
+
+@pytest.mark.parametrize("limit", [1, 20_000, 1 << 20])
+def test_batches_do_not_change_mfcc(waves, monkeypatch, limit):
+    monkeypatch.setattr(features, "BATCH_SAMPLES", limit)
+    for wave, ours in zip(waves, MfccExtractor()(waves), strict=True):
+        np.testing.assert_allclose(ours, MfccExtractor()([wave])[0], atol=1e-4)
+
+
+def test_the_number_of_frames_is_known_beforehand(waves, tmp_path):
+    lengths = np.array(LENGTHS)
+    for feature, extractor in (
+        (Feature(), MfccExtractor()),
+        (Feature(tmp_path, 1), LayerExtractor(encoder(), 1)),
+    ):
+        counts = [len(frames) for frames in extractor(waves)]
+        assert counts == feature.num_frames(lengths).tolist()
+        assert all(frames.shape[1] == extractor.dim for frames in extractor(waves))
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_layer_is_the_hidden_state_of_that_number(waves, layer):
+    states = encoder()(torch.from_numpy(waves[0])[None]).hidden_states
+    ours = LayerExtractor(encoder(), layer)(waves)[0]
+    np.testing.assert_allclose(ours, states[layer][0].detach(), atol=1e-6)
+
+
+def test_the_last_layer_of_a_pre_norm_model_comes_without_the_final_norm(waves):
+    fields = {"layer_norm_first": True, "encoder_layers": 2}
+    whole = encoder(**fields)
+    ours = LayerExtractor(encoder(**fields), 2)(waves)[0]
+    expected = whole(torch.from_numpy(waves[0])[None]).hidden_states[2][0].detach()
+    normed = whole.encoder.layer_norm(torch.from_numpy(ours)).detach()
+    np.testing.assert_allclose(normed, expected, atol=1e-5)
+    assert not np.allclose(ours, expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("layer", [0, 4, -1])
+def test_a_layer_that_is_not_there_is_an_error(layer):
+    with pytest.raises(BudgetError, match=rf"--layer {layer}: .* from 1 .* to 3"):
+        LayerExtractor(encoder(), layer)
+
+
+@pytest.mark.parametrize("num_samples", [399, 400, 3599, 3600, 3680, 3681, 50_000, 51_999])
+def test_the_frames_of_chunks_are_those_of_the_whole(num_samples):
+    windows = list(chunk_windows(num_samples, chunk_frames=10))
+    assert sum(num_frames(stop - start) for start, stop in windows) == num_frames(num_samples)
+    assert all(start == 10 * 320 * i for i, (start, _) in enumerate(windows))
+    assert not windows or windows[-1][1] == num_samples
+
+
+def test_chunks_see_the_same_convolutions_as_the_whole():
+    frontend = encoder(extractor_mode="layer_norm").feature_extractor
+    wave = torch.from_numpy(tone(20_000, 1))[None]
+    whole = frontend(wave)
+    chunks = [frontend(wave[:, a:b]) for a, b in chunk_windows(20_000, chunk_frames=10)]
+    torch.testing.assert_close(torch.cat(chunks, dim=2), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_a_long_wave_is_normalised_as_a_whole(monkeypatch):
+    monkeypatch.setattr(features, "chunk_windows", lambda n: chunk_windows(n, chunk_frames=10))
+    wave = np.concatenate([tone(6000, 1), 0.1 * tone(6000, 2)])
+    fields = {"extractor_mode": "layer_norm"}
+    ours = LayerExtractor(encoder(normalize=True, **fields), 1)([wave])[0]
+    centred = wave - wave.mean()
+    by_hand = (centred / np.sqrt(wave.var() + 1e-5)).astype(np.float32)
+    theirs = LayerExtractor(encoder(**fields), 1)([by_hand])[0]
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_the_hash_of_a_teacher_tells_weights_and_dimensions_apart():
+    first, second = encoder(), encoder()
+    assert hash_encoder(first) == hash_encoder(second)
+    torch.nn.init.zeros_(second.mask_emb)
+    assert hash_encoder(first) != hash_encoder(second)
+    assert hash_encoder(first) != hash_encoder(encoder(normalize=True))
+
+
+def test_a_checkpoint_that_was_overwritten_in_the_meantime_is_an_error(tmp_path):
+    config = EncoderConfig(size="tiny", encoder_layers=1)
+    state = {f"encoder.{k}": v for k, v in SpeechEncoder(config).state_dict().items()}
+    save_pretrained(tmp_path, Pretrained("budget_tera", config, {}, state))
+    feature = Feature(tmp_path, 1)
+    checked = replace(feature, teacher_sha256=feature.build().teacher_sha256)
+    checked.build()
+    state["encoder.mask_emb"] += 1
+    save_pretrained(tmp_path, Pretrained("budget_tera", config, {}, state))
+    with pytest.raises(BudgetError, match="overwritten in the meantime"):
+        checked.build()
