@@ -32,7 +32,7 @@ from fairseq_budget.nn.lengths import normalize_wave
 from fairseq_budget.pretrained import load_pretrained
 
 MFCC_RATE_HZ = 100
-BATCH_SAMPLES = 1 << 20  # of waves whose MFCC are computed together
+BATCH_SAMPLES = 1 << 16  # of waves whose MFCC are computed together: what the cache holds
 CHUNK_FRAMES = 5000  # 1.6 million samples, dump_hubert_feature.py's max_chunk
 
 Wave = NDArray[np.float32]

@@ -1,6 +1,7 @@
 """The main command as users type it: from anywhere, interrupted, on several processes."""
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,10 +43,10 @@ def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):
     assert state["cfg"]["model"]["_name"] == "budget_tera"
 
 
-def test_a_finished_run_started_again_keeps_its_weights(training, data):
-    before = weights(training[0] / "checkpoint_last.pt")
-    run(*train_command(data, training[0], "common.log_file=null"))
-    after = weights(training[0] / "checkpoint_last.pt")
+def test_a_finished_run_started_again_keeps_its_weights(checkpoint, data, tmp_path):
+    before = weights(shutil.copy(checkpoint, tmp_path))
+    run(*train_command(data, tmp_path))
+    after = weights(tmp_path / "checkpoint_last.pt")
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
