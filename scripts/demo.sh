@@ -32,7 +32,7 @@ run fairseq-hydra-train --config-dir examples/ --config-name budget_tera_demo \
 run budget-export $out/checkpoints/checkpoint_best.pt $out/tera
 
 # Which command is spoken (48 of them), and who speaks (8 voices): task:updates
-for test in ic:400 sid:200; do
+for test in ic:400 sid:100; do
     task=${test%:*}
     run budget-downstream layout --task $task --audio $out/corpus --out $out/downstream/$task
     run budget-downstream compare --data $out/downstream/$task --out $out/scores/$task --jobs 2 \

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The numbers of docs/objectives.md: HuBERT (both heads, two iterations) and wav2vec 2.0 on a CPU.
 # usage: scripts/objectives.sh NAME MANIFESTS UPDATES_OF_THE_TEACHER [ALIGNMENTS]
-#   scripts/objectives.sh demo demo/manifests 4000 demo/corpus/phones.tsv   (after `make demo`)
-#   scripts/objectives.sh digits results/work/data 1200                     (after `make results`)
+#   scripts/objectives.sh demo demo/manifests 3000 demo/corpus/phones.tsv   (after `make demo`)
+#   scripts/objectives.sh digits results/runs/data 1200                     (after `make results`)
 # Stopped half-way? The same command goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ name=${1:?usage: scripts/objectives.sh NAME MANIFESTS UPDATES_OF_THE_TEACHER [AL
 manifests=$2
 teacher_updates=$3
 alignments=(${4:+--alignments "$4"})
-out=results/work/objectives/$name
+out=results/runs/objectives/$name
 
 train() { # FOLDER PRESET DATA OVERRIDES...
     mkdir -p "$out/$1"

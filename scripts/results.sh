@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 speech=${1:?usage: scripts/results.sh FOLDER_OF_SPOKEN_DIGITS}
-out=results/work
+out=results/runs
 
 budget-manifest --trainpref "$speech" --match '_[1-4][0-9]\.wav$' --valid-percent 5 \
     --resample-to $out/audio --destdir $out/manifests
