@@ -5,29 +5,41 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
-from fairseq_budget.sizes import SIZES
+from fairseq_budget.sizes import SIZES, TransformerSize
 from fairseq_budget.table import markdown_table
 
 ROOT = Path(__file__).parents[1]
+
+
+def plan_of_the_study(size: str) -> dict[str, Any]:
+    """The study's budget and batches: 1.33e18 FLOPs, two GPUs, 960 h."""
+    return plan_updates(
+        size, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
+    )
+
+
+def dimensions(size: TransformerSize) -> dict[str, str]:
+    return {
+        "layers": str(size.encoder_layers),
+        "width": str(size.encoder_embed_dim),
+        "feed-forward": str(size.encoder_ffn_embed_dim),
+        "heads": str(size.encoder_attention_heads),
+    }
 
 
 def sizes_table() -> str:
     rows = []
     for name, size in SIZES.items():
         counted = count_parameters(name)
-        plan = plan_updates(
-            name, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
-        )
+        plan = plan_of_the_study(name)
         in_paper = name in PAPER_RUNS
         rows.append(
             {
                 "`model.size`": f"`{name}`",
-                "layers": str(size.encoder_layers),
-                "width": str(size.encoder_embed_dim),
-                "feed-forward": str(size.encoder_ffn_embed_dim),
-                "heads": str(size.encoder_attention_heads),
+                **dimensions(size),
                 "parameters (TERA)": f"{counted['parameters']:,}",
                 "paper": f"{counted['paper']:,}" if in_paper else "-",
                 "training GFLOP per second of audio": f"{plan['gflops_per_audio_second']:.2f}",
@@ -51,9 +63,7 @@ def study_table() -> str:
     rows = []
     for name, paper in PAPER_RUNS.items():
         size = SIZES[name]
-        plan = plan_updates(
-            name, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
-        )
+        plan = plan_of_the_study(name)
         counts = {
             title: f"{count_parameters(name, objective)['paper']:,}"
             for title, objective in (
@@ -66,10 +76,7 @@ def study_table() -> str:
             {
                 "`model.size`": f"`{name}`",
                 **counts,
-                "layers": str(size.encoder_layers),
-                "width": str(size.encoder_embed_dim),
-                "feed-forward": str(size.encoder_ffn_embed_dim),
-                "heads": str(size.encoder_attention_heads),
+                **dimensions(size),
                 "updates, ours": f"{plan['updates']:,}",
                 "the study's": f"{paper.max_update:,}",
                 "epochs": f"{plan['epochs']:.2f}",
