@@ -1,0 +1,1 @@
+"""ScaledAdam and Eden, the optimizer and schedule of Zipformer, in plain PyTorch."""
