@@ -20,7 +20,7 @@ from fairseq_budget.files import sha256_file
 from fairseq_budget.frames import CONV_GEOMETRY
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.pretrained import ENCODER_PREFIX, Pretrained
+from fairseq_budget.pretrained import ENCODER_PREFIX, Pretrained, read_pretrained
 
 FINE_TUNED_PREFIX = "w2v_encoder.w2v_model."  # fairseq's CTC models hold the encoder here
 HUBERT_HEAD = ("final_proj.weight", "final_proj.bias", "label_embs_concat")
@@ -34,7 +34,7 @@ def import_fairseq(path: str | Path) -> Pretrained:
     Raises BudgetError when the file is missing, no such checkpoint, or of another architecture.
     """
     path = Path(path)
-    checkpoint = _load(path)
+    checkpoint = load_inert(path)
     try:
         weights, config = checkpoint["model"], _config(checkpoint)
         weights = {k.removeprefix(FINE_TUNED_PREFIX): v for k, v in weights.items()}
@@ -58,6 +58,22 @@ def import_fairseq(path: str | Path) -> Pretrained:
     )
 
 
+def read_teacher(path: str | Path) -> Pretrained:
+    """Any checkpoint that can teach: an exported folder, one of ours, or one of fairseq's.
+
+    Raises BudgetError, with what either reader says, for anything else.
+    """
+    try:
+        return read_pretrained(path)
+    except BudgetError as error:
+        if not Path(path).is_file():
+            raise
+        try:
+            return import_fairseq(path)
+        except BudgetError as other:
+            raise BudgetError(f"{error}; nor is it fairseq's: {other}") from other
+
+
 class _Inert:
     """Stands in for every class in a foreign file: keeps its state, does nothing."""
 
@@ -68,7 +84,8 @@ class _Inert:
         self.__dict__.update(state if isinstance(state, dict) else {"state": state})
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_inert(path: Path) -> dict[str, Any]:
+    """What a foreign checkpoint holds, on the CPU; objects of any class in it are stand-ins."""
     if not path.is_file():
         raise BudgetError(f"checkpoint {path} does not exist")
     try:
@@ -84,7 +101,7 @@ def _load(path: Path) -> dict[str, Any]:
             "than torch 1.6 must be saved again with a newer torch"
         ) from error
     if not isinstance(checkpoint, dict):
-        raise BudgetError(f"{path} holds a {type(checkpoint).__name__}, no fairseq checkpoint")
+        raise BudgetError(f"{path} holds a {type(checkpoint).__name__}, no checkpoint")
     return checkpoint
 
 

@@ -80,12 +80,12 @@ def measure_encoder(
     batch = max(1, round(seconds / sequence_s))
     config = EncoderConfig(size=size, encoder_layerdrop=0.0)
     wave = torch.randn(batch, round(sequence_s * SAMPLE_RATE), device=device)
-    before = _peak_bytes(device)
+    before = peak_bytes(device)
     encoder = SpeechEncoder(config).to(device, DTYPES[precision])
     update = _updater(encoder, wave)
     update()  # the first one allocates, and chooses its kernels
-    fastest = min(_timed(update, device) for _ in range(num_updates))
-    peak = _peak_bytes(device) - before
+    fastest = min(timed(update, device) for _ in range(num_updates))
+    peak = peak_bytes(device) - before
     return Measurement(size, precision, batch * sequence_s, sequence_s, fastest, peak)
 
 
@@ -96,7 +96,7 @@ def measure_peak_flops(precision: str, *, device: str, seconds: float = 1.0) -> 
     out = torch.empty_like(a)
     fastest, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
-        fastest = min(fastest, _timed(lambda: torch.mm(a, b, out=out), device))
+        fastest = min(fastest, timed(lambda: torch.mm(a, b, out=out), device))
     return 2 * side**3 / fastest
 
 
@@ -123,7 +123,8 @@ def _updater(encoder: SpeechEncoder, wave: Tensor) -> Callable[[], None]:
     return update
 
 
-def _timed(work: Callable[[], object], device: str) -> float:
+def timed(work: Callable[[], object], device: str) -> float:
+    """Seconds that `work` takes on the device."""
     _wait(device)
     start = time.perf_counter()
     work()
@@ -136,7 +137,7 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_bytes(device: str) -> int:
+def peak_bytes(device: str) -> int:
     """The most memory that this process has held on the device so far."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -33,6 +33,7 @@ from fairseq_budget.measure import (
 )
 
 Machine = dict[str, Any]
+Found = TypeVar("Found")
 
 
 def cache_file() -> Path:
@@ -100,10 +101,7 @@ def measure_machine(
 
     Returns the machine's name, and what was left out because memory did not suffice.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-        raise BudgetError(f"no device {device!r} here: {str(error).splitlines()[0]}") from error
+    require_device(device)
     machine, kinds = machine_name(device), precisions(device)
     peaks = {kind: measure_peak_flops(kind, device=device) for kind in kinds}
     store_measurements(machine, peaks, [])
@@ -117,13 +115,25 @@ def measure_machine(
     return machine, left_out
 
 
+def require_device(device: str) -> None:
+    """Raise BudgetError where there is no such device."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        raise BudgetError(f"no device {device!r} here: {str(error).splitlines()[0]}") from error
+
+
 def _measure_apart(size: str, precision: str, **options: Any) -> Measurement | None:
+    return run_apart(measure_encoder, size, precision, **options)
+
+
+def run_apart(measure: Callable[..., Found], *arguments: Any, **options: Any) -> Found | None:
     """Measure in a process of its own; None if memory ran out, or the system ended it for that."""
     threads = torch.get_num_threads()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, torch.set_num_threads, (threads,)) as pool:
         try:
-            return pool.submit(measure_encoder, size, precision, **options).result()
+            return pool.submit(measure, *arguments, **options).result()
         except BrokenProcessPool:
             return None
         except RuntimeError as error:  # torch has no one class for it: CPU and CUDA differ

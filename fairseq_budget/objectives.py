@@ -49,7 +49,7 @@ class Heads:
 
     def build(self, config: ResolvedConfig) -> nn.ModuleDict:
         """The real modules, as the models of the same names build them."""
-        dim, final_dim = config.encoder_embed_dim, config.final_dim
+        dim, final_dim = config.output_dim, config.final_dim
         if self.objective == "tera":
             return nn.ModuleDict({"head": ReconstructionHead(dim, TARGET_DIM)})
         if self.objective == "hubert":
@@ -67,9 +67,9 @@ class Heads:
         )
 
     def num_parameters(self, config: ResolvedConfig) -> int:
-        """Trainable parameters of the heads, counted without allocating them."""
+        """Parameters of the heads, counted without allocating them."""
         with torch.device("meta"):
-            return sum(p.numel() for p in self.build(config).parameters() if p.requires_grad)
+            return sum(p.numel() for p in self.build(config).parameters())
 
     def macs(self, config: ResolvedConfig) -> int:
         """Forward multiply-accumulates for one masked frame, quantizer included.
@@ -77,7 +77,7 @@ class Heads:
         Similarities to a true and 100 negative targets count as the loss needs them; computing
         those of all pairs in a batch, as `contrastive_logits` does, is more arithmetic and faster.
         """
-        dim, final_dim = config.encoder_embed_dim, config.final_dim
+        dim, final_dim = config.output_dim, config.final_dim
         if self.objective == "tera":
             return dim * TARGET_DIM
         if self.objective == "hubert":

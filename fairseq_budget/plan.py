@@ -51,22 +51,27 @@ def count_parameters(
     num_classes: int = NUM_CLASSES,
     extractor_mode: str = "default",
 ) -> dict[str, Any]:
-    """Trainable parameters of a size, counted on the real modules (without allocating them).
+    """Parameters of a size, counted on the real modules (without allocating them).
+
+    All of them: k2SSL's Zipformer has some that nothing reads, and its published counts hold them.
 
     ``head`` and ``num_classes`` are HuBERT's. ``paper`` is how Table 4 of the study counts: for
-    TERA with label embeddings that are never used (104 x final_dim); None for the linear head.
+    TERA with label embeddings that are never used (104 x final_dim); None for the linear head, and
+    for sizes that it never ran.
     """
     config = EncoderConfig(size=size, extractor_mode=extractor_mode)
     with torch.device("meta"):
         encoder = SpeechEncoder(config)
     heads = Heads(objective, head, num_classes)
     parts = {
-        "encoder": sum(p.numel() for p in encoder.parameters() if p.requires_grad),
+        "encoder": sum(p.numel() for p in encoder.parameters()),
         "head": heads.num_parameters(encoder.config),
     }
     total = sum(parts.values())
     paper: int | None = total
-    if objective == "tera":
+    if size not in PAPER_RUNS:
+        paper = None
+    elif objective == "tera":
         paper = total + PAPER_DEAD_LABELS * SIZES[size].final_dim
     elif objective == "hubert" and (head, num_classes) != ("cosine", NUM_CLASSES):
         paper = None

@@ -33,13 +33,13 @@ class Reconstruction:
     def error(self) -> float:
         """Mean absolute error on the hidden frames."""
         term = l1_reconstruction(self.prediction[self.mask], self.target[self.mask])
-        return float(term.sum) / max(term.count, 1)
+        return term.mean()
 
     def trivial_error(self) -> float:
         """The same for the best constant: each feature's median over the hidden frames."""
         hidden = self.target[self.mask]
         term = l1_reconstruction(hidden.median(0).values.expand_as(hidden), hidden)
-        return float(term.sum) / max(term.count, 1)
+        return term.mean()
 
     def spectrogram(self, features: Tensor) -> Tensor:
         """Features (T, F) as a log-mel picture of 10 ms columns (2 T, bands)."""
@@ -72,7 +72,7 @@ def reconstruct(checkpoint: Pretrained, wave: np.ndarray, *, seed: int = 1) -> R
     )
     indices = torch.from_numpy(mask)
     encoder = checkpoint.build_encoder()
-    head = ReconstructionHead(encoder.config.encoder_embed_dim, target.shape[1])
+    head = ReconstructionHead(encoder.config.output_dim, target.shape[1])
     head.load_state_dict(
         {k.removeprefix("head."): v.float() for k, v in checkpoint.state.items() if "head." in k}
     )

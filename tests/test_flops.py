@@ -1,11 +1,20 @@
 """The closed form against torch's own counter on the real modules."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fairseq_budget.flops import encoder_macs, training_flops_per_second, updates_for_budget
+from fairseq_budget.flops import (
+    batch_training_flops,
+    encoder_macs,
+    num_segments,
+    training_flops_per_second,
+    updates_for_budget,
+    upsampling_macs,
+)
+from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.sizes import SIZES
@@ -40,3 +49,47 @@ def test_twice_the_budget_buys_twice_the_updates():
         for flops in (1e13, 2e13)
     )
     assert many == pytest.approx(2 * few, abs=1)
+
+
+RATES = {"average": 4, "conv": 4, "cif": 2}
+
+
+@pytest.mark.parametrize("subsample", RATES)
+def test_closed_form_of_shortened_students_agrees_with_torchs_counter(subsample):
+    num_samples = 4 * 16000
+    config = EncoderConfig(
+        size="base", encoder_layers=2, feature_layer_norm=False, mask_embedding=False,
+        subsample=subsample, subsample_rate=RATES[subsample],
+    )  # fmt: skip
+    encoder = SpeechEncoder(config).eval()
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        states = encoder(torch.randn(1, num_samples)).hidden_states
+    segments = states[0].shape[1]  # of CIF, as its weights say
+    pooling = segments * num_frames(num_samples) * 512 if subsample == "cif" else 0
+    closed = 2 * (encoder_macs(config, num_samples, segments) + pooling)
+    assert closed == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+def test_upsampling_by_convolution_stands_beside_the_encoder():
+    config = EncoderConfig(size="base", subsample="conv", subsample_rate=2)
+    macs = encoder_macs(config, 16000)
+    config.upsample = True
+    assert encoder_macs(config, 16000) == macs
+    assert upsampling_macs(config.resolved(), 25) == 25 * 768 * 768 * 2
+    config.subsample = "average"
+    assert upsampling_macs(config.resolved(), 25) == 0
+
+
+@pytest.mark.parametrize(("rate", "segments"), [(1, 49), (2, 25), (4.5, 11), (50, 1)])
+def test_the_last_segment_may_be_shorter(rate, segments):
+    config = EncoderConfig(subsample="cif", subsample_rate=rate)
+    assert num_segments(config, 16000) == segments
+    assert num_segments(config, np.array([16000, 16000])).tolist() == [segments] * 2
+    assert type(num_segments(config, 16000)) is int
+
+
+def test_measured_segments_replace_the_rate():
+    config = EncoderConfig(subsample="cif", subsample_rate=2)
+    lengths = [16000, 32000]
+    assert batch_training_flops(config, lengths) == batch_training_flops(config, lengths, [25, 50])
+    assert batch_training_flops(config, lengths, [12, 25]) < batch_training_flops(config, lengths)

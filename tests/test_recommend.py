@@ -48,6 +48,14 @@ def test_small_is_passed_over_unless_it_is_alone():
     assert recommended(PAPER_FLOPS, sizes=["small"])[0] == "small"
 
 
+def test_zipformers_are_named_but_chosen_only_among_themselves():
+    size, reason = recommended(PAPER_FLOPS, sizes=["slim", "zipformer_small", "zipformer_base"])
+    assert size == "slim"
+    assert "The study ran no Zipformer" in reason
+    assert "Zipformer" not in recommended(PAPER_FLOPS)[1]
+    assert recommended(PAPER_FLOPS, sizes=["zipformer_small"])[0] == "zipformer_small"
+
+
 def test_speech_that_is_heard_too_often_is_named():
     assert "10 hours would be heard 1.29e+03 times: more speech" in recommended(
         PAPER_FLOPS, hours=10

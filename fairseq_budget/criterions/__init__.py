@@ -2,6 +2,8 @@
 
 from fairseq_budget.criterions import (  # noqa: F401
     contrastive,
+    distillation,
     masked_prediction,
+    recognition,
     reconstruction,
 )

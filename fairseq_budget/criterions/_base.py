@@ -1,14 +1,17 @@
 """What all criterions share: penalty, sample size, and logs that add up over workers."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 from fairseq.criterions import FairseqCriterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.losses import LossTerm
+from fairseq_budget.losses.guidance import cardinality_loss, frame_loss, segment_loss
+from fairseq_budget.nn.subsample import Segments
 
 Number = Union[Tensor, float]
 
@@ -17,6 +20,17 @@ Number = Union[Tensor, float]
 class BudgetCriterionConfig(FairseqDataclass):
     feature_penalty_weight: float = field(
         default=10.0, metadata={"help": "weight of the mean square of the front-end's output"}
+    )
+    cardinality_weight: float = field(
+        default=0.5,
+        metadata={"help": "CIF: weight of the error of segments per frame (model.subsample_rate)"},
+    )
+    segment_weight: float = field(
+        default=0.0,
+        metadata={"help": "CIF: weight of sums of alphas at the ends in task.segments (0.005)"},
+    )
+    frame_weight: float = field(
+        default=0.0, metadata={"help": "CIF: weight of alphas' distance to those ends' (0.25)"}
     )
 
 
@@ -48,10 +62,13 @@ class BudgetCriterion(FairseqCriterion):
 
     def forward(
         self, model: Any, sample: Dict[str, Any], reduce: bool = True
-    ) -> Tuple[Tensor, int, Dict[str, Any]]:
+    ) -> Tuple[Tensor, Union[Tensor, int], Dict[str, Any]]:
         """Loss as a sum, sample_size, and the log, whose every value is a sum or a count."""
         out = model(**sample["net_input"])
         term, penalties = self.objective(out)
+        rate = model.encoder.config.subsample_rate
+        guidance = self.guidance(out["segments"], rate, sample["net_input"].get("segment_ends"))
+        penalties.update(guidance)
         total, count = out["feature_penalty"]
         feature_penalty = self.cfg.feature_penalty_weight * (total / count)
         loss = term.sum + term.count * (feature_penalty + sum(penalties.values()))
@@ -61,15 +78,45 @@ class BudgetCriterion(FairseqCriterion):
             "nsentences": sample["nsentences"],
             "ntokens": sample["audio_seconds"],  # so fairseq's wps is seconds of audio per second
             "audio_seconds": sample["audio_seconds"],
+            "flops": model.training_flops(sample["num_samples"], out),
         }
         monitored = {
             self.name: (term.sum.detach(), term.count),
             "feature_penalty": (total.detach(), count),
+            **{name: (value.detach(), 1) for name, value in guidance.items()},
             **self.monitor(out),
         }
+        if out["num_segments"] is not None:
+            monitored["segment_rate"] = (int(out["num_segments"].sum()), sample["audio_seconds"])
         for name, (part, weight) in monitored.items():
             log[f"{name}.sum"], log[f"{name}.count"] = part, weight
         return loss, term.count, log
+
+    def guidance(
+        self, segments: Optional[Segments], rate: float, ends: Optional[Tensor]
+    ) -> Dict[str, Tensor]:
+        """Weighted penalties (means over utterances) that tell CIF how to place its segments."""
+        if segments is None or segments.alphas is None:
+            return {}
+        alphas, cfg = segments.alphas, self.cfg
+        terms = {}
+        if cfg.cardinality_weight:
+            term = cardinality_loss(alphas, segments.num_frames(), rate)
+            terms["cardinality"] = cfg.cardinality_weight * term.sum / term.count
+        for name, loss in (("segment", segment_loss), ("frame", frame_loss)):
+            weight = getattr(cfg, f"{name}_weight")
+            if weight:
+                term = loss(alphas, self._required(ends, name))
+                terms[f"{name}_guidance"] = weight * term.sum / term.count
+        return terms
+
+    def _required(self, ends: Optional[Tensor], name: str) -> Tensor:
+        if ends is None:
+            raise BudgetError(
+                f"criterion.{name}_weight={getattr(self.cfg, f'{name}_weight')} needs segments to "
+                "learn from: set task.segments=seg, made by `budget-labels segment`"
+            )
+        return ends
 
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:

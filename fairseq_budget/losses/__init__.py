@@ -9,7 +9,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossTerm:
-    """A sum over elements (float32, with gradient) and the number of elements; never a mean."""
+    """A sum over elements (float32, with gradient) and the number of elements; never a mean.
+
+    The count is a tensor where only the device knows it.
+    """
 
     sum: Tensor
-    count: int
+    count: Tensor | int
+
+    def mean(self) -> float:
+        """Over all elements, on the host; 0 of none."""
+        return float(self.sum.detach()) / max(float(self.count), 1.0)

@@ -1,11 +1,13 @@
-"""What all pre-training models share: the encoder, and its explicit randomness."""
+"""What all pre-training models share: the encoder, its explicit randomness, its segments."""
 
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
+import numpy as np
 import torch
 from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
+from fairseq_budget.flops import batch_training_flops
 from fairseq_budget.models._config import BudgetEncoderConfig, encoder_config
 from fairseq_budget.nn.encoder import EncoderOutput, SpeechEncoder
 from fairseq_budget.nn.masking import seed_from
@@ -17,6 +19,7 @@ class BudgetModel(BaseFairseqModel):
     def __init__(self, cfg: BudgetEncoderConfig) -> None:
         super().__init__()
         self.seed = cfg.seed
+        self.batch_seconds = cfg.batch_seconds_per_update
         self.num_updates = 0
         self.encoder = SpeechEncoder(encoder_config(cfg))
 
@@ -27,22 +30,57 @@ class BudgetModel(BaseFairseqModel):
     def set_num_updates(self, num_updates: int) -> None:
         super().set_num_updates(num_updates)
         self.num_updates = num_updates
+        if self.batch_seconds is not None:
+            self.encoder.set_seconds_trained(num_updates * self.batch_seconds)
+
+    def training_flops(self, num_samples: np.ndarray, out: Dict[str, Any]) -> float:
+        """FLOPs of an update on utterances of so many samples, given what forward() returned."""
+        return batch_training_flops(self.encoder.config, num_samples, out["num_segments"])
 
     def encode(
         self,
         wave: Tensor,
         num_samples: Optional[Tensor],
-        mask_indices: Tensor,
         noise: torch.Generator,
+        mask_indices: Optional[Tensor] = None,
+        segment_ends: Optional[Tensor] = None,
     ) -> EncoderOutput:
-        """Layers are skipped by (seed, update), so all workers of an update skip the same ones."""
+        """Layers are skipped by (seed, update), so all workers of an update skip the same ones.
+
+        A Zipformer skips them by utterance, so there it depends on the batch, too.
+        """
+        seeds = [self.seed, self.num_updates]
+        if self.encoder.config.zipformer is not None:
+            seeds.append(noise.initial_seed())
         return self.encoder(
             wave,
             num_samples,
             mask_indices=mask_indices,
-            layer_generator=torch.Generator().manual_seed(seed_from(self.seed, self.num_updates)),
+            segment_ends=segment_ends,
+            layer_generator=torch.Generator().manual_seed(seed_from(*seeds)),
             noise_generator=noise,
         )
+
+
+def common_output(out: EncoderOutput) -> Dict[str, Any]:
+    """What the criterion wants of every model: the penalty, and the segments if there are any."""
+    segments = out.segments
+    lengths = None if segments is None or not segments.varies else segments.lengths
+    return {
+        "feature_penalty": out.feature_penalty,
+        "segments": segments,
+        "num_segments": None if lengths is None else lengths.cpu().numpy(),
+    }
+
+
+def masked_frames(out: EncoderOutput, masked: Tensor) -> Tensor:
+    """Flat indices of what was hidden in the output; ``masked`` if that has a frame for a frame.
+
+    Of segments the host has to ask for their number, which is a shape.
+    """
+    if out.segments is None or out.masked is None:
+        return masked
+    return out.masked.flatten().nonzero()[:, 0]
 
 
 def noise_generator(device: torch.device, seed: int) -> torch.Generator:

@@ -1,6 +1,7 @@
 """The encoder's fields as a fairseq config (the underscore: no model to import on its own)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Optional
 
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
@@ -10,8 +11,16 @@ from fairseq_budget.nn.config import EncoderConfig
 
 @dataclass
 class BudgetEncoderConfig(FairseqDataclass, EncoderConfig):
-    """Inherits every field of the ground floor's EncoderConfig; adds only the seed."""
+    """Inherits every field of the ground floor's EncoderConfig; adds what training has to say."""
 
+    batch_seconds_per_update: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "seconds of audio by which an update advances a Zipformer's schedules; None: "
+            "in pre-training dataset.max_tokens x update_freq x GPUs, in fine-tuning they stand at "
+            "their end. More takes those of a short run to their end in time"
+        },
+    )
     seed: int = II("common.seed")
 
 

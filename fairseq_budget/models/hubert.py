@@ -7,7 +7,13 @@ from fairseq.models import register_model
 from torch import Tensor
 
 from fairseq_budget.data.audio_dataset import wave_from_bits
-from fairseq_budget.models._base import BudgetModel, noise_generator, take_frames
+from fairseq_budget.models._base import (
+    BudgetModel,
+    common_output,
+    masked_frames,
+    noise_generator,
+    take_frames,
+)
 from fairseq_budget.models._config import BudgetEncoderConfig
 from fairseq_budget.nn.heads import ClusterHead
 from fairseq_budget.nn.lengths import zero_padding
@@ -38,10 +44,11 @@ class BudgetHubertModel(BudgetModel):
         super().__init__(cfg)
         config = self.encoder.config
         self.predict_unmasked = cfg.predict_unmasked
+        self.num_classes = cfg.num_classes or 0
         self.head = ClusterHead(
-            config.encoder_embed_dim,
+            config.output_dim,
             config.final_dim,
-            cfg.num_classes or 0,
+            self.num_classes,
             kind=cfg.head,
             temperature=cfg.logit_temp,
         )
@@ -53,19 +60,27 @@ class BudgetHubertModel(BudgetModel):
         masked: Tensor,
         labels: Tensor,
         num_samples: Optional[Tensor] = None,
+        segment_ends: Optional[Tensor] = None,
         noise_seed: int = 0,
     ) -> Dict[str, Any]:
-        """labels (B, T) int: the class of every frame. Returns logits (N, V) and labels (N,)."""
+        """labels (B, T) int: the class of every frame. Returns logits (N, V) and labels (N,).
+
+        With subsampling N counts masked segments, each with its longest label, or all frames of
+        these where the output is upsampled.
+        """
         wave = wave_from_bits(source)
         noise = noise_generator(wave.device, noise_seed)
-        out = self.encode(wave, num_samples, mask_indices, noise)
+        out = self.encode(wave, num_samples, noise, mask_indices, segment_ends)
+        labels = out.labels_at_output_rate(labels, self.num_classes)
+        masked = masked_frames(out, masked)
         result = {
-            "logits": self.head(take_frames(out.last_hidden_state, masked)),
+            "logits": self.head(take_frames(out.output, masked)),
             "labels": labels.flatten().index_select(0, masked),
-            "feature_penalty": out.feature_penalty,
+            **common_output(out),
         }
         if self.predict_unmasked:
-            heard = zero_padding(~mask_indices, out.padding_mask).flatten().nonzero()[:, 0]
-            result["unmasked_logits"] = self.head(take_frames(out.last_hidden_state, heard))
+            hidden = mask_indices if out.masked is None else out.masked
+            heard = zero_padding(~hidden, out.output_padding).flatten().nonzero()[:, 0]
+            result["unmasked_logits"] = self.head(take_frames(out.output, heard))
             result["unmasked_labels"] = labels.flatten().index_select(0, heard)
         return result

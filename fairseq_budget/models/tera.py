@@ -9,7 +9,13 @@ from torch import Tensor
 
 from fairseq_budget.audio.targets import AcousticTarget
 from fairseq_budget.data.audio_dataset import wave_from_bits
-from fairseq_budget.models._base import BudgetModel, noise_generator, take_frames
+from fairseq_budget.models._base import (
+    BudgetModel,
+    common_output,
+    masked_frames,
+    noise_generator,
+    take_frames,
+)
 from fairseq_budget.models._config import BudgetEncoderConfig
 from fairseq_budget.nn.heads import ReconstructionHead
 
@@ -32,7 +38,7 @@ class BudgetTeraModel(BudgetModel):
     def __init__(self, cfg: BudgetTeraConfig) -> None:
         super().__init__(cfg)
         self.target = AcousticTarget(cfg.target, normalize=cfg.normalize_target)
-        self.head = ReconstructionHead(self.encoder.config.encoder_embed_dim, self.target.dim)
+        self.head = ReconstructionHead(self.encoder.config.output_dim, self.target.dim)
 
     def forward(
         self,
@@ -40,20 +46,24 @@ class BudgetTeraModel(BudgetModel):
         mask_indices: Tensor,
         masked: Tensor,
         num_samples: Optional[Tensor] = None,
+        segment_ends: Optional[Tensor] = None,
         noise_seed: int = 0,
     ) -> Dict[str, Any]:
         """source (B, S), mask_indices (B, T) bool, masked (N,) flat indices of its True entries.
 
-        Returns prediction and target (N, F) of the masked frames, and the feature penalty.
+        Returns prediction and target (N, F) of the masked frames. With subsampling they are those
+        of the masked segments, targets being the means of theirs, or of all frames of these where
+        the output is upsampled.
         """
         wave = wave_from_bits(source)
         target = self.target(wave, num_samples)  # (B, T or T - 1, F) float32
         noise = noise_generator(wave.device, noise_seed)
-        out = self.encode(wave, num_samples, mask_indices, noise)
-        hidden = out.last_hidden_state
-        target = F.pad(target, (0, 0, 0, hidden.shape[1] - target.shape[1]))
+        out = self.encode(wave, num_samples, noise, mask_indices, segment_ends)
+        target = F.pad(target, (0, 0, 0, mask_indices.shape[1] - target.shape[1]))
+        target = out.at_output_rate(target)
+        masked = masked_frames(out, masked)
         return {
-            "prediction": self.head(take_frames(hidden, masked)),
+            "prediction": self.head(take_frames(out.output, masked)),
             "target": take_frames(target, masked),
-            "feature_penalty": out.feature_penalty,
+            **common_output(out),
         }

@@ -8,8 +8,9 @@ from fairseq.models import register_model
 from torch import Tensor, nn
 
 from fairseq_budget.data.audio_dataset import wave_from_bits
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.losses.contrastive import contrastive_logits, sample_negatives
-from fairseq_budget.models._base import BudgetModel, noise_generator, take_frames
+from fairseq_budget.models._base import BudgetModel, common_output, noise_generator, take_frames
 from fairseq_budget.models._config import BudgetEncoderConfig
 from fairseq_budget.nn.quantizer import GumbelQuantizer
 
@@ -35,6 +36,11 @@ class BudgetWav2Vec2Model(BudgetModel):
     def __init__(self, cfg: BudgetWav2Vec2Config) -> None:
         super().__init__(cfg)
         config = self.encoder.config
+        if config.subsample != "none":
+            raise BudgetError(
+                f"model.subsample={config.subsample}: wav2vec 2.0 compares frames with frames; "
+                "expected none"
+            )
         vq_dim = cfg.latent_dim or config.final_dim
         self.latent_temp = tuple(cfg.latent_temp)
         self.num_negatives = cfg.num_negatives
@@ -44,7 +50,7 @@ class BudgetWav2Vec2Model(BudgetModel):
             config.conv_dim, num_vars=cfg.latent_vars, groups=cfg.latent_groups, vq_dim=vq_dim
         )
         self.project_q = nn.Linear(vq_dim, config.final_dim)
-        self.final_proj = nn.Linear(config.encoder_embed_dim, config.final_dim)
+        self.final_proj = nn.Linear(config.output_dim, config.final_dim)
 
     def temperature(self) -> float:
         start, end, factor = self.latent_temp
@@ -62,7 +68,7 @@ class BudgetWav2Vec2Model(BudgetModel):
         """Logits (N, 1 + K), the true frame first; ``negatives`` (N, K) are drawn if None."""
         wave = wave_from_bits(source)
         noise = noise_generator(wave.device, noise_seed)
-        out = self.encode(wave, num_samples, mask_indices, noise)
+        out = self.encode(wave, num_samples, noise, mask_indices)
         features = F.dropout(
             take_frames(out.features, masked), self.dropout_features, self.training
         )
@@ -80,5 +86,5 @@ class BudgetWav2Vec2Model(BudgetModel):
         return {
             "logits": logits,
             "quantized": quantized,
-            "feature_penalty": out.feature_penalty,
+            **common_output(out),
         }

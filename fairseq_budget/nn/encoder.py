@@ -1,15 +1,18 @@
 """The one speech encoder: waveform in, hidden states at 50 Hz out.
 
-Shapes: B batch, S samples, T frames, C front-end channels, D model width, L layers. Batch first.
+Shapes: B batch, S samples, T frames, K segments, C front-end channels, D model width, L layers.
+Batch first; without subsampling K = T.
 
-frontend -> LayerNorm -> projection -> dropout -> [alterations] -> positional conv -> transformer
+frontend -> [LayerNorm] -> [subsampling] -> projection -> dropout -> [alterations]
+         -> positional conv, transformer | Zipformer -> [upsampling]
 
-Parameter names are fairseq's (HuBERT and wav2vec 2.0), so their weights load without a map.
+Parameter names are fairseq's (HuBERT and wav2vec 2.0), so their weights load without a map; below
+the Zipformer's own name they are k2SSL's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +20,13 @@ from torch import Tensor, nn
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, num_frames
-from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.conv_frontend import ConvFrontend
 from fairseq_budget.nn.lengths import normalize_wave, padding_mask
 from fairseq_budget.nn.masking import add_magnitude_noise, mask_channel_block
+from fairseq_budget.nn.subsample import Segments, Subsampler, Upsampler
 from fairseq_budget.nn.transformer import TransformerEncoder
+from fairseq_budget.nn.zipformer import ADJUSTED_BATCH_S, ZipformerEncoder
 
 
 @dataclass
@@ -29,19 +34,56 @@ class EncoderOutput:
     """What the encoder returns.
 
     features: (B, T, C), the front-end's output after LayerNorm, before the projection and masks;
-    hidden_states: L+1 tensors (B, T, D), the first layer's input and every layer's output;
-    padding_mask: (B, T) bool, True = padding, or None when nothing is padded;
-    feature_penalty: sum of squares and number of elements of the front-end's valid output.
+    hidden_states: L+1 tensors (B, K, D), the first layer's input and every layer's output, which
+        of a Zipformer are those of its stacks (see nn/zipformer.py);
+    padding_mask: (B, K) bool, True = padding, or None when nothing is padded;
+    feature_penalty: sum of squares and number of elements of the front-end's valid output;
+    segments: how T frames became K segments; None without subsampling;
+    output: what heads see, the last hidden state; at T frames again if the config has ``upsample``;
+    output_padding: (B, K or T) bool, the output's own padding mask, or None;
+    masked: (B, K or T) bool, what of the output was hidden; None if nothing was.
     """
 
     features: Tensor
     hidden_states: list[Tensor]
     padding_mask: Tensor | None
     feature_penalty: tuple[Tensor, Tensor | int]
+    segments: Segments | None
+    output: Tensor
+    output_padding: Tensor | None
+    masked: Tensor | None
 
     @property
     def last_hidden_state(self) -> Tensor:
         return self.hidden_states[-1]
+
+    def at_output_rate(self, x: Tensor, *, gradient: bool = False) -> Tensor:
+        """x (B, T, F), a target of every frame -> the mean over each segment (B, K, F) float32.
+
+        As it is where the output has a frame for a frame. ``gradient``: into CIF's alphas.
+        """
+        if self.segments is None or self.output is not self.last_hidden_state:
+            return x
+        return (self.segments if gradient else self.segments.detached()).pool(x)
+
+    def labels_at_output_rate(self, labels: Tensor, num_classes: int) -> Tensor:
+        """labels (B, T) -> (B, K), the longest of each segment; as they are without segments."""
+        if self.segments is None or self.output is not self.last_hidden_state:
+            return labels
+        return self.segments.pool_labels(labels, num_classes)
+
+
+def build_encoder(config: ResolvedConfig) -> TransformerEncoder | ZipformerEncoder:
+    """What follows the projection; both take and return the same."""
+    if config.zipformer is None:
+        return TransformerEncoder(config)
+    return ZipformerEncoder(
+        config.zipformer,
+        dropout=config.zipformer_dropout,
+        balancers=config.balancers,
+        whiten=config.whiten,
+        mask_padding=config.mask_padding,
+    )
 
 
 class SpeechEncoder(nn.Module):
@@ -50,12 +92,17 @@ class SpeechEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = resolved = config.resolved()
-        dim, conv_dim = resolved.encoder_embed_dim, resolved.conv_dim
+        dim, conv_dim = resolved.input_dim, resolved.conv_dim
+        kind, rate = config.subsample, config.subsample_rate
         self.feature_extractor = ConvFrontend(conv_dim, config.extractor_mode, config.conv_bias)
-        self.layer_norm = nn.LayerNorm(conv_dim)
+        self.layer_norm = nn.LayerNorm(conv_dim) if config.feature_layer_norm else None
+        self.subsampler = Subsampler(kind, rate, conv_dim) if kind != "none" else None
         self.post_extract_proj = nn.Linear(conv_dim, dim) if conv_dim != dim else None
-        self.mask_emb = nn.Parameter(torch.empty(dim).uniform_())
-        self.encoder = TransformerEncoder(resolved)
+        self.mask_emb = nn.Parameter(torch.empty(dim).uniform_()) if config.mask_embedding else None
+        self.encoder = build_encoder(resolved)
+        self.upsampler = None
+        if self.subsampler is not None and config.upsample:
+            self.upsampler = Upsampler(kind, rate, resolved.output_dim)
 
     def forward(
         self,
@@ -63,6 +110,7 @@ class SpeechEncoder(nn.Module):
         num_samples: Tensor | None = None,
         *,
         mask_indices: Tensor | None = None,
+        segment_ends: Tensor | None = None,
         layer_generator: torch.Generator | None = None,
         noise_generator: torch.Generator | None = None,
     ) -> EncoderOutput:
@@ -70,7 +118,9 @@ class SpeechEncoder(nn.Module):
 
         source (B, S) float32 at 16 kHz; num_samples (B,) int, the valid samples of each row, or
         None when all are. mask_indices (B, T) bool, True = hide the frame behind the mask
-        embedding. Randomness in training: ``layer_generator`` (CPU) chooses skipped layers;
+        embedding; a segment is hidden if half of it is. segment_ends (B, K) int, of the given
+        segments of ``subsample='segments'``, in frames. Randomness in training:
+        ``layer_generator`` (CPU) chooses skipped layers, and whatever is random in a Zipformer;
         ``noise_generator`` (on source's device) draws the alterations, which need it. In eval
         nothing is random and nothing is altered but ``mask_indices``.
 
@@ -83,22 +133,45 @@ class SpeechEncoder(nn.Module):
                 f"({RECEPTIVE_FIELD} samples = 25 ms): pad it or leave it out"
             )
         features = self._frontend(source, num_samples)  # (B, T, C)
-        mask = None
+        mask = frame_mask = None
         if num_samples is not None:
-            mask = padding_mask(num_frames(num_samples), features.shape[1])
+            mask = frame_mask = padding_mask(num_frames(num_samples), features.shape[1])
         penalty = _sum_of_squares(features, mask)
-        features = x = self.layer_norm(features)
+        if self.layer_norm is not None:
+            features = self.layer_norm(features)
+        x, segments, masked = features, None, mask_indices
+        if self.subsampler is not None:
+            x, segments = self.subsampler(x, mask, segment_ends)  # (B, K, C)
+            mask = segments.padding_mask
+            masked = None if masked is None else segments.pool_mask(masked)
         if self.post_extract_proj is not None:
-            x = self.post_extract_proj(x)  # (B, T, D)
+            x = self.post_extract_proj(x)  # (B, K, D)
         x = F.dropout(x, self.config.dropout_input, self.training)
-        x = self._alter(x, mask_indices, noise_generator)
+        x = self._alter(x, masked, noise_generator)
         states = self.encoder(x, mask, layer_generator)
-        return EncoderOutput(features, states, mask, penalty)
+        output, output_padding = states[-1], mask
+        if self.upsampler is not None and segments is not None:
+            output = self.upsampler(output, segments, features.shape[1])  # (B, T, D)
+            output_padding = frame_mask
+            masked = None if masked is None else segments.expand_mask(masked, frame_mask)
+        return EncoderOutput(
+            features, states, mask, penalty, segments, output, output_padding, masked
+        )
+
+    def keep_layers(self, num_layers: int) -> None:
+        """Cut off what lies above the first layers, or stacks of a Zipformer."""
+        self.config = replace(self.config, encoder_layers=num_layers)
+        self.encoder.keep_layers(num_layers)
+
+    def set_seconds_trained(self, seconds: float) -> None:
+        """Where training stands, in seconds of audio: a Zipformer's schedules follow it."""
+        if isinstance(self.encoder, ZipformerEncoder):
+            self.encoder.set_adjusted_batch_count(seconds / ADJUSTED_BATCH_S)
 
     def _frontend(self, source: Tensor, num_samples: Tensor | None) -> Tensor:
         if self.config.normalize:
             source = normalize_wave(source.float(), num_samples)
-        source = source.to(self.layer_norm.weight.dtype)
+        source = source.to(next(self.feature_extractor.parameters()).dtype)
         scale = self.config.feature_grad_mult
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale > 0):
             features = self.feature_extractor(source, num_samples)
@@ -111,6 +184,8 @@ class SpeechEncoder(nn.Module):
     ) -> Tensor:
         config = self.config
         if mask_indices is not None:
+            if self.mask_emb is None:
+                raise BudgetError("model.mask_embedding=false: this encoder cannot hide frames")
             x = torch.where(mask_indices.unsqueeze(2), self.mask_emb.to(x.dtype), x)
         if self.training and generator is not None:
             if config.channel_mask_width:

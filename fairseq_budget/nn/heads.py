@@ -47,3 +47,23 @@ class ClusterHead(nn.Module):
             embeddings = F.normalize(self.label_embs_concat.float(), dim=1)
             x = F.normalize(x, dim=1) @ embeddings.T
         return x / self.temperature
+
+
+class DistillationHead(nn.Module):
+    """Predicts N layers of a teacher: one hidden layer, then a linear map of its own for each.
+
+    DistilHuBERT's heads in the form without a task embedding ("expand-last"): 3,543,552 parameters
+    for three layers of 768. They go when training ends.
+    """
+
+    def __init__(self, dim: int, target_dim: int, num_layers: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(dim, num_layers * dim)
+        self.weight = nn.Parameter(torch.empty(num_layers, dim, target_dim))
+        self.bias = nn.Parameter(torch.empty(num_layers, target_dim))
+        for parameter in (self.weight, self.bias):
+            nn.init.uniform_(parameter, -(dim**-0.5), dim**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, N, D')
+        x = F.gelu(self.hidden(x)).unflatten(2, (len(self.weight), -1))
+        return torch.einsum("btnd,nde->btne", x, self.weight) + self.bias

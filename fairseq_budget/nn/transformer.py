@@ -83,6 +83,19 @@ class TransformerEncoder(nn.Module):
             states[-1] = self.layer_norm(states[-1])
         return states
 
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def keep_layers(self, num_layers: int) -> None:
+        """Cut off what lies above the first layers; no final norm, which is no part of a layer."""
+        self.layers = self.layers[:num_layers]
+        if self.norm_first:
+            self.layer_norm = nn.Identity()  # type: ignore[assignment]
+
+    def turn_off_layer_drop(self) -> None:
+        self.layerdrop = 0.0
+
     def _kept_layers(self, generator: torch.Generator | None) -> list[bool]:
         if not self.training or self.layerdrop == 0:
             return [True] * len(self.layers)

@@ -3,26 +3,27 @@
 import pytest
 import torch
 
-from tests.models.test_tera import net_input
+from fairseq_budget.errors import BudgetError
+from tests.models.test_tera import batch_of, net_input
 
 pytestmark = pytest.mark.fairseq
 
 
-def hubert(**overrides):
+def hubert(size="tiny", **overrides):
     from fairseq_budget.models.hubert import BudgetHubertConfig, BudgetHubertModel
 
     torch.manual_seed(0)
     return BudgetHubertModel(
-        BudgetHubertConfig(size="tiny", seed=1, num_classes=24, encoder_layerdrop=0.0, **overrides)
+        BudgetHubertConfig(size=size, seed=1, num_classes=24, encoder_layerdrop=0.0, **overrides)
     )
 
 
-def wav2vec2(**overrides):
+def wav2vec2(size="tiny", **overrides):
     from fairseq_budget.models.wav2vec2 import BudgetWav2Vec2Config, BudgetWav2Vec2Model
 
     torch.manual_seed(0)
     return BudgetWav2Vec2Model(
-        BudgetWav2Vec2Config(size="tiny", seed=1, encoder_layerdrop=0.0, **overrides)
+        BudgetWav2Vec2Config(size=size, seed=1, encoder_layerdrop=0.0, **overrides)
     )
 
 
@@ -41,8 +42,7 @@ def run(criterion: str, model, inputs):
 
     cfg = CRITERION_DATACLASS_REGISTRY[criterion]()
     cls = CRITERION_REGISTRY[criterion]
-    sample = {"net_input": inputs, "nsentences": len(inputs["source"]), "audio_seconds": 1.0}
-    return cls(cfg, task=None)(model, sample)
+    return cls(cfg, task=None)(model, batch_of(inputs))
 
 
 @pytest.mark.parametrize("head", ["cosine", "linear"])
@@ -113,3 +113,20 @@ def test_losses_are_finite_in_half_precision(dtype):
         loss.backward()
         assert torch.isfinite(loss)
         assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("subsample", ["average", "conv", "cif"])
+@pytest.mark.parametrize("upsample", [False, True])
+def test_hubert_learns_on_segments(subsample, upsample):
+    model = hubert(subsample=subsample, subsample_rate=3, upsample=upsample)
+    loss, sample_size, log = run("budget_masked_prediction", model, hubert_inputs(16000, 12000))
+    loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    masked = int(hubert_inputs(16000, 12000)["mask_indices"].sum())
+    assert 0 < sample_size < masked or upsample
+    assert ("cardinality.sum" in log) == (subsample == "cif")
+
+
+def test_wav2vec2_refuses_segments():
+    with pytest.raises(BudgetError, match=r"model\.subsample=average"):
+        wav2vec2(subsample="average")

@@ -1,5 +1,6 @@
 """TERA: targets, loss, gradients, and what must not depend on the batch."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,11 +11,11 @@ from fairseq_budget.plan import count_parameters
 pytestmark = pytest.mark.fairseq
 
 
-def tera(**overrides):
+def tera(size="tiny", **overrides):
     from fairseq_budget.models.tera import BudgetTeraConfig, BudgetTeraModel
 
     torch.manual_seed(0)
-    return BudgetTeraModel(BudgetTeraConfig(size="tiny", seed=1, **overrides))
+    return BudgetTeraModel(BudgetTeraConfig(size=size, seed=1, **overrides))
 
 
 def net_input(*num_samples: int) -> dict:
@@ -38,8 +39,19 @@ def loss_of(model, inputs):
     from fairseq_budget.criterions.reconstruction import BudgetReconstructionCriterion
 
     criterion = BudgetReconstructionCriterion(BudgetCriterionConfig(), task=None)
-    sample = {"net_input": inputs, "nsentences": len(inputs["source"]), "audio_seconds": 1.0}
-    return criterion(model, sample)
+    return criterion(model, batch_of(inputs))
+
+
+def batch_of(inputs: dict) -> dict:
+    """What a criterion gets: the model's inputs, and what stays on the host."""
+    batch, samples = inputs["source"].shape
+    lengths = inputs.get("num_samples")
+    return {
+        "net_input": inputs,
+        "nsentences": batch,
+        "num_samples": np.full(batch, samples) if lengths is None else lengths.numpy(),
+        "audio_seconds": 1.0,
+    }
 
 
 def test_every_parameter_is_alive_and_counted():
@@ -123,3 +135,24 @@ def test_only_masked_frames_reach_the_loss():
     loss, size, _ = loss_of(model, nothing)
     assert size == 0
     assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("subsample", ["average", "conv", "cif"])
+@pytest.mark.parametrize("upsample", [False, True])
+def test_tera_learns_on_segments(subsample, upsample):
+    model = tera(subsample=subsample, subsample_rate=3, upsample=upsample)
+    inputs = net_input(16000, 12000)
+    inputs["mask_indices"][:, 6:18] = True
+    loss, sample_size, _ = loss_of(model, inputs)
+    loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert sample_size > 0
+
+
+def test_targets_of_segments_are_means_over_them():
+    inputs = net_input(16000)
+    inputs["mask_indices"][:] = True
+    inputs["masked"] = inputs["mask_indices"].flatten().nonzero()[:, 0]
+    frames = tera().eval()(**inputs)["target"]
+    segments = tera(subsample="average", subsample_rate=4).eval()(**inputs)["target"]
+    torch.testing.assert_close(segments[3], frames[12:16].mean(0))

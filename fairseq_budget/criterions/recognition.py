@@ -1,0 +1,90 @@
+"""Criterions of speech recognition: CTC and the pruned transducer, with word errors.
+
+Batches are those of fairseq's ``audio_finetuning``: ``target`` (B, S) and ``target_lengths``. The
+sample size is the number of symbols. Losses are logged in nats per symbol; ``wer`` is the greedy
+word error rate of validation, errors over words of the whole set.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple
+
+import torch
+from fairseq.criterions import register_criterion
+from fairseq.data.data_utils import post_process
+from fairseq.dataclass import FairseqDataclass
+from torch import Tensor
+
+from fairseq_budget.asr.ctc import ctc_loss
+from fairseq_budget.asr.predictor import loss_weights
+from fairseq_budget.asr.wer import word_errors
+from fairseq_budget.criterions._base import BudgetCriterion
+from fairseq_budget.losses import LossTerm
+
+Weighted = Tuple[float, LossTerm]
+
+
+@dataclass
+class BudgetRecognitionConfig(FairseqDataclass):
+    post_process: str = field(
+        default="letter",
+        metadata={"help": "how symbols become words: 'letter' (T H E |) or 'sentencepiece' (▁THE)"},
+    )
+
+
+class BudgetRecognitionCriterion(BudgetCriterion):
+    """Subclasses name their losses and weigh them."""
+
+    def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
+        raise NotImplementedError
+
+    def forward(
+        self, model: Any, sample: Dict[str, Any], reduce: bool = True
+    ) -> Tuple[Tensor, int, Dict[str, Any]]:
+        symbols = {"symbols": sample["target"], "num_symbols": sample["target_lengths"]}
+        out = model(**sample["net_input"], **symbols)
+        terms = self.terms(model, out, symbols)
+        losses = [weight * term.sum for weight, term in terms.values()]
+        loss, size = torch.stack(losses).sum(), sample["ntokens"]
+        log = {
+            "loss": loss.detach(),
+            "sample_size": size,
+            "nsentences": len(sample["target"]),
+            "ntokens": size,
+        }
+        for name, (_, term) in terms.items():
+            log[f"{name}.sum"], log[f"{name}.count"] = term.sum.detach(), size
+        if not model.training:
+            pairs = zip(sample["target"], sample["target_lengths"], strict=True)
+            references = [row[:length] for row, length in pairs]
+            found = word_errors(self.words(references), self.words(model.recognize(out)))
+            log["wer.sum"], log["wer.count"] = found.num_errors, found.num_words
+        return loss, size, log
+
+    def words(self, rows: List[Any]) -> List[str]:
+        """The text of each row of symbols, a blank between two words."""
+        dictionary = self.task.target_dictionary
+        texts = [dictionary.string(torch.as_tensor(row)) for row in rows]
+        return [" ".join(post_process(text, self.cfg.post_process).split()) for text in texts]
+
+
+@register_criterion("budget_ctc", dataclass=BudgetRecognitionConfig)
+class BudgetCtcCriterion(BudgetRecognitionCriterion):
+    def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
+        return {"ctc": (1.0, ctc_loss(out["logits"], num_frames=out["num_frames"], **batch))}
+
+
+@dataclass
+class BudgetTransducerCriterionConfig(BudgetRecognitionConfig):
+    post_process: str = "sentencepiece"
+    simple_warmup_updates: int = field(
+        default=2000,
+        metadata={"help": "updates in which the weight goes from the simple to the pruned loss"},
+    )
+
+
+@register_criterion("budget_transducer", dataclass=BudgetTransducerCriterionConfig)
+class BudgetTransducerCriterion(BudgetRecognitionCriterion):
+    def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
+        simple, pruned = loss_weights(model.num_updates, self.cfg.simple_warmup_updates)
+        losses = out["losses"]
+        return {"simple": (simple, losses.simple), "pruned": (pruned, losses.pruned)}
