@@ -14,11 +14,12 @@ from fairseq_budget.errors import BudgetError
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | Path, mode: str = "w", *, durable: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` and rename it over ``path`` when the block succeeds.
 
     On any error, Ctrl-C and a full disk included, the temporary file is removed and ``path`` is
     untouched. Missing parent folders are made. Raises BudgetError where writing is not allowed.
+    Without `durable` it does not wait for the disk: a power cut may leave a short file, no kill.
     """
     path = Path(path)
     encoding = None if "b" in mode else "utf-8"
@@ -33,7 +34,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         with os.fdopen(handle, mode, encoding=encoding) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
         os.replace(temporary, path)
     except BaseException:

@@ -1,4 +1,4 @@
-"""``budget-labels``: from manifests to the k-means labels that HuBERT predicts."""
+"""``budget-labels``: from manifests to the k-means labels that HuBERT predicts, and segments."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
+from fairseq_budget.cli._segment_labels import add_segmentations
 from fairseq_budget.corpus import Corpus, column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.alignments import Alignments
@@ -39,15 +40,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="budget-labels",
         description="Cluster the frames of the audio and write fairseq's label files beside the "
-        "manifests: {split}.km, dict.km.txt, and labels.json, which says what they mean. Every "
-        "step goes on where it was stopped when the same command is started again.",
+        "manifests: {split}.km, dict.km.txt, and labels.json, which says what they mean. Or cut it "
+        "into segments: {split}.seg. Every step goes on where it was stopped when the same command "
+        "is started again.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     make = commands.add_parser("make", help="fit, apply and check, all in one")
     fit = commands.add_parser("fit", help="fit k-means on a sample of frames")
     apply = commands.add_parser("apply", help="label the splits with the fitted model")
     check = commands.add_parser("check", help="check every label, and say what they are worth")
-    for command in (make, fit, apply, check):
+    runs = {make: _make, fit: _fit, apply: _apply, check: _check}
+    for command, run in runs.items():
+        command.set_defaults(run=run)
         command.add_argument(
             "--data", metavar="DIR", type=Path, required=True, help="folder of the manifests"
         )
@@ -55,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (make, fit):
         _add_fit_arguments(command)
     for command in (make, fit, apply):
-        _add_feature_arguments(command)
+        add_feature_arguments(command)
     for command in (make, apply, check):
         _add_split_arguments(command)
     for command in (make, apply):
@@ -71,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the share of this one, from 0; 'auto' takes both numbers from SLURM_ARRAY_TASK_ID "
         "and _COUNT, else from torchrun's RANK and WORLD_SIZE",
     )
+    add_segmentations(commands)
     return parser
 
 
@@ -78,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     args.data = args.data.absolute()
-    return {"make": _make, "fit": _fit, "apply": _apply, "check": _check}[args.command](args)
+    return int(args.run(args))
 
 
 def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,28 +103,6 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
                         "centroids (default: 0)")  # fmt: skip
 
 
-def _add_feature_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--feature", choices=("mfcc",), help="39 MFCC at 100 Hz: the default without --checkpoint"
-    )
-    parser.add_argument(
-        "--checkpoint", metavar="PATH", type=Path, help="exported folder or .pt: a layer at 50 Hz"
-    )
-    parser.add_argument(
-        "--layer", metavar="N", type=int, help="which transformer layer's output, from 1"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="of the checkpoint: cpu, cuda, ... (default: a GPU if any)"
-    )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=int,
-        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-        help="processes (default: CPUs)",
-    )
-
-
 def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits", metavar="SPLIT", nargs="+", help="(default: every manifest in the folder)"
@@ -130,7 +113,7 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _make(args: argparse.Namespace) -> int:
-    feature, splits, started = _feature(args), _splits(args), time.monotonic()
+    feature, splits, started = feature_of(args), splits_of(args), time.monotonic()
     alignments = _alignments(args)
     fit = _fit_of(args, feature)
     model = fit.fitted()
@@ -146,7 +129,7 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    feature = _feature(args)
+    feature = feature_of(args)
     with Workers(args.workers, feature.parts_per_worker) as workers:
         model = _run_fit(_fit_of(args, feature), workers)
     _print_model(args, model)
@@ -154,10 +137,10 @@ def _fit(args: argparse.Namespace) -> int:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    splits, alignments = _splits(args), _alignments(args)
+    splits, alignments = splits_of(args), _alignments(args)
     num_shards, shard = _shard(args)
     KMeans.load(args.data / MODEL_FILE)  # before the checkpoint, which takes longer
-    feature = _feature(args)
+    feature = feature_of(args)
     with Workers(args.workers, feature.parts_per_worker) as workers:
         task = Apply(args.data, feature, splits, num_shards, shard)
         unfinished = task.run(workers)
@@ -182,21 +165,6 @@ def _check(args: argparse.Namespace) -> int:
     return _report(args, tuple(splits), _alignments(args))
 
 
-def _feature(args: argparse.Namespace) -> Feature:
-    if args.checkpoint is None:
-        if args.layer is not None:
-            raise BudgetError(f"--layer {args.layer} of which --checkpoint?")
-        return Feature()
-    if args.feature is not None:
-        raise BudgetError("--feature mfcc and --checkpoint exclude each other; give one of them")
-    if args.layer is None:
-        raise BudgetError("--checkpoint needs --layer: the transformer layer to cluster, from 1")
-    device = args.device
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    return Feature(args.checkpoint.absolute(), args.layer, device)
-
-
 def _fit_of(args: argparse.Namespace, feature: Feature) -> Fit:
     num_frames = args.sample_frames or DEFAULT_SAMPLE_FRAMES
     if args.sample_hours is not None:
@@ -214,19 +182,10 @@ def _run_fit(fit: Fit, workers: Workers) -> KMeans:
         megabytes = fit.sample_bytes / 1e6
         print(
             f"fitting {fit.num_clusters} clusters on a sample of {megabytes:.0f} MB, held in "
-            "memory, and on disk until they are fitted",
+            "memory, and for a while on disk",
             file=sys.stderr,
         )
     return fit.run(workers)
-
-
-def _splits(args: argparse.Namespace) -> tuple[str, ...]:
-    names = args.splits or sorted(
-        path.stem for path in args.data.glob("*.tsv") if not path.name.endswith(".rejected.tsv")
-    )
-    if not names:
-        raise BudgetError(f"{args.data} holds no manifest; write one with budget-manifest")
-    return tuple(dict.fromkeys(names))
 
 
 def _shard(args: argparse.Namespace) -> tuple[int, int]:

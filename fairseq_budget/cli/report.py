@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli._boundary_report import add_boundaries
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.curve import Run, loss_row, read_run
 from fairseq_budget.errors import BudgetError
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     curve.add_argument("--out", type=Path, required=True, help="folder to write")
     curve.set_defaults(run=_curve)
+    add_boundaries(commands)
     return parser
 
 

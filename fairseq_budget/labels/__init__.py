@@ -12,4 +12,11 @@ fitting.py      the sample and the model of a folder
 labelling.py    the label files of a folder, by processes and machines, through interruptions
 quality.py      what the labels are worth
 shards.py       feature dumps in simple_kmeans' layout, for those who ask
+
+Segments of frames, by which sequences are shortened, lie beside the labels.
+
+segments.py            what training reads, and every check of it
+smoothing.py           codes smoothed by dynamic programming;  segmenting.py  those of a folder
+boundary_sources.py    intervals of textgrid.py and alignments.py;  wav2vecu.py  wav2vec-U's units
+boundaries.py          scores against true boundaries;  fired.py  those of a CIF student
 """

@@ -21,6 +21,42 @@ COLUMNS = ("utterance_id", "start_s", "end_s", "phone")
 NO_PHONE = -1
 
 
+Span = tuple[float, float, str]
+"""Start and end in seconds, and what is heard between them."""
+
+
+def read_spans(path: str | Path) -> dict[str, list[Span]]:
+    """The rows of the table by utterance; BudgetError names the line that is none of its rows."""
+    spans: dict[str, list[Span]] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            for number, row in enumerate(rows, start=1):
+                if number == 1 and tuple(row) == COLUMNS:
+                    continue
+                if number == 1 or len(row) != len(COLUMNS):
+                    raise ValueError(f"line {number}: {row}")
+                spans.setdefault(row[0], []).append((float(row[1]), float(row[2]), row[3]))
+    except (OSError, ValueError) as error:
+        raise BudgetError(
+            f"cannot read the alignments {path} ({error}); expected a table with the header "
+            f"{'<TAB>'.join(COLUMNS)}, as the demo corpus's phones.tsv has"
+        ) from error
+    return spans
+
+
+def check_order(spans: list[Span], *, where: str) -> None:
+    """Raise BudgetError if spans overlap, are out of order, or end before they start."""
+    previous = 0.0
+    for number, (start, end, text) in enumerate(spans, start=1):
+        if not previous - 1e-6 <= start <= end:
+            raise BudgetError(
+                f"{where}: interval {number} ({text!r}, {start} to {end} s) follows one that ends "
+                f"at {previous} s; expected intervals in the order of time, without overlap"
+            )
+        previous = end
+
+
 @dataclass(frozen=True)
 class _Spans:
     starts_s: NDArray[np.float64]
@@ -31,7 +67,7 @@ class _Spans:
 class Alignments:
     """The phones of recordings; `phones` lists their names, in sorted order."""
 
-    def __init__(self, spans: dict[str, list[tuple[float, float, str]]]) -> None:
+    def __init__(self, spans: dict[str, list[Span]]) -> None:
         self.phones = sorted({phone for rows in spans.values() for _, _, phone in rows})
         number = {phone: index for index, phone in enumerate(self.phones)}
         self._spans = {
@@ -46,22 +82,7 @@ class Alignments:
     @classmethod
     def read(cls, path: str | Path) -> Alignments:
         """Read the table; BudgetError names the line that is none of its rows."""
-        spans: dict[str, list[tuple[float, float, str]]] = {}
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-                for number, row in enumerate(rows, start=1):
-                    if number == 1 and tuple(row) == COLUMNS:
-                        continue
-                    if number == 1 or len(row) != len(COLUMNS):
-                        raise ValueError(f"line {number}: {row}")
-                    spans.setdefault(row[0], []).append((float(row[1]), float(row[2]), row[3]))
-        except (OSError, ValueError) as error:
-            raise BudgetError(
-                f"cannot read the alignments {path} ({error}); expected a table with the header "
-                f"{'<TAB>'.join(COLUMNS)}, as the demo corpus's phones.tsv has"
-            ) from error
-        return cls(spans)
+        return cls(read_spans(path))
 
     def phones_at(self, utterance: Utterance, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """The phone at each of the `samples` of an utterance: (T,), NO_PHONE where none is known.

@@ -32,7 +32,7 @@ from fairseq_budget.nn.lengths import normalize_wave
 from fairseq_budget.pretrained import load_pretrained
 
 MFCC_RATE_HZ = 100
-BATCH_SAMPLES = 1 << 16  # of waves whose MFCC are computed together: what the cache holds
+BATCH_SAMPLES = 1 << 17  # of waves whose MFCC are computed together: what the cache holds
 CHUNK_FRAMES = 5000  # 1.6 million samples, dump_hubert_feature.py's max_chunk
 
 Wave = NDArray[np.float32]
@@ -96,8 +96,8 @@ class MfccExtractor:
             tensors = [torch.from_numpy(waves[index]) for index in batch]
             sizes = torch.tensor([len(tensor) for tensor in tensors])
             features = MFCC()(nn.utils.rnn.pad_sequence(tensors, batch_first=True), sizes).numpy()
-            for row, index, length in zip(features, batch, num_mfcc_frames(sizes), strict=True):
-                frames[index] = row[: int(length)]
+            for row, index in zip(features, batch, strict=True):
+                frames[index] = row[: num_mfcc_frames(len(waves[index]))]
         return [frames[index] for index in range(len(waves))]
 
 
@@ -105,21 +105,22 @@ class LayerExtractor:
     """Waves -> (T, D) float32 each, the output of one transformer layer, 1 to L."""
 
     def __init__(self, encoder: SpeechEncoder, layer: int, device: str = "cpu") -> None:
-        num_layers = len(encoder.encoder.layers)
+        num_layers = encoder.encoder.num_layers
         if not 1 <= layer <= num_layers:
             raise BudgetError(
-                f"--layer {layer}: the checkpoint has {num_layers} transformer layers; give one "
+                f"--layer {layer}: the checkpoint has {num_layers} layers; give one "
                 f"from 1 (the first layer's output) to {num_layers}"
             )
+        if encoder.subsampler is not None:
+            raise BudgetError(
+                f"the checkpoint has model.subsample={encoder.config.subsample}, so its layers "
+                "have no frame every 20 ms; features need one without subsampling, as its teacher"
+            )
         self.teacher_sha256 = hash_encoder(encoder)
-        self.dim = encoder.config.resolved().encoder_embed_dim
         self._normalize = encoder.config.normalize
-        # Long waves are normalised as a whole here. What lies above the layer need not be computed,
-        # and the final norm of pre-norm models is no part of a layer.
-        encoder.config = replace(encoder.config, normalize=False)
-        encoder.encoder.layers = encoder.encoder.layers[:layer]
-        if encoder.encoder.norm_first:
-            encoder.encoder.layer_norm = nn.Identity()  # type: ignore[assignment]
+        encoder.keep_layers(layer)  # what lies above it need not be computed
+        self.dim = encoder.config.output_dim
+        encoder.config = replace(encoder.config, normalize=False)  # long waves, as a whole: here
         self._encoder, self._device = encoder.to(device).eval(), device
 
     @torch.inference_mode()

@@ -1,7 +1,8 @@
 """Fitting k-means for a folder of manifests: ``kmeans.safetensors``, from a bounded sample.
 
-The sample lies on disk, in parts, until the model is there; so an interruption costs one part. What
-is written is a function of the arguments and the manifest, whatever stopped it before.
+The sample lies on disk, in parts, until the model is there; so an interruption costs one part. A
+sample that is the whole split stays until the split is labelled, from it. What is written is a
+function of the arguments and the manifest, whatever stopped it before.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.labels.features import Feature, Frames
 from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
 from fairseq_budget.labels.sample import Sample, choose_sample
-from fairseq_budget.labels.tasks import Source, load_extractor, run_tasks, write_sample
+from fairseq_budget.labels.tasks import Source, load_extractor, load_frames, run_tasks, write_sample
 
 MODEL_FILE = "kmeans.safetensors"
-VERSION = 1  # raise it when the same arguments come to mean other bytes
+VERSION = 2  # raise it when the same arguments come to mean other bytes
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Fit:
             model = KMeans(centroids, {**self._settings, **found})
             (self.folder / "labels.json").unlink(missing_ok=True)
             model.save(self.folder / MODEL_FILE)
-        self._parts.remove()
+        self._drawn_parts.remove()
         return model
 
     def fitted(self) -> KMeans | None:
@@ -62,7 +64,9 @@ class Fit:
 
     def extract(self, workers: Workers) -> Frames:
         """The sampled frames in a random order; those that no part holds yet are computed."""
-        sample, source, parts = self._sample, Source.of(self._corpus, self.feature), self._parts
+        sample, source = self._sample, Source.of(self._corpus, self.feature)
+        is_whole = sample.num_frames == self._lengths.sum()
+        parts = kept_features(self._corpus, self.feature) if is_whole else self._drawn_parts
         runs = cut_parts(self._corpus.sizes[sample.utterances])
         work = functools.partial(write_sample, source=source, sample=sample, parts=parts)
         run_tasks(workers, work, dict(enumerate(runs)), parts, f"{self.split}: sample")
@@ -71,7 +75,7 @@ class Fit:
         places = np.random.default_rng([self.seed, 1]).permutation(len(frames))
         start = 0
         for index in range(len(runs)):
-            part = np.load(parts.path(index), allow_pickle=False)
+            part = load_frames(parts, index)
             frames[places[start : start + len(part)]] = part
             start += len(part)
         return frames
@@ -87,11 +91,14 @@ class Fit:
 
     @functools.cached_property
     def _sample(self) -> Sample:
-        lengths = self.feature.num_frames(self._corpus.sizes)
-        return choose_sample(lengths, self.num_frames, self.seed)
+        return choose_sample(self._lengths, self.num_frames, self.seed)
+
+    @functools.cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        return self.feature.num_frames(self._corpus.sizes)
 
     @property
-    def _parts(self) -> Parts:
+    def _drawn_parts(self) -> Parts:
         return Parts(self.folder, "sample", self._settings)
 
     @functools.cached_property
@@ -108,3 +115,14 @@ class Fit:
             "manifest": self._corpus.hash,
             "seed": self.seed,
         }
+
+
+def kept_features(corpus: Corpus, feature: Feature) -> Parts:
+    """All features of a split, in the parts of `cut_parts`, if it was fitted on as a whole."""
+    settings = {
+        "version": VERSION,
+        "manifest": corpus.hash,
+        "feature": feature.description,
+        "teacher_sha256": load_extractor(feature).teacher_sha256,
+    }
+    return Parts(corpus.path.parent, f"features.{corpus.path.stem}", settings)

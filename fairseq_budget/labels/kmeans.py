@@ -4,13 +4,14 @@ simple_kmeans runs scikit-learn's MiniBatchKMeans (batches of 10,000, the best o
 starts, hundreds of batches until nothing improves). There a centroid is the mean of all frames that
 ever fell to it, those of the first, bad assignments included. Differs: here the same
 MiniBatchKMeans is started anew several times from the centroids that it has reached, so that old
-assignments are forgotten. It reaches a lower inertia with fewer batches and fewer starts.
+assignments are forgotten. It reaches as low an inertia with half the batches and fewer starts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
 BATCH_FRAMES = 10_000  # simple_kmeans' batch
-NUM_STARTS = 5  # k-means++ starts, of which the best is taken
-NUM_ROUNDS, BATCHES_PER_ROUND = 10, 20  # rounds that forget; a last one sees the whole sample
+NUM_STARTS = 3  # k-means++ starts, of which the best is taken
+NUM_ROUNDS, BATCHES_PER_ROUND = 10, 10  # rounds that forget; a last one sees the whole sample
 ASSIGN_FRAMES = 8192  # frames whose distances are held at once
 _TENSOR, _METADATA = "centroids", "kmeans"
 
@@ -72,16 +73,25 @@ class KMeans:
 
     def assign(self, frames: Frames) -> NDArray[np.int64]:
         """The nearest centroid of each frame: (T, D) -> (T,); of equally near ones the lowest."""
+        self._check(frames)
+        return _nearest(frames, self.centroids)[0]
+
+    def distances(self, frames: Frames) -> Frames:
+        """Squared distances to all centroids, less the frame's own norm: (T, D) -> (T, K)."""
+        self._check(frames)
+        none = np.zeros((0, len(self.centroids)), np.float32)
+        return np.concatenate([none, *_distances(frames, self.centroids)])
+
+    def inertia(self, frames: Frames) -> float:
+        """Mean squared distance of the frames (T, D) to their nearest centroids."""
+        return _inertia(frames, self.centroids)
+
+    def _check(self, frames: Frames) -> None:
         if frames.shape[1] != self.centroids.shape[1]:
             raise BudgetError(
                 f"frames of {frames.shape[1]} values and centroids of {self.centroids.shape[1]}: "
                 "the centroids were fitted on another feature; run `budget-labels fit` again"
             )
-        return _nearest(frames, self.centroids)[0]
-
-    def inertia(self, frames: Frames) -> float:
-        """Mean squared distance of the frames (T, D) to their nearest centroids."""
-        return _inertia(frames, self.centroids)
 
 
 def fit_kmeans(frames: Frames, num_clusters: int, seed: int) -> Frames:
@@ -135,16 +145,21 @@ def _check_sample(frames: Frames, num_clusters: int) -> None:
 
 def _nearest(frames: Frames, centroids: Frames) -> tuple[NDArray[np.int64], Frames]:
     """Index of, and squared distance to, the nearest centroid, less the frame's own norm."""
-    table = torch.from_numpy(np.ascontiguousarray(-2 * centroids.T))
-    norms = torch.from_numpy((centroids.astype(np.float64) ** 2).sum(1).astype(np.float32))
     ids, distances = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
-    for start in range(0, len(frames), ASSIGN_FRAMES):
-        block = torch.from_numpy(np.ascontiguousarray(frames[start : start + ASSIGN_FRAMES]))
-        distance = torch.addmm(norms, block, table).numpy()
+    for distance in _distances(frames, centroids):
         nearest = distance.argmin(axis=1)  # numpy's promises the first of equals
         ids.append(nearest)
         distances.append(distance[np.arange(len(nearest)), nearest])
     return np.concatenate(ids), np.concatenate(distances)
+
+
+def _distances(frames: Frames, centroids: Frames) -> Iterator[Frames]:
+    """Blocks of (up to ASSIGN_FRAMES, K) squared distances, less the frame's own norm."""
+    table = torch.from_numpy(np.ascontiguousarray(-2 * centroids.T))
+    norms = torch.from_numpy((centroids.astype(np.float64) ** 2).sum(1).astype(np.float32))
+    for start in range(0, len(frames), ASSIGN_FRAMES):
+        block = torch.from_numpy(np.ascontiguousarray(frames[start : start + ASSIGN_FRAMES]))
+        yield torch.addmm(norms, block, table).numpy()
 
 
 def _inertia(frames: Frames, centroids: Frames) -> float:

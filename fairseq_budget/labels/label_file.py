@@ -25,6 +25,7 @@ from fairseq_budget.corpus import Column, Corpus, column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.packed import open_corpus
 
 FORMAT_VERSION = 1
 CENTROIDS_KEY = "centroids"  # in the description of a column: the hash of its centroids
@@ -68,7 +69,7 @@ class Labels:
         Raises BudgetError, naming the line, for anything else.
         """
         try:
-            ids = np.array(self.column[index].split(), dtype=np.int64)
+            ids = self.column.numbers(index)
         except (ValueError, OverflowError) as error:
             raise BudgetError(f"{self._line(index)}: {error}; {self._cure}") from error
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.num_clusters:
@@ -107,18 +108,19 @@ def open_labels(
 ) -> Labels:
     """Open the labels of a split after every check that costs less than reading all of it.
 
-    `corpus` saves opening the split's manifest again. Raises BudgetError, which names the file and
-    the cure, when a file is missing or empty, the labels were made for another manifest, cover one
-    shard only, have another rate or other centroids than ``labels.json`` says, or do not fit the
-    audio of one of up to `NUM_CHECKED` utterances.
+    `corpus` saves opening the split again, be it packed or not. Raises BudgetError, which names the
+    file and the cure, when a file is missing or empty, the labels were made for another manifest,
+    cover one shard only, have another rate or other centroids than ``labels.json`` says, or do not
+    fit the audio of one of up to `NUM_CHECKED` utterances.
     """
     folder = Path(folder).absolute()
     info = read_info(folder)
     check_dictionary(folder, info, name)
-    corpus = corpus or Corpus.open(folder / f"{split}.tsv")
+    corpus = corpus or open_corpus(folder, split)
     labels = Labels(folder, split, _open_column(folder, split, name, corpus), info)
-    _check_origin(labels)
-    chosen = np.random.default_rng(0).permutation(len(labels))[:NUM_CHECKED]
+    check_origin(labels)
+    num_checked = min(NUM_CHECKED, len(labels))
+    chosen = np.random.default_rng(0).choice(len(labels), num_checked, replace=False)
     check_lines(labels, corpus, np.sort(chosen).tolist())
     return labels
 
@@ -203,7 +205,7 @@ def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:
     manifest = folder / f"{split}.tsv"
     path, cure = column_path(manifest, name), _MAKE.format(folder=folder)
     try:
-        return Column.open(manifest, name, corpus.hash, len(corpus))
+        return corpus.open_column(name)
     except BudgetError as error:
         num_lines = _count_lines(path)
         if 0 < num_lines < len(corpus):
@@ -219,7 +221,8 @@ def _count_lines(path: Path) -> int:
     return len(path.read_bytes().splitlines()) if path.is_file() else 0
 
 
-def _check_origin(labels: Labels) -> None:
+def check_origin(labels: Labels) -> None:
+    """Raise BudgetError unless rate and centroids are those that ``labels.json`` describes."""
     info, description = labels.info, labels.column.description
     if labels.column.rate != info.label_rate:
         raise BudgetError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from fairseq_budget.corpus import Column, Corpus, column_path, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import MODEL_FILE, VERSION
+from fairseq_budget.labels.fitting import MODEL_FILE, VERSION, kept_features
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.label_file import (
     CENTROIDS_KEY,
@@ -27,6 +27,7 @@ from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
 from fairseq_budget.labels.tasks import Source, load_extractor, run_tasks, write_labels
 
 NAME = "km"
+_FILES = (f"*.{NAME}", f"*.{NAME}.json", "labels.json", f"dict.{NAME}.txt", MODEL_FILE)
 
 
 @dataclass(frozen=True)
@@ -44,42 +45,28 @@ class Apply:
 
         Raises BudgetError if no model is fitted, or it was fitted on other features.
         """
-        model = KMeans.load(self.folder / MODEL_FILE)
-        self._check_model(model)
+        model = load_model(self.folder, self.feature)
         refuse_mixed_centroids(self.folder, self.splits, model.sha256)
         if self.num_shards == 1:
-            _remove_leftovers(self.folder)
-        jobs = [_Split.open(self.folder, split, model) for split in self.splits]
+            remove_leftovers(self.folder, _FILES)
+        jobs = [_Split.open(self.folder, split, model, self.feature) for split in self.splits]
         for job in jobs:
             if not job.is_done():
-                job.label(self.feature, workers, self.shard, self.num_shards)
+                job.label(workers, self.shard, self.num_shards)
         return [job.corpus.path.stem for job in jobs if not job.join()]
-
-    def _check_model(self, model: KMeans) -> None:
-        path, fitted = self.folder / MODEL_FILE, model.description
-        ours = self.feature.description
-        if {**fitted["feature"], "checkpoint": None} != {**ours, "checkpoint": None}:
-            raise BudgetError(
-                f"{path} was fitted on {fitted['feature']}, not on {ours}; name that feature, or "
-                "run `budget-labels fit` again"
-            )
-        if fitted["teacher_sha256"] != load_extractor(self.feature).teacher_sha256:
-            raise BudgetError(
-                f"{path} was fitted on a layer of {fitted['feature']['checkpoint']}, a checkpoint "
-                f"with other weights than {self.feature.checkpoint}; name that one, or run "
-                "`budget-labels fit` again"
-            )
 
 
 @dataclass(frozen=True)
 class _Split:
     corpus: Corpus
     model: KMeans
+    feature: Feature
+    kept: Parts
     parts: Parts
     runs: list[range]
 
     @classmethod
-    def open(cls, folder: Path, split: str, model: KMeans) -> _Split:
+    def open(cls, folder: Path, split: str, model: KMeans, feature: Feature) -> _Split:
         corpus = Corpus.open(folder / f"{split}.tsv")
         settings = {
             "version": VERSION,
@@ -89,7 +76,8 @@ class _Split:
             "teacher_sha256": model.description["teacher_sha256"],
         }
         parts = Parts(folder, f"split.{split}", settings)
-        return cls(corpus, model, parts, cut_parts(corpus.sizes))
+        kept = kept_features(corpus, feature)
+        return cls(corpus, model, feature, kept, parts, cut_parts(corpus.sizes))
 
     def is_done(self) -> bool:
         """Whether the label file is there, whole, for this manifest and by these centroids."""
@@ -99,12 +87,13 @@ class _Split:
             return False
         return column.description.get(CENTROIDS_KEY) == self.model.sha256
 
-    def label(self, feature: Feature, workers: Workers, shard: int, num_shards: int) -> None:
+    def label(self, workers: Workers, shard: int, num_shards: int) -> None:
         """Make the parts of `shard` that are missing."""
         mine = shard_range(len(self.runs), num_shards, shard)
         work = functools.partial(
             write_labels,
-            source=Source.of(self.corpus, feature),
+            source=Source.of(self.corpus, self.feature),
+            kept=self.kept,
             model=self.corpus.path.parent / MODEL_FILE,
             centroids=self.model.sha256,
             parts=self.parts,
@@ -128,6 +117,7 @@ class _Split:
                     raise
         self._describe()
         self.parts.remove()
+        self.kept.remove()
         return True
 
     def _write(self) -> None:
@@ -153,6 +143,25 @@ class _Split:
         write_info(folder, info)
 
 
+def load_model(folder: Path, feature: Feature) -> KMeans:
+    """The fitted model; BudgetError if there is none, or it was fitted on another `feature`."""
+    path = folder / MODEL_FILE
+    model = KMeans.load(path)
+    fitted, ours = model.description, feature.description
+    if {**fitted["feature"], "checkpoint": None} != {**ours, "checkpoint": None}:
+        raise BudgetError(
+            f"{path} was fitted on {fitted['feature']}, not on {ours}; name that feature, or "
+            "run `budget-labels fit` again"
+        )
+    if fitted["teacher_sha256"] != load_extractor(feature).teacher_sha256:
+        raise BudgetError(
+            f"{path} was fitted on a layer of {fitted['feature']['checkpoint']}, a checkpoint "
+            f"with other weights than {feature.checkpoint}; name that one, or run "
+            "`budget-labels fit` again"
+        )
+    return model
+
+
 def refuse_mixed_centroids(folder: Path, splits: Sequence[str], centroids: str | None) -> None:
     """Raise BudgetError if labels of other centroids would stay beside those to be made.
 
@@ -169,8 +178,8 @@ def refuse_mixed_centroids(folder: Path, splits: Sequence[str], centroids: str |
             )
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, kinds: Sequence[str]) -> None:
     """Temporary files of a killed process; other shards, if there are any, may still write some."""
-    for kind in (f"*.{NAME}", f"*.{NAME}.json", "labels.json", f"dict.{NAME}.txt", MODEL_FILE):
+    for kind in kinds:
         for path in folder.glob(f".{kind}.????????"):
             path.unlink(missing_ok=True)

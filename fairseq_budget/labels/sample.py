@@ -26,16 +26,18 @@ class Sample:
 def choose_sample(lengths: NDArray[np.int64], num_frames: int, seed: int) -> Sample:
     """At most `num_frames` frames of utterances of `lengths` frames: all, or a random sample.
 
-    Utterances are drawn in a random order until there are enough frames, the last one in part. The
-    answer is a function of the arguments; utterances come in the order of the manifest.
+    Utterances are drawn in the order in which simple_kmeans draws them with this seed (of numpy's
+    older generator) until there are enough frames, the last one in part. The answer is a function
+    of the arguments; utterances come in the order of the manifest.
     """
     if lengths.sum() <= num_frames:
-        return _sample(np.arange(len(lengths)), lengths, seed)
-    order = np.random.default_rng([seed, 0]).permutation(len(lengths))
+        return Sample(np.arange(len(lengths)), lengths, seed)
+    order = np.random.RandomState(seed).permutation(len(lengths))
     counts = np.minimum(lengths[order], MAX_FRAMES_PER_UTTERANCE)
     before = np.cumsum(counts) - counts
-    counts = np.clip(num_frames - before, 0, counts)
-    return _sample(order, counts, seed)
+    counts = np.clip(num_frames - before, 0, counts)[np.argsort(order)]
+    utterances = np.flatnonzero(counts)
+    return Sample(utterances, counts[utterances], seed)
 
 
 def sample_utterance(
@@ -46,9 +48,3 @@ def sample_utterance(
         return frames
     chosen = np.random.default_rng(seed).choice(len(frames), count, replace=False)
     return frames[np.sort(chosen)]
-
-
-def _sample(utterances: NDArray[np.int64], counts: NDArray[np.int64], seed: int) -> Sample:
-    utterances, counts = utterances[counts > 0], counts[counts > 0]
-    order = np.argsort(utterances)
-    return Sample(utterances[order], counts[order], seed)

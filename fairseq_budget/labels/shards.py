@@ -13,15 +13,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
-from fairseq_budget.labels.tasks import Source, run_tasks, write_features
+from fairseq_budget.labels.tasks import Source, load_frames, run_tasks, write_features
 
 
 def dump_features(
@@ -81,7 +79,7 @@ def _join(
     whole = parts.folder / "whole"
     with NpyAppendArray(whole, delete_if_exists=True) as file:
         for index in range(num_parts):
-            file.append(np.load(parts.path(index), allow_pickle=False))
+            file.append(load_frames(parts, index))
     os.replace(whole, path)
     with atomic_write(path.with_suffix(".len")) as lines:
         lines.writelines(f"{length}\n" for length in lengths)

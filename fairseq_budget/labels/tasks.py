@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.features import Extractor, Feature, Frames
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Parts, Workers
 from fairseq_budget.labels.sample import Sample, sample_utterance
+from fairseq_budget.labels.smoothing import smooth
 
 Task = tuple[int, range]
 """Number of a part, and the utterances that it holds."""
@@ -38,9 +42,26 @@ class Source:
         checked = replace(feature, teacher_sha256=load_extractor(feature).teacher_sha256)
         return cls(corpus.path, corpus.hash, checked)
 
+    @property
+    def corpus(self) -> Corpus:
+        return _open_corpus(self.manifest, self.manifest_hash)
+
     def features(self, utterances: Sequence[int]) -> list[Frames]:
-        corpus = _open_corpus(self.manifest, self.manifest_hash)
+        corpus = self.corpus
         return load_extractor(self.feature)([corpus.read(index) for index in utterances])
+
+    def num_frames(self, run: range) -> NDArray[np.int64]:
+        """Frames of each utterance of a run, known beforehand."""
+        return self.feature.num_frames(self.corpus.sizes[run.start : run.stop])
+
+    def distances(self, utterances: Sequence[int], model: KMeans) -> Iterator[Frames]:
+        """Of each utterance, `KMeans.distances` of its frames of 20 ms: (T, K).
+
+        Of MFCC every other frame is taken, which sees just the 25 ms that the encoder's frame sees.
+        """
+        stride = self.feature.rate // FRAME_RATE_HZ
+        for frames in self.features(utterances):
+            yield model.distances(frames[::stride])
 
 
 def run_tasks(
@@ -66,26 +87,46 @@ def write_sample(task: Task, *, source: Source, sample: Sample, parts: Parts) ->
         sample_utterance(frames, int(sample.counts[i]), seed=(sample.seed, utterance))
         for frames, i, utterance in zip(source.features(chosen), run, chosen, strict=True)
     ]
-    _save(parts.path(index), np.concatenate(rows))
+    _save_frames(parts, index, np.concatenate(rows))
     return len(run)
 
 
 def write_features(task: Task, *, source: Source, parts: Parts) -> int:
     """A part of a feature dump: all frames (T, D) of a run of utterances."""
     index, run = task
-    _save(parts.path(index), np.concatenate(source.features(run)))
+    _save_frames(parts, index, np.concatenate(source.features(run)))
     return len(run)
 
 
-def write_labels(task: Task, *, source: Source, model: Path, centroids: str, parts: Parts) -> int:
-    """A part of a label file: a line of cluster ids for each utterance of a run."""
+def write_labels(
+    task: Task, *, source: Source, kept: Parts, model: Path, centroids: str, parts: Parts
+) -> int:
+    """A part of a label file: a line of cluster ids for each utterance of a run.
+
+    Features are those that were `kept` by `write_sample`, where they were, or else computed.
+    """
     index, run = task
-    features = source.features(run)
-    ids = _load_model(model, centroids).assign(np.concatenate(features))
-    ends = np.cumsum([len(frames) for frames in features])
+    try:
+        frames = load_frames(kept, index)
+    except FileNotFoundError:
+        frames = np.concatenate(source.features(run))
+    ids = _load_model(model, centroids).assign(frames)
+    ends = np.cumsum(source.num_frames(run))
     with atomic_write(parts.path(index)) as file:
         for line in np.split(ids, ends[:-1]):
             file.write(" ".join(map(str, line.tolist())) + "\n")
+    return len(run)
+
+
+def write_smoothed(
+    task: Task, *, source: Source, model: Path, centroids: str, penalty: float, parts: Parts
+) -> int:
+    """A part of a segmentation: a line of ends of segments for each utterance of a run."""
+    index, run = task
+    kmeans = _load_model(model, centroids)
+    with atomic_write(parts.path(index)) as file:
+        for distances in source.distances(run, kmeans):
+            file.write(" ".join(map(str, smooth(distances, penalty)[1].tolist())) + "\n")
     return len(run)
 
 
@@ -114,6 +155,18 @@ def _load_model(path: Path, centroids: str) -> KMeans:
     return model
 
 
-def _save(path: Path, frames: Frames) -> None:
-    with atomic_write(path, "wb") as file:
+def load_frames(parts: Parts, index: int) -> Frames:
+    """The frames (T, D) of a part; BudgetError for a part that a power cut left short."""
+    path = parts.path(index)
+    try:
+        return cast(Frames, np.load(path, allow_pickle=False))
+    except (EOFError, ValueError) as error:
+        raise BudgetError(
+            f"{path} is damaged, as after a power cut ({error}); delete the folder {path.parent} "
+            "and start the command again"
+        ) from error
+
+
+def _save_frames(parts: Parts, index: int, frames: Frames) -> None:
+    with atomic_write(parts.path(index), "wb", durable=False) as file:
         np.save(file, frames, allow_pickle=False)

@@ -3,7 +3,7 @@
     python scripts/bench/labels.py --work /tmp/bench
 
 Both cluster the MFCC of the same synthetic speech (demo corpora of several seeds), fitted on the
-same share of it, and label all of it. simple_kmeans runs as its README says: one shard, unmodified,
+same frames, and label all of it. simple_kmeans runs as its README says: one shard, unmodified,
 each script a process of its own; its dump script gets a torchaudio that works beside a CPU torch.
 Each of its stages runs with one thread and with all, and the faster one counts: on a machine that
 others use, too, threads that wait for each other can be fifty times slower than one. What the
@@ -59,7 +59,7 @@ def main() -> None:
     args = parser.parse_args()
     hours = write_manifest(args.work.absolute(), args.corpora)
     stock, frames, theirs = run_stock(args.work.absolute(), args.percent)
-    num_frames = round(len(frames) * args.percent)
+    num_frames = num_sampled_frames(args.work / "stock/out/train_0_1.len", args.percent)
     ours, total_s, model = run_ours(args.work.absolute(), args.workers, num_frames)
     share, load = f"{args.percent:.0%} to fit on", os.getloadavg()[0]
     print(f"{hours:.2f} hours, {len(frames):,} frames, {share}, load {load:.1f}\n")
@@ -104,6 +104,14 @@ def run_stock(
     return seconds, np.load(out / "train_0_1.npy"), centroids
 
 
+def num_sampled_frames(lengths: Path, percent: float) -> int:
+    """On how many frames learn_kmeans.py fits; as many of ours are the same ones, with its seed."""
+    num_frames = np.loadtxt(lengths, dtype=np.int64)
+    num_chosen = int(np.ceil(len(num_frames) * percent))
+    chosen = np.random.RandomState(0).choice(len(num_frames), num_chosen, replace=False)
+    return int(num_frames[chosen].sum())
+
+
 def run_ours(
     work: Path, num_workers: int, num_frames: int
 ) -> tuple[dict[str, tuple[float, float]], float, KMeans]:
@@ -119,7 +127,8 @@ def run_ours(
             )
             start_up -= 2.0  # four rounds of half a second, so that every worker is up
         extract_s = clocked(lambda: fit.extract(workers))
-        fit_s = clocked(lambda: fit.run(workers))
+        read_s = clocked(lambda: fit.extract(workers))  # its parts; a run reads them but once
+        fit_s = clocked(lambda: fit.run(workers)) - read_s
         apply_s = clocked(lambda: Apply(work / "stages", Feature(), ("train",)).run(workers))
     make = ["budget-labels", "make", "--data", work / "command", "--clusters", NUM_CLUSTERS]
     total_s = timed(Path(sys.executable).parent / make[0], *make[1:], "--sample-frames", num_frames,

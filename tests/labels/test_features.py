@@ -27,9 +27,9 @@ from tests.synthetic import tone
 LENGTHS = [9000, 399, 400, 16000, 0, 5521, 32000]
 
 
-def encoder(**fields) -> SpeechEncoder:
+def encoder(size: str = "tiny", **fields) -> SpeechEncoder:
     torch.manual_seed(0)
-    return SpeechEncoder(EncoderConfig(size="tiny", **fields)).eval()
+    return SpeechEncoder(EncoderConfig(size=size, **fields)).eval()
 
 
 @pytest.fixture
@@ -79,6 +79,14 @@ def test_a_layer_is_the_hidden_state_of_that_number(waves, layer):
     np.testing.assert_allclose(ours, states[layer][0].detach(), atol=1e-6)
 
 
+def test_a_layer_of_a_zipformer_is_the_state_of_its_stack(waves):
+    states = encoder(size="zipformer_tiny")(torch.from_numpy(waves[0])[None]).hidden_states
+    extractor = LayerExtractor(encoder(size="zipformer_tiny"), 2)
+    ours = extractor(waves)[0]
+    assert ours.shape[1] == extractor.dim == 64  # the widest of the first two
+    np.testing.assert_allclose(ours, states[2][0, :, :64].detach(), atol=1e-6)
+
+
 def test_the_last_layer_of_a_pre_norm_model_comes_without_the_final_norm(waves):
     fields = {"layer_norm_first": True, "encoder_layers": 2}
     whole = encoder(**fields)
@@ -93,6 +101,11 @@ def test_the_last_layer_of_a_pre_norm_model_comes_without_the_final_norm(waves):
 def test_a_layer_that_is_not_there_is_an_error(layer):
     with pytest.raises(BudgetError, match=rf"--layer {layer}: .* from 1 .* to 3"):
         LayerExtractor(encoder(), layer)
+
+
+def test_a_model_that_shortens_its_sequences_has_no_features():
+    with pytest.raises(BudgetError, match=r"subsample=average.* no frame every 20 ms"):
+        LayerExtractor(encoder(subsample="average", subsample_rate=2), 1)
 
 
 @pytest.mark.parametrize("num_samples", [399, 400, 3599, 3600, 3680, 3681, 50_000, 51_999])

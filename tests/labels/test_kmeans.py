@@ -121,6 +121,13 @@ def test_a_sample_that_will_not_do_is_an_error(frames, num_clusters, match):
         fit_kmeans(frames, num_clusters, 0)
 
 
+def test_distances_are_squared_and_less_the_norm_of_the_frame():
+    frames, model = blobs(200), KMeans(blobs(3, seed=9), {})
+    expected = ((frames[:, None] - model.centroids) ** 2).sum(2) - (frames**2).sum(1)[:, None]
+    assert np.allclose(model.distances(frames), expected, atol=1e-3)
+    assert model.distances(frames[:0]).shape == (0, 3)
+
+
 def test_frames_of_another_feature_are_an_error():
     with pytest.raises(BudgetError, match="frames of 6 values and centroids of 2"):
         KMeans(np.zeros((3, 2), np.float32), {}).assign(blobs(4))

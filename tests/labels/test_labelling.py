@@ -13,7 +13,7 @@ import pytest
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels import features, tasks
+from fairseq_budget.labels import features, fitting, tasks
 from fairseq_budget.labels.features import Feature, MfccExtractor
 from fairseq_budget.labels.fitting import MODEL_FILE, Fit
 from fairseq_budget.labels.kmeans import KMeans
@@ -268,6 +268,47 @@ def test_a_manifest_that_changes_while_workers_read_it_is_an_error(labelled):
     tasks._open_corpus.cache_clear()
     with pytest.raises(BudgetError, match="was changed in the meantime"):
         source.features([0])
+
+
+class Counting(MfccExtractor):
+    """Notes how many utterances it was given."""
+
+    num_utterances = 0
+
+    def __call__(self, waves):
+        Counting.num_utterances += len(waves)
+        return super().__call__(waves)
+
+
+@pytest.mark.parametrize(("num_frames", "computed_once"), [(100_000, True), (500, False)])
+def test_features_of_a_split_that_was_fitted_on_as_a_whole_are_computed_once(
+    manifests, monkeypatch, num_frames, computed_once
+):
+    monkeypatch.setattr(Counting, "num_utterances", 0)
+    monkeypatch.setattr(features, "MfccExtractor", Counting)
+    tasks.load_extractor.cache_clear()
+    make(manifests, num_frames=num_frames)
+    tasks.load_extractor.cache_clear()
+    total = sum(len(Corpus.open(manifests / f"{split}.tsv")) for split in SPLITS)
+    assert (Counting.num_utterances == total) == computed_once
+    assert not (manifests / WORK_FOLDER).exists()
+
+
+def test_kept_features_give_the_labels_of_computed_ones(manifests, tmp_path):
+    computed = fit_copy(manifests, tmp_path / "computed")
+    shutil.rmtree(computed / WORK_FOLDER)
+    Apply(computed, Feature(), SPLITS).run(Workers(1))
+    make(manifests)
+    assert contents(computed) == contents(manifests)
+
+
+def test_features_that_a_power_cut_left_short_are_an_error(manifests, tmp_path):
+    folder = fit_copy(manifests, tmp_path / "cut")
+    part = fitting.kept_features(Corpus.open(folder / "train.tsv"), Feature()).path(2)
+    for content in (part.read_bytes()[:-1], b""):
+        part.write_bytes(content)
+        with pytest.raises(BudgetError, match=r"000002 is damaged.*delete the folder .*features"):
+            Apply(folder, Feature(), SPLITS).run(Workers(1))
 
 
 def test_temporary_files_of_a_killed_process_are_removed(labelled):

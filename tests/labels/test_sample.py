@@ -13,8 +13,18 @@ LENGTHS = np.array([10, 0, 300, 25, 40, 7000, 1, 90])
 
 def test_a_small_corpus_is_taken_whole():
     sample = choose_sample(LENGTHS, int(LENGTHS.sum()), seed=0)
-    assert sample.utterances.tolist() == [0, 2, 3, 4, 5, 6, 7]
-    assert sample.counts.tolist() == [10, 300, 25, 40, 7000, 1, 90]
+    assert sample.utterances.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert sample.counts.tolist() == LENGTHS.tolist()
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_utterances_are_those_that_simple_kmeans_draws(seed):
+    lengths = np.random.default_rng(0).integers(1, 300, size=200)
+    np.random.seed(seed)  # noqa: NPY002
+    theirs = np.random.choice(len(lengths), 20, replace=False)  # noqa: NPY002
+    sample = choose_sample(lengths, int(lengths[theirs].sum()), seed)
+    assert sample.utterances.tolist() == sorted(theirs.tolist())
+    assert np.array_equal(sample.counts, lengths[sample.utterances])
 
 
 @pytest.mark.parametrize("num_frames", [1, 50, 400, 6400])
