@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli._plan_compression import add_compression_commands
+from fairseq_budget.cli._plan_length import add_length_command
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.flops import LEFT_OUT
 from fairseq_budget.measure import default_device
@@ -48,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_params(commands)
     _add_updates(commands)
     _add_measure(commands)
+    add_compression_commands(commands)
+    add_length_command(commands)
     return parser
 
 

@@ -47,6 +47,22 @@ def test_params_of_hubert_take_its_head_and_extractor_mode(capsys):
     assert found == [316_603_264, 316_609_408, 94_759_288]
 
 
+def test_params_lists_zipformers_with_k2ssls_counts(capsys):
+    found = rows(capsys, "params", "--objective", "hubert", "--head", "linear")
+    counts = {row["size"]: row["parameters"] for row in found}
+    assert list(counts) == list(SIZES)
+    assert counts["zipformer_base"] == 94_561_917
+    assert counts["zipformer_large"] == 305_938_464
+
+
+def test_updates_of_zipformers_stand_beside_those_of_transformers(capsys):
+    slim, small = rows(capsys, *PAPER, "--size", "slim", "zipformer_small")
+    assert small["gflops_per_audio_second"] < slim["gflops_per_audio_second"]
+    assert small["updates"] > slim["updates"]
+    assert small["lr"] is small["paper_updates"] is None
+    assert "The study ran no Zipformer" in slim["recommendation"]
+
+
 def test_updates_of_the_papers_budget(capsys):
     slim, base = rows(capsys, *PAPER, "--size", "slim", "base")
     assert slim["updates"] == 399_981
