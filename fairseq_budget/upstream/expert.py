@@ -8,18 +8,23 @@ utterance yields the same frames alone and in any batch.
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from fairseq_budget.audio.mfcc import SHIFT, LogMel, num_mfcc_frames
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_SHIFT, RECEPTIVE_FIELD, num_frames
+from fairseq_budget.nn.encoder import EncoderOutput
+from fairseq_budget.nn.subsample import RegularSegments
 from fairseq_budget.pretrained import load_pretrained, read_pretrained, untrained
+from fairseq_budget.upstream.options import read_options
+from fairseq_budget.upstream.segment_lookup import SegmentLookup
+
+logger = logging.getLogger(__name__)
 
 LOG_MEL_MEAN, LOG_MEL_STD = -8.0, 4.0  # about those of speech at a peak of 0.5, for any speaker
 
@@ -28,9 +33,11 @@ class UpstreamExpert(nn.Module):
     """A pre-trained encoder; every layer at 50 Hz, the first layer's input included.
 
     ``ckpt`` is what `load_pretrained` takes: an exported folder or a checkpoint of ours.
-    ``model_config`` is a mapping, or a YAML or JSON file of one; its only key is
-    ``untrained: SEED``, the same architecture with fresh weights, the control of every table.
+    ``model_config`` is a mapping, or a YAML or JSON file of one (see `Options`).
     Layer drop is off. Raises BudgetError for a missing checkpoint and for unknown keys.
+
+    A model that subsamples has its segments repeated over the frames that they integrated, so that
+    s3prl, which takes an utterance to have a frame every 20 ms, finds them there.
     """
 
     def __init__(self, ckpt: str | None, model_config: Any = None, **_unused: Any) -> None:
@@ -40,25 +47,78 @@ class UpstreamExpert(nn.Module):
                 "budget_upstream needs a checkpoint: give -k (path_or_url in Python) a folder made "
                 "by budget-export, or a checkpoint_*.pt of a budget model"
             )
-        seed = read_model_config(model_config).get("untrained")
+        self.options = options = read_options(model_config)
         with torch.random.fork_rng(devices=[]):  # s3prl's classifier starts the same on every row
-            if seed is None:
+            if options.untrained is None:
                 self.encoder = load_pretrained(ckpt)
             else:
-                self.encoder = untrained(read_pretrained(ckpt), seed).build_encoder()
-        self.encoder.encoder.layerdrop = 0.0  # layers weighed by s3prl must all be there
+                self.encoder = untrained(read_pretrained(ckpt), options.untrained).build_encoder()
+        self.encoder.encoder.turn_off_layer_drop()  # layers weighed by s3prl must all be there
+        if options.sequence == "segments":
+            logger.warning(
+                "sequence: segments: the downstream model gets the short sequence, which is "
+                "another protocol than SUPERB's; keep its scores in a table of their own"
+            )
+        self.lookup = None
+        if options.segments is not None:
+            self.lookup = SegmentLookup(options.segments, options.segments_name)
 
     def get_downsample_rates(self, key: str) -> int:
         """Samples per frame, the same for every key."""
-        return FRAME_SHIFT
+        return FRAME_SHIFT * self.options.rate
 
     def forward(self, wavs: list[Tensor]) -> dict[str, Any]:
-        """1-D waveforms at 16 kHz -> hidden_states, L+1 of (B, ceil(longest / 320), D)."""
+        """1-D waveforms at 16 kHz -> hidden_states, L+1 of (B, ceil(longest / 320), D).
+
+        Of a model that subsamples also segments (B, K, D), its last layer without repetition,
+        segment_lengths (B,) and segment_ends (B, K) in frames.
+        """
         source, num_samples = pad_waveforms(wavs)
-        states = self.encoder(source, num_samples).hidden_states
-        index = held_frames(num_samples, num_frames(num_samples), FRAME_SHIFT)
-        states = [take_frames(state, index) for state in states]
-        return {"hidden_states": states, "last_hidden_state": states[-1]}
+        frames = num_frames(num_samples)
+        ends = None
+        if self.lookup is not None:
+            rate = max(1, round(self.encoder.config.subsample_rate))
+            ends = self.lookup.ends(wavs, frames.tolist(), rate).to(source.device)
+        out = self.encoder(source, num_samples, segment_ends=ends)
+        result = {} if out.segments is None else _segments_of(out)
+        if self.options.sequence == "segments" and out.segments is not None:
+            states = out.hidden_states
+            result["hidden_states_len"] = result["segment_lengths"]
+        else:
+            index = held_frames(num_samples, frames, FRAME_SHIFT)
+            states = [take_frames(state, index) for state in _at_frame_rate(out)]
+            if self.options.output_subsample:
+                states = [self._subsample(state) for state in states]
+        return {"hidden_states": states, "last_hidden_state": states[-1], **result}
+
+    def _subsample(self, state: Tensor) -> Tensor:
+        """Join every ``rate`` frames (B, T, D); the last ones are held."""
+        windows = RegularSegments(state, None, self.options.rate)
+        if self.options.output_subsample == "average":
+            return windows.pool(state)
+        missing = windows.size * self.options.rate - state.shape[1]
+        held = state[:, -1:].expand(-1, missing, -1)
+        return torch.cat([state, held], dim=1).unflatten(1, (windows.size, -1)).flatten(2)
+
+
+def _at_frame_rate(out: EncoderOutput) -> list[Tensor]:
+    """All layers, (B, T, D): segments are repeated; the last one is upsampled if the model does."""
+    if out.segments is None:
+        return out.hidden_states
+    states = [out.segments.expand(state) for state in out.hidden_states]
+    return states if out.output is out.last_hidden_state else [*states[:-1], out.output]
+
+
+def _segments_of(out: EncoderOutput) -> dict[str, Tensor]:
+    assert out.segments is not None
+    lengths = out.segments.lengths
+    if lengths is None:
+        lengths = torch.full((len(out.output),), out.segments.size, device=out.output.device)
+    return {
+        "segments": out.last_hidden_state,
+        "segment_lengths": lengths,
+        "segment_ends": out.segments.ends(),
+    }
 
 
 class LogMelExpert(nn.Module):
@@ -85,23 +145,6 @@ class LogMelExpert(nn.Module):
         index = held_frames(num_samples, num_mfcc_frames(num_samples), SHIFT)
         features = take_frames(features, index)
         return {"hidden_states": [features], "last_hidden_state": features}
-
-
-def read_model_config(model_config: Any) -> dict[str, Any]:
-    """The options in a mapping or in a YAML or JSON file; {} for None. Unknown keys are errors."""
-    options = {} if model_config is None else model_config
-    if isinstance(options, str | Path):
-        path = Path(options)
-        if not path.is_file():
-            raise BudgetError(f"-g {path}: no such file; expected YAML such as 'untrained: 1'")
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(options, dict) or set(options) - {"untrained"}:
-        raise BudgetError(
-            f"-g {options!r}: expected the key 'untrained' only, as in 'untrained: 1'"
-        )
-    if not isinstance(options.get("untrained", 0), int):
-        raise BudgetError(f"untrained: {options['untrained']!r}: expected a seed, an integer")
-    return options
 
 
 def pad_waveforms(wavs: list[Tensor]) -> tuple[Tensor, Tensor]:

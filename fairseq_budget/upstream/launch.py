@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -34,8 +35,31 @@ def run(arguments: list[str]) -> None:
     Raises BudgetError for what the user can cure; s3prl's own errors pass through.
     """
     register()
+    _hear_true_lengths()
     with _s3prl_process(complete_arguments(arguments)):
         importlib.import_module("s3prl.run_downstream").main()
+
+
+def _hear_true_lengths() -> None:
+    """Let the runner's Featurizer cut features where an upstream says so (``sequence: segments``).
+
+    s3prl's own takes lengths from those of waveforms, which short sequences do not follow.
+    """
+    runner = importlib.import_module("s3prl.downstream.runner")
+    standard = importlib.import_module("s3prl.upstream.interfaces").Featurizer
+
+    class Featurizer(standard):  # type: ignore[misc, valid-type]
+        def forward(self, paired_wavs: Any, paired_features: dict[str, Any]) -> Any:
+            self.true_lengths = paired_features.get("hidden_states_len")
+            return super().forward(paired_wavs, paired_features)
+
+        def tolist(self, paired_wavs: Any, paired_feature: Any) -> Any:
+            if self.true_lengths is None:
+                return super().tolist(paired_wavs, paired_feature)
+            lengths = self.true_lengths.tolist()
+            return [row[:length] for row, length in zip(paired_feature, lengths, strict=True)]
+
+    runner.Featurizer = Featurizer  # type: ignore[attr-defined]
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:

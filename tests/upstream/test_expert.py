@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.upstream.expert import read_model_config
 from fairseq_budget.upstream.hubconf import budget_logmel, budget_upstream
+from fairseq_budget.upstream.options import read_options
 
 LENGTHS = (800, 16000, 9999, 16001, 400, 320 * 30)
 
@@ -93,10 +93,22 @@ def test_a_missing_or_foreign_checkpoint_is_an_error(
         budget_upstream(path)
 
 
-@pytest.mark.parametrize("options", [{"untrianed": 1}, {"untrained": "x"}, [1], "missing.yaml"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"untrianed": 1}, {"untrained": "x"}, [1], "missing.yaml", {"output_subsample": "sum"},
+        {"output_subsample": "average", "output_subsample_rate": 0}, {"sequence": "short"},
+        {"sequence": "segments", "output_subsample": "average"},
+    ],
+)  # fmt: skip
 def test_an_unknown_option_is_an_error(options: object) -> None:
-    with pytest.raises(BudgetError, match=r"untrained: |-g "):
-        read_model_config(options)
+    with pytest.raises(BudgetError, match=r"^-g"):
+        read_options(options)
+
+
+def test_a_folder_without_segments_is_an_error(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="no manifest there has a"):
+        budget_upstream(str(exported), {"segments": str(tmp_path)})
 
 
 def test_log_mel_refuses_a_checkpoint() -> None:
@@ -161,8 +173,9 @@ def test_gradients_flow_through_every_layer_in_training(
         states = extract(model, num=num, min_s=min_s, max_s=max_s)
         torch.stack([state.sum() for state in states]).sum().backward()
     encoder = model.upstream.encoder
-    for parameter in (encoder.feature_extractor, *encoder.encoder.layers):
-        gradients = [p.grad for p in parameter.parameters() if p.grad is not None]
+    layers = "encoders" if encoder.config.zipformer else "layers"
+    for module in (encoder.feature_extractor, *getattr(encoder.encoder, layers)):
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
         assert gradients
         assert all(gradient.isfinite().all() for gradient in gradients)
 
