@@ -65,11 +65,12 @@ def write_subset(
     for column in columns:
         lines = (column[int(index)] for index in indices)
         write_column(destination, column.name, lines, column.rate, more=column.description)
-        _copy_dictionary(column.name, Path(source).parent, Path(destination).parent)
+        copy_dictionary(column.name, Path(source).parent, Path(destination).parent)
     return [column.name for column in columns]
 
 
-def _copy_dictionary(name: str, source: Path, destination: Path) -> None:
+def copy_dictionary(name: str, source: Path, destination: Path) -> None:
+    """Copy what belongs to label column `name` of a folder, if there is anything."""
     dictionary = source / f"dict.{name}.txt"
     if dictionary.is_file():
         for path in filter(Path.is_file, (dictionary, source / "labels.json")):

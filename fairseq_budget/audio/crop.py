@@ -63,13 +63,11 @@ def cut_manifest(manifest: Manifest, num_samples: int, *, rule: SpeakerRule, see
     alone. What remains of a speaker, less than `num_samples`, is left out. Raises BudgetError if
     nothing is left.
     """
-    by_speaker: dict[str, list[Utterance]] = defaultdict(list)
-    for utterance in manifest.utterances:
-        by_speaker[rule.speaker_of(utterance.pieces[0].path)].append(utterance)
+    by_speaker = order_by_speaker(manifest, rule=rule, seed=seed)
     cut = [
         piece
-        for speaker, utterances in sorted(by_speaker.items())
-        for piece in join_and_cut(_shuffled(utterances, speaker, seed), num_samples)
+        for indices in by_speaker.values()
+        for piece in join_and_cut((manifest.utterances[i] for i in indices), num_samples)
     ]
     total = sum(utterance.num_samples for utterance in manifest.utterances)
     if not cut:
@@ -78,6 +76,21 @@ def cut_manifest(manifest: Manifest, num_samples: int, *, rule: SpeakerRule, see
             "ask for shorter utterances"
         )
     return Cut(Manifest(manifest.root, cut), len(by_speaker), total - len(cut) * num_samples)
+
+
+def order_by_speaker(manifest: Manifest, *, rule: SpeakerRule, seed: int) -> dict[str, list[int]]:
+    """The utterances of each speaker, by index, in a random order; speakers are sorted.
+
+    The order is a function of the seed and the speaker alone.
+    """
+    by_speaker: dict[str, list[int]] = defaultdict(list)
+    for index, utterance in enumerate(manifest.utterances):
+        by_speaker[rule.speaker_of(utterance.pieces[0].path)].append(index)
+    order = {}
+    for speaker, indices in sorted(by_speaker.items()):
+        generator = np.random.default_rng([seed, zlib.crc32(speaker.encode())])
+        order[speaker] = generator.permutation(indices).tolist()
+    return order
 
 
 def join_and_cut(utterances: Iterable[Utterance], num_samples: int) -> list[Utterance]:
@@ -100,11 +113,6 @@ def join_and_cut(utterances: Iterable[Utterance], num_samples: int) -> list[Utte
                 cut.append(Utterance(tuple(pieces), num_samples))
                 pieces, missing = [], num_samples
     return cut
-
-
-def _shuffled(utterances: Sequence[Utterance], speaker: str, seed: int) -> list[Utterance]:
-    generator = np.random.default_rng([seed, zlib.crc32(speaker.encode())])
-    return [utterances[index] for index in generator.permutation(len(utterances))]
 
 
 def _parent(path: str) -> str:

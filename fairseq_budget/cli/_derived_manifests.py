@@ -9,12 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_budget.audio.crop import cut_manifest, find_speaker_rule
+from fairseq_budget.audio.crop import SpeakerRule, cut_manifest, find_speaker_rule
+from fairseq_budget.audio.length_sets import plan_length_sets
+from fairseq_budget.cli._packs import build_pack_parser, run_pack
 from fairseq_budget.corpus import column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.length_files import write_files, write_length_set
 from fairseq_budget.manifest import Manifest
 from fairseq_budget.subset import choose_hours, column_names, remove_stale_columns, write_subset
+
+Summary = dict[str, dict[str, Any]]
 
 
 class Derived(NamedTuple):
@@ -29,15 +34,24 @@ def build_cut_parser() -> argparse.ArgumentParser:
         prog="budget-manifest cut",
         description="Join each speaker's utterances in a random order and cut them into "
         "utterances of exactly S seconds. Only the manifest is written; audio is not touched. "
-        "Columns beside it (labels) that belong to another manifest are removed: make them anew.",
+        "Columns beside it (labels) that belong to another manifest are removed: make them anew. "
+        "Several S, as in --seconds 1 5 10 15, make DESTDIR/{S}s/ for each: the same audio in "
+        "every one, in utterances within half a second of S, with the labels that belong to it.",
     )
     _add_files(parser)
-    parser.add_argument("--seconds", metavar="S", type=_duration, required=True)
+    parser.add_argument("--seconds", metavar="S", type=_duration, nargs="+", required=True)
     parser.add_argument(
         "--speaker",
         metavar="REGEX",
         help="its first group, in the relative path, is the speaker (default: LibriSpeech names, "
         "else the parent folder)",
+    )
+    parser.add_argument(
+        "--write-audio",
+        metavar="DIR",
+        type=Path,
+        help="make flac files, too, for other tools, with manifests and labels of their own; the "
+        "same command goes on where it was stopped",
     )
     return parser
 
@@ -70,24 +84,56 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 def _cut(argv: Sequence[str]) -> int:
     args = build_cut_parser().parse_args(argv)
-    num_samples = round(args.seconds * SAMPLE_RATE)
-    path = args.destdir / args.manifest.name
-    _require_another(path, args.manifest)
     manifest = Manifest.read(args.manifest)
     rule = find_speaker_rule([utt.pieces[0].path for utt in manifest.utterances], args.speaker)
+    cut = _cut_one if len(args.seconds) == 1 else _cut_sets
+    print_summary(cut(args, manifest, rule), as_json=args.json)
+    return 0
+
+
+def _cut_one(args: argparse.Namespace, manifest: Manifest, rule: SpeakerRule) -> Summary:
+    """Utterances of exactly one length, in DESTDIR itself."""
+    path = args.destdir / args.manifest.name
+    _require_another(path, args.manifest)
+    num_samples = round(args.seconds[0] * SAMPLE_RATE)
     cut = cut_manifest(manifest, num_samples, rule=rule, seed=args.seed)
     cut.manifest.write(path)
+    row = _finish_cut(args, path, cut.manifest, rule=rule, audio=args.write_audio)
+    row |= {"num_speakers": cut.num_speakers, "left_out_hours": _hours_of(cut.num_samples_left_out)}
+    return {args.manifest.stem: row}
+
+
+def _cut_sets(args: argparse.Namespace, manifest: Manifest, rule: SpeakerRule) -> Summary:
+    """Sets of several lengths that hold the same audio, each in a folder of its own."""
+    seconds = sorted(set(args.seconds))
+    sets = plan_length_sets(manifest, seconds, rule=rule, seed=args.seed)
+    summary = {}
+    for length in seconds:
+        name = f"{length:g}s"
+        path = args.destdir / name / args.manifest.name
+        _require_another(path, args.manifest)
+        cut, columns = write_length_set(args.manifest, path, sets, length)
+        audio = args.write_audio and args.write_audio / name
+        row = _finish_cut(args, path, cut, rule=rule, audio=audio)
+        row |= {"num_speakers": sets.num_speakers, "columns": columns}
+        summary[name] = row | {"left_out_hours": _hours_of(sets.num_samples_left_out)}
+    return summary
+
+
+def _finish_cut(
+    args: argparse.Namespace, path: Path, cut: Manifest, *, rule: SpeakerRule, audio: Path | None
+) -> dict[str, Any]:
+    """Say what became of columns, write files where they are wanted; a row of the summary."""
     _report_removed(path)
     _report_missing(args.manifest, path)
-    summary = {
-        "manifest": str(path),
-        **cut.manifest.summary(),
-        "speaker_rule": rule.description,
-        "num_speakers": cut.num_speakers,
-        "left_out_hours": cut.num_samples_left_out / SAMPLE_RATE / 3600,
-    }
-    print_summary({args.manifest.stem: summary}, as_json=args.json)
-    return 0
+    if audio:
+        write_files(path, audio, rule.speaker_of)
+    row = {"manifest": str(path), **cut.summary(), "speaker_rule": rule.description}
+    return row | {"files": str(audio)} if audio else row
+
+
+def _hours_of(num_samples: int) -> float:
+    return num_samples / SAMPLE_RATE / 3600
 
 
 def _report_removed(path: Path) -> None:
@@ -108,7 +154,7 @@ def _report_missing(source: Path, path: Path) -> None:
 def _subset(argv: Sequence[str]) -> int:
     args = build_subset_parser().parse_args(argv)
     manifest = Manifest.read(args.manifest)
-    summary: dict[str, dict[str, Any]] = {}
+    summary: Summary = {}
     for hours, indices in choose_hours(manifest, args.hours, seed=args.seed).items():
         folder = args.destdir / f"{hours:g}h"
         path = folder / args.manifest.name
@@ -135,7 +181,11 @@ def _other_manifests(args: argparse.Namespace) -> list[Path]:
     return [path for path in paths if path.name != args.manifest.name]
 
 
-DERIVED = {"cut": Derived(build_cut_parser, _cut), "subset": Derived(build_subset_parser, _subset)}
+DERIVED = {
+    "cut": Derived(build_cut_parser, _cut),
+    "subset": Derived(build_subset_parser, _subset),
+    "pack": Derived(build_pack_parser, run_pack),
+}
 
 
 def _require_another(path: Path, source: Path) -> None:
@@ -157,7 +207,7 @@ def _hours(text: str) -> float:
     return float(text)
 
 
-def print_summary(summary: dict[str, dict[str, Any]], *, as_json: bool) -> None:
+def print_summary(summary: Summary, *, as_json: bool) -> None:
     """One line for each manifest that was written, and what it leaves out; or all of it as json."""
     if as_json:
         print(json.dumps(summary, indent=2))
@@ -170,8 +220,10 @@ def print_summary(summary: dict[str, dict[str, Any]], *, as_json: bool) -> None:
         )
         for kind, count in row.get("rejected", {}).items():
             print(f"  left out: {count} {kind}")
+        if "files" in row:
+            print(f"  as files in {row['files']}")
         if "speaker_rule" in row:
             print(
                 f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
-                f"{row['left_out_hours']:.2f} hours of remainders"
+                f"{row['left_out_hours']:.3g} hours of remainders"
             )

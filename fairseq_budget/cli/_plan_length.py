@@ -1,0 +1,169 @@
+"""``budget-plan length``: memory, FLOPs and time against the length of training sequences."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.flops import LEFT_OUT
+from fairseq_budget.length_downstream import TASKS, plan_downstream
+from fairseq_budget.length_measure import measure_lengths, measure_tasks
+from fairseq_budget.length_plan import BATCHES, LENGTHS_S, plan_length
+from fairseq_budget.measure import default_device, machine_name
+from fairseq_budget.objectives import MASK_PROB
+from fairseq_budget.sizes import SIZES
+from fairseq_budget.table import cell, markdown_table
+
+Commands = argparse._SubParsersAction  # generic in stubs only
+Row = dict[str, Any]
+
+_HEADERS = {
+    "length_s": "s",
+    "forward_gflops": "GFLOP forward",
+    "head_gflops": "heads'",
+    "update_tflops": "TFLOP an update",
+    "trained_parameters": "trained",
+    "fp32_gib": "GiB fp32",
+    "mixed_gib": "GiB mixed",
+    "fp32_s": "s fp32, measured",
+    "fp32_peak_gib": "GiB fp32, measured",
+    "mixed_s": "s mixed, measured",
+    "mixed_peak_gib": "GiB mixed, measured",
+}
+
+
+def add_length_command(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Hook the command into budget-plan."""
+    parser = commands.add_parser(
+        "length",
+        help="what sequences of 1 to 15 s cost in FLOPs, memory and time",
+        description="FLOPs and memory of training batches by sequence length and batch size, as "
+        "Figure 2 and Table 2 of 'Match to win'; with --downstream those of downstream training at "
+        "the task's mean length, as its Table 3 and Figure 3.",
+    )
+    parser.add_argument(
+        "--size", choices=list(SIZES), default="base", help="the encoder's (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, nargs="+", default=list(LENGTHS_S), metavar="S",
+        help="lengths (default: 1 5 10 15)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch", type=_count, nargs="+", default=list(BATCHES), metavar="B",
+        help="sequences in a batch (default: 1 2 4 8 12)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--downstream", choices=list(TASKS), nargs="+", metavar="TASK",
+        help=f"downstream training in place of pre-training: {', '.join(TASKS)}",
+    )  # fmt: skip
+    encoder = parser.add_mutually_exclusive_group()
+    encoder.add_argument("--frozen", action="store_true", help="train the downstream model only")
+    encoder.add_argument("--unfrozen", action="store_true", help="train the encoder, too")
+    parser.add_argument(
+        "--measure", action="store_true",
+        help="time updates on this machine; --csv is brought up to date after each",
+    )  # fmt: skip
+    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the rows, too")
+    parser.add_argument("--png", metavar="FILE", type=Path, help="draw them, too")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=_length)
+
+
+def _length(args: argparse.Namespace) -> int:
+    if (args.frozen or args.unfrozen) and not args.downstream:
+        raise BudgetError("--frozen and --unfrozen are of downstream training; add --downstream")
+    planned = _plan_tasks(args) if args.downstream else _plan_lengths(args)
+    rows = list(_measured(planned, args)) if args.measure else planned
+    if args.csv:
+        _write_csv(rows, args.csv)
+    if args.png:
+        _draw(rows, args)
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    print(markdown_table([{_HEADERS.get(k, k): _cell(v) for k, v in row.items()} for row in rows]))
+    _print_notes(args)
+    return 0
+
+
+def _plan_lengths(args: argparse.Namespace) -> list[Row]:
+    return [
+        plan_length(args.size, args.objective, length_s=length, batch=batch, device=_kind(args))
+        for length in args.seconds
+        for batch in args.batch
+    ]
+
+
+def _plan_tasks(args: argparse.Namespace) -> list[Row]:
+    """The frozen and the unfrozen encoder, unless one of them was asked for."""
+    kinds = [True] * (not args.unfrozen) + [False] * (not args.frozen)
+    return [
+        plan_downstream(task, args.size, frozen=frozen, device=_kind(args))
+        for task in args.downstream
+        for frozen in kinds
+    ]
+
+
+def _kind(args: argparse.Namespace) -> str:
+    """Whose attention kernel the closed form is for: a GPU's, unless a CPU is measured."""
+    return args.device if args.measure else "cuda"
+
+
+def _measured(planned: list[Row], args: argparse.Namespace) -> Iterator[Row]:
+    measure = measure_tasks if args.downstream else measure_lengths
+    done: list[Row] = []
+    progress: Iterable[Row] = tqdm(planned, disable=None, unit="cell")
+    for row in measure(progress, args.size, device=args.device):
+        done.append(row)
+        if args.csv:
+            _write_csv(done, args.csv)  # at once: an interruption loses one cell only
+        yield row
+
+
+def _write_csv(rows: list[Row], path: Path) -> None:
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _draw(rows: list[Row], args: argparse.Namespace) -> None:
+    from fairseq_budget.plots import plot_downstream, plot_lengths  # asks for matplotlib
+
+    (plot_downstream if args.downstream else plot_lengths)(rows, args.png)
+
+
+def _cell(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else cell(value)
+
+
+def _print_notes(args: argparse.Namespace) -> None:
+    print(f"\nFLOPs are the encoder's; {LEFT_OUT}.")
+    if args.measure:
+        print(f"measured on {machine_name(args.device)}; OOM: memory does not suffice")
+
+
+def _positive(text: str) -> float:
+    """An argparse type: a length in seconds that makes at least one frame."""
+    if not 0.025 <= float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no length of at least 0.025 s, one frame")
+    return float(text)
+
+
+def _count(text: str) -> int:
+    """An argparse type: a whole number above zero."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return int(text)
