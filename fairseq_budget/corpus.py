@@ -15,6 +15,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,16 @@ from fairseq_budget.manifest import (
 
 
 class Lines:
-    """Lines of text held as one block of bytes, each ended by a newline."""
+    """Lines of text held as one block of bytes, each ended by a newline.
 
-    def __init__(self, content: bytes) -> None:
+    `starts` (N + 1,) are their first bytes and the end of the block; found if they are not given.
+    """
+
+    def __init__(
+        self, content: bytes | memoryview, starts: NDArray[np.int64] | None = None
+    ) -> None:
         self._content = content
-        newlines = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n"))
-        self._starts = np.concatenate([[0], newlines + 1])
+        self._starts = _find_starts(content) if starts is None else starts
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -47,7 +52,7 @@ class Lines:
     def __getitem__(self, index: int) -> bytes:
         if not 0 <= index < len(self):
             raise IndexError(f"line {index} of {len(self)}")
-        return self._content[self._starts[index] : self._starts[index + 1] - 1]
+        return bytes(self._content[self._starts[index] : self._starts[index + 1] - 1])
 
 
 class Column:
@@ -67,7 +72,7 @@ class Column:
         Raises BudgetError if the file or its json is missing, or they do not fit the manifest.
         """
         path = column_path(manifest_path, name)
-        description = _read_description(path)
+        description = read_description(path)
         lines = Lines(_read_column(path))
         cure = f"write {path.name} again for {Path(manifest_path).name} as it is now"
         if description.get("manifest") != manifest_hash:
@@ -83,6 +88,10 @@ class Column:
 
     def __getitem__(self, index: int) -> str:
         return self._lines[index].decode()
+
+    def numbers(self, index: int) -> NDArray[np.int64]:
+        """The line as whole numbers (T,); ValueError or OverflowError if it is something else."""
+        return np.array(self[index].split(), dtype=np.int64)
 
 
 class Corpus:
@@ -101,6 +110,20 @@ class Corpus:
         self.columns = {
             name: Column.open(path, name, self.hash, len(self._lines)) for name in columns
         }
+
+    @cached_property
+    def by_size(self) -> NDArray[Any]:
+        """Utterances (N,), longest first; equal ones in the manifest's order."""
+        return np.argsort(-self.sizes, kind="stable")
+
+    @cached_property
+    def num_samples(self) -> int:
+        """Samples of all utterances."""
+        return int(self.sizes.sum())
+
+    def open_column(self, name: str) -> Column:
+        """The column `name` of this corpus; BudgetError says what does not fit."""
+        return Column.open(self.path, name, self.hash, len(self))
 
     @classmethod
     def open(cls, manifest_path: str | Path, columns: Sequence[str] = ()) -> Corpus:
@@ -145,7 +168,10 @@ class Corpus:
 
     def check_files(self) -> None:
         """Raise BudgetError, listing up to five files, if any file of the corpus is missing."""
-        paths = {piece.path for index in range(len(self)) for piece in self.utterance(index).pieces}
+        self._check_files_of(range(len(self)))
+
+    def _check_files_of(self, indices: Iterable[int]) -> None:
+        paths = {piece.path for index in indices for piece in self.utterance(index).pieces}
         missing = sorted(path for path in paths if not os.path.isfile(self.root / path))
         if missing:
             raise BudgetError(
@@ -189,9 +215,9 @@ def write_column(
                 "give one line for each"
             )
         # An old description must not describe the new text, should we be stopped in between.
-        _description_path(path).unlink(missing_ok=True)
+        description_path(path).unlink(missing_ok=True)
     description = {"name": name, "rate": rate, "manifest": hash_lines(body), "num_lines": size}
-    with atomic_write(_description_path(path)) as file:
+    with atomic_write(description_path(path)) as file:
         file.write(json.dumps({**(more or {}), **description}, indent=2) + "\n")
     return path
 
@@ -203,13 +229,19 @@ def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> Corpus:
     return corpus
 
 
+def _find_starts(content: bytes | memoryview) -> NDArray[np.int64]:
+    newlines = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n"))
+    return np.concatenate([[0], newlines + 1])
+
+
 def _parse_sizes(body: bytes, path: Path) -> NDArray[np.int64]:
     lines = enumerate(io.BytesIO(body), start=2)
     sizes = (parse_size(line, path=path, number=number) for number, line in lines)
     return np.fromiter(sizes, dtype=np.int64, count=body.count(b"\n"))
 
 
-def _description_path(path: Path) -> Path:
+def description_path(path: Path) -> Path:
+    """The json beside the text file of a column: ``train.km.json``."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -221,16 +253,16 @@ def _read_column(path: Path) -> bytes:
     return content if content.endswith(b"\n") or not content else content + b"\n"
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
     """What ``{split}.{name}.json`` says; BudgetError if it is missing or no json object."""
-    description_path = _description_path(path)
+    described = description_path(path)
     try:
-        description = json.loads(description_path.read_text(encoding="utf-8"))
+        description = json.loads(described.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BudgetError(
-            f"cannot read {description_path}, which says what {path.name} was made for ({error}); "
+            f"cannot read {described}, which says what {path.name} was made for ({error}); "
             f"write {path.name} again with the command that makes it"
         ) from error
     if not isinstance(description, dict):
-        raise BudgetError(f"{description_path} holds no json object; write {path.name} again")
+        raise BudgetError(f"{described} holds no json object; write {path.name} again")
     return description

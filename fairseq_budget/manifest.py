@@ -134,16 +134,22 @@ def read_lines(path: str | Path) -> tuple[Path, bytes]:
             f"cannot read the manifest {path}: {error.strerror}; write one with budget-manifest"
         ) from error
     first, _, body = content.replace(b"\r\n", b"\n").partition(b"\n")
-    root = Path(first.decode(errors="replace").strip())
-    if not root.is_absolute() or b"\t" in first.strip():
-        raise BudgetError(
-            f"{path}, line 1: {str(root)!r} is no absolute root folder; "
-            "put the folder that the paths are relative to in the first line"
-        )
+    root = parse_root(first, path=path)
     body = body.rstrip(b"\n")
     if not body:
         raise BudgetError(f"{path} holds no utterances; write it again with budget-manifest")
     return root, body + b"\n"
+
+
+def parse_root(line: bytes, *, path: str | Path) -> Path:
+    """The absolute root folder in the first line of the manifest `path`."""
+    root = Path(line.decode(errors="replace").strip())
+    if not root.is_absolute() or b"\t" in line.strip():
+        raise BudgetError(
+            f"{path}, line 1: {str(root)!r} is no absolute root folder; "
+            "put the folder that the paths are relative to in the first line"
+        )
+    return root
 
 
 def parse_size(line: bytes, *, path: str | Path, number: int) -> int:

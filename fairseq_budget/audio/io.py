@@ -1,5 +1,8 @@
 """Audio files: header, samples and what is wrong with them; the only import of soundfile.
 
+A path may name a member of an archive (archives.py). The formats are those of libsndfile, wav,
+flac, ogg with Vorbis or Opus, and mp3 among them.
+
 Everything that reaches a model is 16 kHz mono. `read_audio` insists on it and `inspect` says why a
 file would not do, so that a bad file is found when a manifest is written and not in mid-training.
 """
@@ -18,6 +21,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from fairseq_budget.audio.archives import open_bytes
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
@@ -53,8 +57,9 @@ def read_audio(
 ) -> NDArray[np.float32]:
     """Samples [start, start + num_samples) of a 16 kHz mono file, by default to its end.
 
-    Returns (S,) float32 within [-1, 1]; only the asked samples are decoded. Raises BudgetError for
-    a file that is unreadable, truncated (fewer samples than asked), of another rate or channel
+    Returns (S,) float32 within [-1, 1], the same as of the whole file; only these samples are
+    decoded, and those of an mp3 before them, as its frames build on each other. Raises BudgetError
+    for a file that is unreadable, truncated (fewer samples than asked), of another rate or channel
     count, or not finite.
     """
     with _open(path) as file:
@@ -63,7 +68,7 @@ def read_audio(
             raise BudgetError(f"{path}: {reason}; convert it with budget-manifest --resample-to")
         wanted = info.num_samples - start if num_samples is None else num_samples
         if start + wanted <= info.num_samples:
-            file.seek(start)
+            _go_to(file, start)
             samples: NDArray[np.float32] = file.read(wanted, dtype="float32")
         else:
             samples = np.empty(0, dtype=np.float32)
@@ -77,6 +82,14 @@ def read_audio(
     return samples
 
 
+def _go_to(file: soundfile.SoundFile, start: int) -> None:
+    if file.format != "MP3":
+        file.seek(start)
+        return
+    while start > 0 and (num_read := len(file.read(min(start, _BLOCK), dtype="float32"))):
+        start -= num_read
+
+
 def decode(path: str | Path) -> tuple[NDArray[np.float32], int]:
     """All samples (S, C) float32 of a file of any rate and channel count, and its rate in Hz."""
     with _open(path) as file:
@@ -84,16 +97,17 @@ def decode(path: str | Path) -> tuple[NDArray[np.float32], int]:
 
 
 def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> None:
-    """Write (S,) float samples as a 16-bit PCM wav, atomically; beyond [-1, 1] they are clipped.
+    """Write (S,) float samples as 16-bit PCM, atomically; beyond [-1, 1] they are clipped.
 
-    16-bit samples that `read_audio` returned are written back bit for bit. Raises BudgetError for
-    samples that are not finite.
+    A ``.flac`` becomes one, all else a wav. 16-bit samples that `read_audio` returned are written
+    back bit for bit. Raises BudgetError for samples that are not finite.
     """
     if not np.isfinite(samples).all():
         raise BudgetError(f"{path}: {_NOT_FINITE}; only finite samples can be written")
     scaled = np.rint(samples * _PCM16_SCALE).clip(-_PCM16_SCALE, _PCM16_SCALE - 1)
+    kind = "FLAC" if Path(path).suffix == ".flac" else "WAV"
     encoded = io.BytesIO()  # so that a full disk shows as the OSError of our own write
-    soundfile.write(encoded, scaled.astype(np.int16), sample_rate, format="WAV", subtype="PCM_16")
+    soundfile.write(encoded, scaled.astype(np.int16), sample_rate, format=kind, subtype="PCM_16")
     with atomic_write(path, "wb") as file:
         file.write(encoded.getbuffer())
 
@@ -169,7 +183,7 @@ def _missing_wav_bytes(path: str | Path) -> int:
 
     libsndfile believes the file's size rather than the header, so it cannot tell.
     """
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         riff = file.read(12)
         if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
             return 0
@@ -177,7 +191,7 @@ def _missing_wav_bytes(path: str | Path) -> int:
             name, size = struct.unpack("<4sI", head)
             if name == b"data":
                 end = file.tell() + size if size < _UNKNOWN_LENGTH else 0
-                return max(0, end - os.fstat(file.fileno()).st_size)
+                return max(0, end - file.seek(0, os.SEEK_END))
             file.seek(size + size % 2, os.SEEK_CUR)  # chunks are padded to even lengths
     return 0
 
@@ -191,7 +205,7 @@ def _said_by_libsndfile(error: BudgetError) -> str:
 def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file; what libsndfile objects to, then or later, becomes a BudgetError."""
     try:
-        with soundfile.SoundFile(os.fspath(path)) as file:
+        with open_bytes(path) as content, soundfile.SoundFile(content) as file:
             yield file
     except (soundfile.SoundFileError, OSError) as error:
         raise BudgetError(

@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write the manifests {destdir}/{train,valid,test}.tsv of folders of audio.",
         epilog="Subcommands derive a manifest from another one: 'budget-manifest cut --help' joins "
         "and cuts its utterances to one fixed duration, 'budget-manifest subset --help' draws "
-        "nested random subsets by hours.",
+        "nested random subsets by hours, 'budget-manifest pack --help' packs millions of them.",
     )
     splits = parser.add_argument_group("splits")
     for split in ("train", "valid", "test"):

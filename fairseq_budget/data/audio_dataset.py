@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import torch
 from fairseq.data import FairseqDataset
 
 from fairseq_budget.corpus import Corpus
+from fairseq_budget.data.batches import Batches, Limits, count_kept
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import (
     FRAME_SHIFT,
@@ -19,13 +19,16 @@ from fairseq_budget.frames import (
     label_indices,
     num_frames,
 )
+from fairseq_budget.labels.segments import crop_ends
 from fairseq_budget.nn.masking import seed_from, span_mask
 
 # fairseq's Dictionary puts <s>, <pad>, </s> and <unk> before the clusters; so do its checkpoints.
 NUM_SPECIAL_CLASSES = 4
 
 # Streams of random numbers: one key each, so that drawing one never shifts another.
-CROP, MASK, NOISE, ORDER = range(4)
+CROP, MASK, NOISE, REPLACEMENT = range(4)
+
+NUM_REPLACEMENTS = 20  # utterances tried in place of a bad one: the nearest by length, in any order
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Masking:
     prob: float
     length: int
     min_masks: int = 2
+
+
+class FrameSegments(Protocol):
+    """Where the segments of every utterance end, in frames."""
+
+    def ends(self, index: int) -> np.ndarray: ...
 
 
 class FrameLabels(Protocol):
@@ -65,56 +74,79 @@ class BudgetAudioDataset(FairseqDataset):
         pad_audio: bool = False,
         masking: Masking | None = None,
         labels: FrameLabels | None = None,
+        segments: FrameSegments | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
         self.seed = seed
-        self.sizes = np.minimum(corpus.sizes, max_sample_size or np.iinfo(np.int64).max)
-        self.kept = np.flatnonzero(corpus.sizes >= max(min_sample_size, RECEPTIVE_FIELD))
+        self.max_size = max_sample_size
+        self.min_size = max(min_sample_size, RECEPTIVE_FIELD)
+        self.num_kept = count_kept(corpus.sizes, corpus.by_size, self.min_size)
         self.pad_audio = pad_audio
-        self.masking = masking
+        self.masking = masking if masking is not None and masking.prob else None
         self.labels = labels
+        self.segments = segments
         # Shared memory: persistent loader workers see a new epoch without being restarted.
         self._epoch = torch.ones(1, dtype=torch.int64).share_memory_()
-        if not len(self.kept):
+        if not self.num_kept:
             raise BudgetError(
-                f"all {len(corpus)} utterances of {corpus.path} are shorter than "
-                f"{max(min_sample_size, RECEPTIVE_FIELD)} samples: lower task.min_sample_size, or "
-                "join them with `budget-manifest cut`"
+                f"all {len(corpus)} utterances of {corpus.path} are shorter than {self.min_size} "
+                "samples: lower task.min_sample_size, or join them with `budget-manifest cut`"
             )
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.corpus)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of all utterances that are long enough, uncropped."""
+        too_short = self.corpus.by_size[self.num_kept :]
+        return self.corpus.num_samples - int(self.corpus.sizes[too_short].sum())
 
     def set_epoch(self, epoch: int) -> None:
         self._epoch[0] = epoch
 
     def num_tokens(self, index: int) -> int:
-        return int(self.sizes[index])
+        size = int(self.corpus.sizes[index])
+        return size if self.max_size is None else min(size, self.max_size)
 
     size = num_tokens
 
-    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        return self.sizes[indices]
-
-    def ordered_indices(self) -> np.ndarray:
-        """Longest first, ties in random order: batches then hold utterances of like length."""
-        order = self._rng(ORDER).permutation(self.kept)
-        return order[np.argsort(-self.sizes[order], kind="stable")]
-
-    def batch_samples(self, batches: Sequence[Sequence[int]]) -> tuple[float, float]:
-        """Mean number of samples in a batch, and in an utterance of one, as they are collated."""
-        sizes = [self.sizes[np.asarray(batch)] for batch in batches]
-        if not self.pad_audio:
-            sizes = [np.full_like(size, size.min()) for size in sizes]
-        total = sum(int(size.sum()) for size in sizes)
-        return total / len(sizes), total / sum(len(size) for size in sizes)
+    def batches(self, limits: Limits) -> Batches:
+        """All utterances that are long enough, in batches within the limits."""
+        return Batches(
+            self.corpus.sizes,
+            self.corpus.by_size,
+            limits,
+            seed=self.seed,
+            max_size=self.max_size,
+            min_size=self.min_size,
+        )
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        length = int(self.sizes[index])
+        """An utterance; another one with the reason as ``bad_audio`` where it cannot be read."""
+        length = self.num_tokens(index)
+        try:
+            return self._read(index, length)
+        except BudgetError as error:
+            return {**self._replacement(index, length), "bad_audio": str(error)}
+
+    def _read(self, index: int, length: int) -> dict[str, Any]:
         start = self._crop(index, int(self.corpus.sizes[index]) - length)
         source = self.corpus.read(index, start, length)
         return {"id": int(index), "start": start, "source": source}
+
+    def _replacement(self, index: int, length: int) -> dict[str, Any]:
+        """One of about the same length, a function of (seed, epoch, utterance); never longer."""
+        same_or_shorter = count_kept(self.corpus.sizes, self.corpus.by_size, length + 1)
+        first = max(0, min(same_or_shorter, self.num_kept) - NUM_REPLACEMENTS // 2)
+        near = self.corpus.by_size[first : min(first + NUM_REPLACEMENTS, self.num_kept)]
+        for other in self._rng(REPLACEMENT, index).permutation(near):
+            try:
+                return self._read(int(other), min(length, self.num_tokens(other)))
+            except BudgetError as error:
+                last = error
+        raise BudgetError(f"{len(near)} utterances in a row are bad audio, the last one: {last}")
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         """A batch of equal lengths (cropped), or padded with ``num_samples`` (B,) beside it.
@@ -150,11 +182,15 @@ class BudgetAudioDataset(FairseqDataset):
         if self.labels is not None:
             labels = self._labels(ids, starts, num_frames(lengths), self.labels)
             net_input["labels"] = torch.from_numpy(labels)
+        if self.segments is not None:
+            ends = self._segment_ends(ids, starts, num_frames(lengths), self.segments)
+            net_input["segment_ends"] = torch.from_numpy(ends)
         return {
             "id": torch.tensor(ids),
             "net_input": net_input,
             "nsentences": len(samples),
             "num_samples": lengths,  # stays on the host, for the meter
+            "bad_audio": [sample["bad_audio"] for sample in samples if "bad_audio" in sample],
             "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
         }
 
@@ -179,6 +215,19 @@ class BudgetAudioDataset(FairseqDataset):
             own = labels.ids(index)
             found = label_indices(start, int(length), labels.rate)
             out[row, :length] = own[found.clip(max=len(own) - 1)] + NUM_SPECIAL_CLASSES
+        return out
+
+    def _segment_ends(
+        self, ids: list[int], starts: list[int], lengths: np.ndarray, segments: FrameSegments
+    ) -> np.ndarray:
+        """Ends (B, K) int64 in frames of the crops, padded by repeating an utterance's last."""
+        rows = [
+            crop_ends(segments.ends(index), start // FRAME_SHIFT, int(length))
+            for index, start, length in zip(ids, starts, lengths, strict=True)
+        ]
+        out = np.repeat(lengths[:, None], max(map(len, rows)), axis=1)
+        for row, ends in enumerate(rows):
+            out[row, : len(ends)] = ends
         return out
 
     def _crop(self, index: int, excess: int) -> int:

@@ -15,13 +15,17 @@ from fairseq_budget.data.audio_dataset import (
     BudgetAudioDataset,
     Masking,
 )
+from fairseq_budget.data.bad_audio import BadAudio
+from fairseq_budget.data.batches import Limits
+from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.flops import batch_training_flops
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.labels.label_file import Labels, open_labels, read_info
+from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import mend_checkpoint
 from fairseq_budget.tasks._progress import Progress
 
@@ -46,8 +50,17 @@ class BudgetPretrainingConfig(FairseqDataclass):
     labels: Optional[str] = field(
         default=None, metadata={"help": "label files to learn, {split}.{labels}: 'km' for HuBERT"}
     )
-    mask_prob: float = field(default=0.8, metadata={"help": "share of frames covered by spans"})
+    segments: Optional[str] = field(
+        default=None,
+        metadata={"help": "segmentation, {split}.{segments}: to pool by, or to guide CIF ('seg')"},
+    )
+    mask_prob: float = field(
+        default=0.8, metadata={"help": "share of frames covered by spans; 0: none, to distil"}
+    )
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
+    max_bad_share: float = field(
+        default=0.01, metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"}
+    )
     budget_flops: Optional[float] = field(
         default=None, metadata={"help": "stop when so many training FLOPs are spent, e.g. 1.33e18"}
     )
@@ -68,21 +81,26 @@ class BudgetPretrainingTask(FairseqTask):
         self._mend_checkpoint()
         self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
         self._update = 0
-        self._batch_samples = (0.0, 0.0)  # mean samples in a batch, and in a sequence
+        self._train_batches: Optional[EpochBatches] = None
+        self._bad_audio = BadAudio(cfg.max_bad_share)
 
     def _mend_checkpoint(self) -> None:
         """Before fairseq reads it: a run that was killed while saving goes on, too."""
-        root: Any = self.cfg._get_root() if hasattr(self.cfg, "_get_root") else {}
+        root = self._root()
         if "checkpoint" in root and not root.distributed_training.distributed_rank:
             found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
             if found:
                 logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
 
+    def _root(self) -> Any:
+        """fairseq's whole config; empty where the task was made without one."""
+        return self.cfg._get_root() if hasattr(self.cfg, "_get_root") else {}
+
     def load_dataset(self, split: str, **unused: Any) -> None:
         manifest = Path(self.cfg.data) / f"{split}.tsv"
-        if not manifest.is_file():
+        if not manifest.is_file() and not pack_path(manifest).is_file():
             raise BudgetError(f"{manifest} does not exist; {_make_manifests(self.cfg.data)}")
-        corpus = Corpus.open(manifest)
+        corpus = open_corpus(self.cfg.data, split)
         corpus.check_files()
         dataset = BudgetAudioDataset(
             corpus,
@@ -92,11 +110,12 @@ class BudgetPretrainingTask(FairseqTask):
             pad_audio=self.cfg.pad_audio,
             masking=Masking(self.cfg.mask_prob, self.cfg.mask_length),
             labels=self._open_labels(split, corpus),
+            segments=self._open_segments(split, corpus),
         )
-        hours = corpus.sizes[dataset.kept].sum() / SAMPLE_RATE / 3600
-        left_out = len(corpus) - len(dataset.kept)
+        hours = dataset.num_samples / SAMPLE_RATE / 3600
+        left_out = len(corpus) - dataset.num_kept
         logger.info(
-            f"{split}: {len(dataset.kept):,} utterances, {hours:.2f} h; {left_out:,} left out as "
+            f"{split}: {dataset.num_kept:,} utterances, {hours:.2f} h; {left_out:,} left out as "
             f"shorter than task.min_sample_size={self.cfg.min_sample_size}"
         )
         self.datasets[split] = dataset
@@ -108,11 +127,27 @@ class BudgetPretrainingTask(FairseqTask):
         logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
         return labels
 
+    def _open_segments(self, split: str, corpus: Corpus) -> Optional[Segmentation]:
+        if self.cfg.segments is None:
+            return None
+        return open_segments(self.cfg.data, split, self.cfg.segments, corpus=corpus)
+
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Fill in what only the labels know, in the config itself, so that checkpoints hold it."""
+        """Fill in what only labels and batches know, in the config, so that checkpoints hold it."""
         if cfg.get("num_classes", 0) is None:
             cfg.num_classes = self.num_classes()
+        if cfg.get("batch_seconds_per_update", 0) is None:
+            cfg.batch_seconds_per_update = self._batch_seconds()
         return super().build_model(cfg, from_checkpoint)
+
+    def _batch_seconds(self) -> Optional[float]:
+        """Audio in an update if all batches are full; None where batches count utterances only."""
+        root = self._root()
+        if "dataset" not in root or not root.dataset.max_tokens:
+            return None
+        num_batches = root.optimization.update_freq[-1]
+        num_batches *= root.distributed_training.distributed_world_size
+        return float(root.dataset.max_tokens / SAMPLE_RATE * num_batches)
 
     def num_classes(self) -> int:
         """Clusters of the label files, and fairseq's four special symbols."""
@@ -121,17 +156,37 @@ class BudgetPretrainingTask(FairseqTask):
         return read_info(Path(self.cfg.data)).num_clusters + NUM_SPECIAL_CLASSES
 
     def get_batch_iterator(
-        self, dataset: Any, max_tokens: Optional[int] = None, **rest: Any
-    ) -> Any:
-        longest = int(dataset.sizes[dataset.kept].max())
-        if max_tokens is not None and max_tokens < longest:
-            raise BudgetError(
-                f"dataset.max_tokens={max_tokens} (samples in a batch) is less than an utterance "
-                f"of {longest}: raise it, or lower task.max_sample_size={self.cfg.max_sample_size}"
-            )
-        iterator = super().get_batch_iterator(dataset, max_tokens=max_tokens, **rest)
-        if dataset is self.datasets.get("train"):
-            self._batch_samples = dataset.batch_samples(iterator.frozen_batches)
+        self,
+        dataset: Any,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+        num_shards: int = 1,
+        num_workers: int = 0,
+        data_buffer_size: int = 0,
+        epoch: int = 1,
+        skip_remainder_batch: bool = False,
+        disable_iterator_cache: bool = False,
+        shard_id: int = 0,
+        **unused: Any,
+    ) -> EpochBatches:
+        """Batches that are computed one by one; one iterator serves all epochs of a dataset."""
+        cached = self.dataset_to_epoch_iter.get(dataset)
+        if cached is not None and not disable_iterator_cache:
+            return cached
+        dataset.set_epoch(epoch)
+        iterator = EpochBatches(
+            dataset,
+            dataset.batches(Limits(max_tokens, max_sentences, required_batch_size_multiple)),
+            num_shards=num_shards,
+            shard_id=shard_id,
+            num_workers=default_workers(num_shards) if num_workers < 0 else num_workers,
+            epoch=epoch,
+            buffer_size=data_buffer_size,
+            skip_remainder=skip_remainder_batch,
+        )
+        self.dataset_to_epoch_iter[dataset] = iterator
+        self._train_batches = self._train_batches or iterator  # fairseq asks for this one first
         return iterator
 
     @property
@@ -151,16 +206,28 @@ class BudgetPretrainingTask(FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._update = update_num
+        self._bad_audio.name(sample["bad_audio"])
         loss, sample_size, log = super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad
         )
-        log["flops"] = batch_training_flops(model.encoder.config, sample["num_samples"])
+        log["bad_audio"] = len(sample["bad_audio"])
         return loss, sample_size, log
+
+    def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        self._bad_audio.name(sample["bad_audio"])
+        return super().valid_step(sample, model, criterion)
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
         if criterion.training and self.progress is not None:
-            self.progress.add(logging_outputs, self._update)
+            num_bad, num_heard = (
+                int(sum(log[key] for log in logging_outputs)) for key in ("bad_audio", "nsentences")
+            )
+            self._bad_audio.count(num_bad, num_heard)
+            waited_s = self._train_batches.waited_s if self._train_batches else 0.0
+            self.progress.add(
+                logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s
+            )
             if self.progress.meter.exhausted:
                 self._stop()
 
@@ -183,7 +250,8 @@ class BudgetPretrainingTask(FairseqTask):
     def _schedule_warnings(self, config: ResolvedConfig) -> List[str]:
         """Whether size, updates and budget fit, judged by the batches of this epoch."""
         root = self.cfg._get_root()
-        per_batch, per_sequence = self._batch_samples
+        assert self._train_batches is not None  # trained on: this is the first epoch's beginning
+        per_batch, per_sequence = self._train_batches.batches.mean_samples(pad=self.cfg.pad_audio)
         workers = root.distributed_training.distributed_world_size
         return check_schedule(
             config,

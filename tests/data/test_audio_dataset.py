@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch.utils.data import DataLoader
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
-from tests.synthetic import write_tone_corpus
+from tests.synthetic import write_tone, write_tone_corpus
 
 pytestmark = pytest.mark.fairseq
 
@@ -146,28 +147,72 @@ def test_labels_follow_the_crop_to_the_frame(corpus, rate, pad_audio):
             np.testing.assert_array_equal(found, expected.clip(max=last))
 
 
-def test_order_is_longest_first_and_a_function_of_seed_and_epoch(corpus):
-    data = dataset(corpus)
-    order = data.ordered_indices()
-    assert (np.diff(data.sizes[order]) <= 0).all()
-    assert sorted(order) == list(range(12))
-    np.testing.assert_array_equal(order, dataset(corpus).ordered_indices())
-
-
 @pytest.mark.parametrize("pad_audio", [False, True])
 def test_audio_of_batches_is_what_the_collater_makes_of_them(corpus, pad_audio):
+    from fairseq_budget.data.batches import Limits
+
     data = dataset(corpus, pad_audio=pad_audio)
-    batches = [[0, 1, 2], [3, 4]]
-    made = [batch_of(data, *ids) for ids in batches]
+    batches = data.batches(Limits(max_sentences=5))
+    made = [batch_of(data, *batches.batch(place, 1)) for place in range(3)]
     seconds = sum(batch["audio_seconds"] for batch in made)
-    per_batch, per_utterance = data.batch_samples(batches)
-    assert per_batch == pytest.approx(seconds * 16000 / 2)
-    assert per_utterance == pytest.approx(seconds * 16000 / 5)
+    per_batch, per_utterance = batches.mean_samples(pad=pad_audio)
+    assert per_batch == pytest.approx(seconds * 16000 / 3)
+    assert per_utterance == pytest.approx(seconds * 16000 / 12)
 
 
 def test_short_utterances_are_left_out(corpus):
+    from fairseq_budget.data.batches import Limits
+
     data = dataset(corpus, min_sample_size=16000)
-    assert sorted(data.ordered_indices()) == np.flatnonzero(corpus.sizes >= 16000).tolist()
+    batches = data.batches(Limits(max_sentences=2))
+    heard = [index for place in range(len(batches)) for index in batches.batch(place, 1)]
+    assert sorted(heard) == np.flatnonzero(corpus.sizes >= 16000).tolist()
+    assert data.num_kept == len(heard)
+    assert data.num_samples == corpus.sizes[heard].sum()
+
+
+def spoil(path, kind):
+    if kind == "deleted":
+        path.unlink()
+    elif kind == "truncated":
+        path.write_bytes(path.read_bytes()[:2000])
+    elif kind == "no audio":
+        path.write_bytes(b"nothing")
+    elif kind == "other rate":
+        write_tone(path, 32000, sample_rate=8000)
+    else:
+        soundfile.write(path, np.full(40000, np.nan, np.float32), 16000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize("kind", ["deleted", "truncated", "no audio", "other rate", "nan"])
+def test_bad_audio_is_replaced_by_an_utterance_of_like_length_and_named(tmp_path, kind):
+    manifest = write_tone_corpus(tmp_path, 30, seconds=(0.5, 2.0), extensions=("wav",))
+    manifest.write(tmp_path / "train.tsv")
+    corpus = Corpus.open(tmp_path / "train.tsv")
+    data = dataset(corpus, max_sample_size=None)
+    bad = int(corpus.by_size[15])
+    spoil(tmp_path / corpus.name(bad), kind)
+    sample = data[bad]
+    assert corpus.name(bad) in sample["bad_audio"]
+    assert sample["id"] != bad
+    length = len(sample["source"])
+    assert 0.5 * corpus.sizes[bad] < length <= corpus.sizes[bad]
+    np.testing.assert_array_equal(
+        sample["source"], corpus.read(sample["id"], sample["start"], length)
+    )
+    assert data[bad]["id"] == sample["id"]  # not by chance
+    batch = batch_of(data, 0, bad, 1)
+    assert batch["bad_audio"] == [sample["bad_audio"]]
+    assert batch["id"].tolist() == [0, sample["id"], 1]
+
+
+def test_a_corpus_that_went_away_is_an_error(tmp_path):
+    write_tone_corpus(tmp_path, 4).write(tmp_path / "train.tsv")
+    data = dataset(Corpus.open(tmp_path / "train.tsv"))
+    for path in [*tmp_path.rglob("*.wav"), *tmp_path.rglob("*.flac")]:
+        path.unlink()
+    with pytest.raises(BudgetError, match="4 utterances in a row are bad audio"):
+        data[0]
 
 
 def test_a_corpus_of_too_short_utterances_is_an_error_with_a_cure(tmp_path):

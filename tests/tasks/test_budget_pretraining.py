@@ -30,6 +30,25 @@ def test_a_missing_folder_is_an_error_with_the_command_that_makes_it(tmp_path):
         task_on(tmp_path / "nowhere")
 
 
+def test_what_an_update_holds_is_in_the_models_config(tones):
+    from fairseq_budget.tasks.budget_pretraining import BudgetPretrainingTask
+    from tests.examples.test_presets import compose
+
+    cfg = compose(
+        "budget_tera_demo", f"task.data={tones}", "model.size=zipformer_tiny",
+        "dataset.max_tokens=320000", "optimization.update_freq=[3]",
+        "distributed_training.distributed_world_size=2",
+    )  # fmt: skip
+    task = BudgetPretrainingTask.setup_task(cfg.task)
+    model = task.build_model(cfg.model)
+    assert cfg.model.batch_seconds_per_update == 20 * 3 * 2
+    model.set_num_updates(10)
+    assert model.encoder.encoder.adjusted_batch_count == 2
+    cfg.model.batch_seconds_per_update = 30.0  # as a checkpoint, or a user, says
+    task.build_model(cfg.model)
+    assert cfg.model.batch_seconds_per_update == 30
+
+
 def test_a_missing_split_is_an_error(tones):
     with pytest.raises(BudgetError, match=r"valid.tsv does not exist; make it"):
         task_on(tones).load_dataset("valid")
@@ -52,7 +71,7 @@ def test_a_manifest_with_three_columns_is_an_error_that_names_the_line(tones):
 def test_a_batch_limit_smaller_than_one_utterance_is_an_error(tones):
     task = task_on(tones)
     task.load_dataset("train")
-    longest = task.dataset("train").sizes.max()
+    longest = task.dataset("train").corpus.sizes.max()
     with pytest.raises(BudgetError, match=rf"max_tokens=8000 .* {longest}: raise it"):
         task.get_batch_iterator(task.dataset("train"), max_tokens=8000)
 

@@ -1,0 +1,62 @@
+"""``budget-manifest pack``: splits in the form that millions of utterances are trained from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.imports import read_kaldi, read_lhotse, write_imported
+from fairseq_budget.packed import PackedCorpus, pack_path
+from fairseq_budget.packing import pack_split
+
+
+def build_pack_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-manifest pack",
+        description="Write DIR/{split}.pack: the manifest and its columns (labels, transcripts) in "
+        "one file that opens in milliseconds and is shared by all processes. Every line is checked "
+        "once. Training takes it from then on; the same task.data names it.",
+    )
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of the manifests")
+    parser.add_argument("--splits", metavar="SPLIT", nargs="+", default=["train", "valid"])
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--lhotse", metavar="CUTS", type=Path, help="first write the manifest of a cuts.jsonl[.gz]"
+    )
+    source.add_argument(
+        "--kaldi", metavar="DIR", type=Path, help="first write the manifest of a wav.scp, segments"
+    )
+    source.add_argument(
+        "--check", action="store_true", help="read packs that are there, to find damage"
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="what relative paths of --lhotse or --kaldi are relative to (default: this folder)",
+    )
+    return parser
+
+
+def run_pack(argv: Sequence[str]) -> int:
+    args = build_pack_parser().parse_args(argv)
+    if (args.lhotse or args.kaldi) and len(args.splits) != 1:
+        raise BudgetError("--lhotse and --kaldi make one split: name it, as --splits train")
+    for split in args.splits:
+        manifest = args.data / f"{split}.tsv"
+        if args.lhotse or args.kaldi:
+            root = args.root.absolute()
+            rows = read_lhotse(args.lhotse) if args.lhotse else read_kaldi(args.kaldi, root)
+            write_imported(manifest, rows, root=root)
+        path = pack_path(manifest) if args.check else pack_split(manifest)
+        corpus = PackedCorpus(path)
+        if args.check:
+            corpus.pack.check()
+        columns = ", ".join(corpus.pack.header["columns"]) or "no columns"
+        hours = corpus.num_samples / SAMPLE_RATE / 3600
+        print(f"{path}: {len(corpus):,} utterances, {hours:,.2f} hours, {columns}")
+    return 0

@@ -1,0 +1,48 @@
+"""Audio that cannot be read in the middle of a run: named, counted, and too much of it refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from fairseq_budget.errors import BudgetError
+
+MIN_BAD = 10
+"""So many bad utterances are borne in any case: of few, a share says little."""
+NUM_SHOWN = 20
+
+logger = logging.getLogger(__name__)
+
+
+class BadAudio:
+    """What this process has found bad, and how many utterances of all processes were."""
+
+    def __init__(self, max_share: float) -> None:
+        self.max_share = max_share
+        self.num_bad = 0
+        self._num_heard = 0
+        self._found: dict[str, None] = {}  # in order, each once
+
+    def name(self, reasons: Iterable[str]) -> None:
+        """Log the reasons that are new; each names its file."""
+        for reason in reasons:
+            if reason not in self._found:
+                self._found[reason] = None
+                logger.warning(f"bad audio, another utterance takes its place: {reason}")
+
+    def count(self, num_bad: int, num_heard: int) -> None:
+        """Add the counts of an update over all processes.
+
+        Raises BudgetError, in every process alike, once more than `max_share` of the utterances
+        heard by this run were bad.
+        """
+        self.num_bad += num_bad
+        self._num_heard += num_heard
+        if self.num_bad < MIN_BAD or self.num_bad <= self.max_share * self._num_heard:
+            return
+        shown = "".join(f"\n  {reason}" for reason in list(self._found)[:NUM_SHOWN])
+        raise BudgetError(
+            f"{self.num_bad} of {self._num_heard} utterances were bad audio, more than "
+            f"task.max_bad_share={self.max_share:g}: restore the files, or write the manifest "
+            f"again without them; {len(self._found)} were found by this process:{shown}"
+        )

@@ -1,0 +1,198 @@
+"""A packed split: one file ``{split}.pack`` that is mapped into memory, not read.
+
+The same lines as the manifest and its columns hold, with all that is computed from them::
+
+    64 bytes        magic, place and length of the header, SHA-256 of the header
+    arrays          little-endian, each from a multiple of 64 bytes on
+    header          json: what was packed, and every array's type, place and SHA-256
+
+It opens in milliseconds whatever its size, holds nothing per utterance in Python, and its pages are
+shared by all processes of a machine. `packing.py` writes it; `open_corpus` chooses between the two
+forms, which training reads alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_budget.corpus import (
+    Column,
+    Corpus,
+    Lines,
+    column_path,
+    description_path,
+    read_description,
+)
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.manifest import hash_lines, read_lines
+
+FORMAT_VERSION = 1
+MAGIC = b"budgpack"
+ALIGNMENT = 64
+PREFIX = struct.Struct("<8sQQ32s8x")  # magic, place and length of the header, its SHA-256
+NUM_CHECKED = 200  # files that are looked for when training starts; packing looked for all
+
+_BLOCK = 1 << 24  # bytes at a time, where all of a file is read
+
+
+class Pack:
+    """The header of a pack and its arrays, which are mapped when they are first touched."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header = self._read_header()
+        self._bytes = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.bytes(name).view(self.header["arrays"][name]["dtype"])
+
+    def bytes(self, name: str) -> NDArray[np.uint8]:
+        place = self.header["arrays"][name]
+        return self._bytes[place["offset"] : place["offset"] + place["num_bytes"]]
+
+    def check(self) -> None:
+        """Read everything; BudgetError if an array is not what was written."""
+        for name, array in self.header["arrays"].items():
+            digest, content = hashlib.sha256(), self.bytes(name).data
+            for start in range(0, len(content), _BLOCK):
+                digest.update(content[start : start + _BLOCK])
+            if digest.hexdigest() != array["sha256"]:
+                raise BudgetError(f"{self.path} is damaged in its array {name!r}; {_again(self)}")
+
+    def _read_header(self) -> dict[str, Any]:
+        try:
+            with open(self.path, "rb") as file:
+                magic, offset, length, sha256 = PREFIX.unpack(file.read(PREFIX.size))
+                end = file.seek(0, os.SEEK_END)
+                file.seek(min(offset, end))
+                content = file.read(min(length, end))
+        except (OSError, struct.error) as error:
+            raise BudgetError(f"cannot read {self.path}: {error}; {_again(self)}") from error
+        whole = len(content) == length and hashlib.sha256(content).digest() == sha256
+        if magic != MAGIC or not whole:
+            raise BudgetError(f"{self.path} is no pack, or damaged or cut off; {_again(self)}")
+        header: dict[str, Any] = json.loads(content)
+        if header["format_version"] != FORMAT_VERSION:
+            raise BudgetError(
+                f"{self.path} has format_version {header['format_version']!r}, not "
+                f"{FORMAT_VERSION}; {_again(self)}"
+            )
+        return header
+
+
+class PackedColumn(Column):
+    """A column of whole numbers: those of utterance i are `values[starts[i]:starts[i + 1]]`."""
+
+    def __init__(
+        self,
+        name: str,
+        description: Mapping[str, Any],
+        values: NDArray[np.uint16],
+        starts: NDArray[np.int64],
+    ) -> None:
+        super().__init__(name, description, Lines(b"", starts))
+        self._values, self._starts = values, starts
+
+    def __getitem__(self, index: int) -> str:
+        return " ".join(map(str, self.numbers(index)))
+
+    def numbers(self, index: int) -> NDArray[np.int64]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"line {index} of {len(self)}")
+        return self._values[self._starts[index] : self._starts[index + 1]].astype(np.int64)
+
+
+class PackedCorpus(Corpus):
+    """A corpus in packed form: `sizes` and all else are mapped, and nothing is copied."""
+
+    def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
+        self.path, self.pack = path, Pack(path)
+        header = self.pack.header
+        self.root, self.hash = Path(header["root"]), header["manifest"]
+        self.num_samples = header["num_samples"]
+        self.sizes, self.by_size = self.pack["sizes"], self.pack["by_size"]
+        self._lines = self._mapped_lines("lines")
+        self._follow_manifest()
+        self.columns = {name: self.open_column(name) for name in columns}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.path, tuple(self.columns), self.hash)
+
+    def check_files(self) -> None:
+        """As `Corpus.check_files`, for up to `NUM_CHECKED` utterances; packing looked for all."""
+        chosen = np.linspace(0, len(self) - 1, min(len(self), NUM_CHECKED)).astype(int)
+        self._check_files_of(chosen.tolist())
+
+    def open_column(self, name: str) -> Column:
+        """The packed column; BudgetError if there is none, or its text was written again since."""
+        description = self.pack.header["columns"].get(name)
+        text = column_path(self.path, name)
+        if description is None:
+            raise BudgetError(f"{self.path} has no column {name!r}; write it, then {_again(self)}")
+        if description_path(text).is_file() and read_description(text) != description:
+            raise BudgetError(f"{text} is not the one in {self.path} any more; {_again(self)}")
+        if f"{name}.values" not in self.pack.header["arrays"]:
+            return Column(name, description, self._mapped_lines(f"{name}.lines"))
+        values, starts = self.pack[f"{name}.values"], self.pack[f"{name}.values.starts"]
+        return PackedColumn(name, description, values, starts)
+
+    def _mapped_lines(self, name: str) -> Lines:
+        return Lines(self.pack.bytes(name).data, self.pack[f"{name}.starts"])
+
+    def _follow_manifest(self) -> None:
+        """Hold the pack against the manifest beside it, if there is one.
+
+        The manifest is read only where its time or length changed; a moved corpus is then found
+        where the manifest's first line says.
+        """
+        manifest = self.path.with_suffix(".tsv")
+        if not manifest.is_file() or fingerprint(manifest) == self.pack.header["fingerprint"]:
+            return
+        self.root, body = read_lines(manifest)
+        if hash_lines(body) != self.hash:
+            raise BudgetError(
+                f"{self.path} was made of another {manifest.name} than the one beside it; "
+                f"{_again(self)}, or remove it"
+            )
+
+
+def open_corpus(folder: str | Path, split: str, columns: Sequence[str] = ()) -> Corpus:
+    """Open a split of a folder: packed if it was packed, else its manifest and columns.
+
+    Raises BudgetError for a pack that does not fit the manifest or a column beside it.
+    """
+    pack = pack_path(Path(folder) / f"{split}.tsv")
+    if pack.is_file():
+        return PackedCorpus(pack.absolute(), columns)
+    return Corpus.open(pack.with_suffix(".tsv"), columns)
+
+
+def pack_path(manifest_path: Path) -> Path:
+    return manifest_path.with_suffix(".pack")
+
+
+def fingerprint(path: Path) -> list[int]:
+    """Length and time of change, in bytes and ns: the same for a file that was left alone."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> PackedCorpus:
+    corpus = PackedCorpus(path, columns)
+    if corpus.hash != manifest_hash:
+        raise BudgetError(f"{path} has changed since it was opened; start again")
+    return corpus
+
+
+def _again(pack: Pack | PackedCorpus) -> str:
+    folder, split = pack.path.parent, pack.path.stem
+    return f"make it anew with `budget-manifest pack --data {folder} --splits {split}`"
