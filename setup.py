@@ -21,6 +21,7 @@ EXTRAS = {
         "transformers<5",
     ],
     "labels": ["scikit-learn", "npy-append-array", "sentencepiece"],
+    "asr": ["jiwer", "flashlight-text", "sentencepiece"],
     "demo": ["espeakng-loader", "matplotlib"],
     "report": ["matplotlib"],
     "dev": ["pytest", "ruff", "mypy", "import-linter", "codespell", "torchaudio"],
@@ -35,6 +36,7 @@ COMMANDS = {
     "budget-import": "import_:main",
     "budget-corpus": "corpus:main",
     "budget-downstream": "downstream:main",
+    "budget-asr": "asr:main",
     "budget-report": "report:main",
     # s3prl installs no command of its own
     "s3prl": "run_downstream:s3prl_main",

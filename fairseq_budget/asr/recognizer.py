@@ -1,0 +1,82 @@
+"""A fine-tuned checkpoint as a recogniser: waveforms in, words out; without fairseq."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fairseq_budget.asr.beam import LexiconBeamSearch
+from fairseq_budget.asr.ctc import greedy_ctc
+from fairseq_budget.asr.decoding import beam_search, greedy_search
+from fairseq_budget.asr.predictor import TransducerHead
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.pretrained import Pretrained
+
+CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
+WORD_BOUNDARIES = str.maketrans("|▁", "  ")  # letters: after a word; word pieces: before it
+
+
+class Recognizer:
+    """The encoder and head of a ``budget_ctc`` or ``budget_transducer`` checkpoint.
+
+    symbols: the symbol of every class (see ``labels.symbols.read_dictionary``), blank first.
+    BudgetError when the checkpoint is another model, or its classes are not these symbols.
+    """
+
+    def __init__(self, checkpoint: Pretrained, symbols: Sequence[str]) -> None:
+        self.symbols = list(symbols)
+        self.encoder = checkpoint.build_encoder()
+        self.head = _build_head(checkpoint, len(symbols))
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        source: Tensor,
+        num_samples: Tensor,
+        *,
+        beam: int = 1,
+        lexicon: LexiconBeamSearch | None = None,
+    ) -> list[str]:
+        """source (B, S) at 16 kHz, num_samples (B,) -> the words of each utterance.
+
+        ``beam`` above 1 is the transducer's beam search; ``lexicon`` decodes CTC's letters.
+        """
+        out = self.encoder(source, num_samples)
+        num_frames = (~out.output_padding).sum(1)
+        if isinstance(self.head, TransducerHead):
+            if beam > 1:
+                return self._texts(beam_search(self.head, out.output, num_frames, beam=beam))
+            return self._texts(greedy_search(self.head, out.output, num_frames))
+        logits = self.head(out.output)
+        return (
+            lexicon(logits, num_frames) if lexicon else self._texts(greedy_ctc(logits, num_frames))
+        )
+
+    def _texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        texts = ("".join(self.symbols[symbol] for symbol in row) for row in rows)
+        return [" ".join(text.translate(WORD_BOUNDARIES).split()) for text in texts]
+
+
+def _build_head(checkpoint: Pretrained, num_symbols: int) -> nn.Module:
+    dim = checkpoint.encoder.resolved().output_dim
+    head: nn.Module
+    if checkpoint.model == CTC:
+        prefix, head = "ctc_output.1.", nn.Linear(dim, num_symbols)
+    elif checkpoint.model == TRANSDUCER:
+        widths = {name: checkpoint.model_config[name] for name in ("decoder_dim", "joiner_dim")}
+        prefix, head = "head.", TransducerHead(dim, num_symbols, **widths)
+    else:
+        raise BudgetError(
+            f"a {checkpoint.model} checkpoint recognises nothing: expected {CTC} or {TRANSDUCER}"
+        )
+    state = {k.removeprefix(prefix): v for k, v in checkpoint.state.items() if k.startswith(prefix)}
+    try:
+        head.load_state_dict({name: value.float() for name, value in state.items()})
+    except RuntimeError as error:
+        raise BudgetError(
+            f"the checkpoint's head does not fit a dictionary of {num_symbols} symbols: give the "
+            "dictionary of its training"
+        ) from error
+    return head.eval()

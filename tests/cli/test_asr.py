@@ -1,0 +1,115 @@
+"""budget-asr on a small corpus of noise: files, word errors, averages, and what is refused."""
+
+import pytest
+import soundfile
+import torch
+
+from fairseq_budget.asr.predictor import TransducerHead
+from fairseq_budget.cli.asr import main
+from fairseq_budget.manifest import Manifest, Piece, Utterance
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained
+
+TINY = EncoderConfig(size="tiny", encoder_layers=1)
+TEXTS = ["the dog", "a cat", "the cat"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Manifests of three recordings of different lengths, and a file of transcripts."""
+    generator = torch.Generator().manual_seed(0)
+    utterances = []
+    for number in range(3):
+        wave = 0.1 * torch.randn(4000 + 2000 * number, generator=generator)
+        soundfile.write(tmp_path / f"{number}.wav", wave.numpy(), 16000)
+        utterances.append(Utterance((Piece(f"{number}.wav"),), len(wave)))
+    for split in ("train", "valid"):
+        Manifest(tmp_path, utterances).write(tmp_path / "data" / f"{split}.tsv")
+    (tmp_path / "data/all.wrd").write_text("\n".join(TEXTS) + "\n")
+    arguments = ["--data", tmp_path / "data", "--transcripts", tmp_path / "data/all.wrd"]
+    assert main(["prepare", *map(str, arguments)]) == 0
+    return tmp_path / "data"
+
+
+def checkpoint(folder, model: str, num_symbols: int, seed: int = 0) -> str:
+    torch.manual_seed(seed)
+    encoder = SpeechEncoder(TINY)
+    state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    if model == "budget_ctc":
+        head = torch.nn.Linear(128, num_symbols)
+        prefix = "ctc_output.1."
+    else:
+        head = TransducerHead(128, num_symbols, decoder_dim=16, joiner_dim=16)
+        prefix = "head."
+    state |= {prefix + name: value for name, value in head.state_dict().items()}
+    save_pretrained(folder, Pretrained(model, TINY, {"decoder_dim": 16, "joiner_dim": 16}, state))
+    return str(folder)
+
+
+def num_symbols(data) -> int:
+    return 4 + len((data / "dict.ltr.txt").read_text().splitlines())
+
+
+def test_prepare_writes_letters_and_their_dictionary(data):
+    assert (data / "valid.ltr").read_text().splitlines()[0] == "t h e | d o g |"
+    assert (data / "dict.ltr.txt").read_text().startswith("| 6\nt 4\n")
+
+
+@pytest.mark.parametrize("model", ["budget_ctc", "budget_transducer"])
+def test_decode_counts_the_words_of_every_utterance(data, tmp_path, capsys, model):
+    path = checkpoint(tmp_path / "model", model, num_symbols(data))
+    assert main(["decode", path, "--data", str(data), "--out", str(tmp_path / "out.tsv")]) == 0
+    assert "in 6 words" in capsys.readouterr().out
+    rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert [reference for reference, _ in rows] == TEXTS
+
+
+@pytest.mark.parametrize("options", [["--beam", "4"], []])
+def test_decoding_does_not_depend_on_the_size_of_batches(data, tmp_path, options):
+    path = checkpoint(tmp_path / "model", "budget_transducer", num_symbols(data))
+    for batch in ("1", "3"):
+        out = ["--batch", batch, "--out", str(tmp_path / batch)]
+        assert main(["decode", path, "--data", str(data), *out, *options]) == 0
+    assert (tmp_path / "1").read_text() == (tmp_path / "3").read_text()
+
+
+def test_a_lexicon_allows_its_words_only(data, tmp_path):
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "words").write_text("the\ndog\na\ncat\n")
+    path = checkpoint(tmp_path / "model", "budget_ctc", num_symbols(data))
+    out = ["--lexicon", str(tmp_path / "words"), "--out", str(tmp_path / "out.tsv")]
+    assert main(["decode", path, "--data", str(data), *out]) == 0
+    rows = (tmp_path / "out.tsv").read_text().splitlines()
+    heard = {word for row in rows for word in row.split("\t")[1].split()}
+    assert heard <= {"the", "dog", "a", "cat"}
+
+
+def test_average_writes_a_folder_that_decodes(data, tmp_path):
+    paths = [checkpoint(tmp_path / str(n), "budget_ctc", num_symbols(data), n) for n in (1, 2)]
+    assert main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0
+    parts = [
+        read_pretrained(path).state["ctc_output.1.bias"] for path in [*paths, tmp_path / "mean"]
+    ]
+    torch.testing.assert_close(parts[2], (parts[0] + parts[1]) / 2)
+    assert main(["decode", str(tmp_path / "mean"), "--data", str(data)]) == 0
+
+
+def refused(capsys, *arguments: object) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_what_cannot_be_decoded_is_refused_with_a_cure(data, tmp_path, capsys):
+    path = checkpoint(tmp_path / "model", "budget_ctc", num_symbols(data) + 1)
+    assert "the dictionary of its training" in refused(capsys, "decode", path, "--data", data)
+    other = tmp_path / "tera"
+    state = {f"encoder.{k}": v for k, v in SpeechEncoder(TINY).state_dict().items()}
+    save_pretrained(other, Pretrained("budget_tera", TINY, {}, state))
+    assert "budget_tera checkpoint recognises nothing" in refused(
+        capsys, "decode", other, "--data", data
+    )
+    fitting = checkpoint(tmp_path / "fits", "budget_ctc", num_symbols(data))
+    assert "add --lexicon" in refused(
+        capsys, "decode", fitting, "--data", data, "--lm", tmp_path / "x.arpa"
+    )
