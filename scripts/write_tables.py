@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fairseq_budget.compression import paper_rows
+from fairseq_budget.length_plan import BATCHES, LENGTHS_S, plan_length
 from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
-from fairseq_budget.sizes import SIZES, TransformerSize
+from fairseq_budget.sizes import SIZES, TransformerSize, ZipformerSize
 from fairseq_budget.table import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -21,13 +23,19 @@ def plan_of_the_study(size: str) -> dict[str, Any]:
     )
 
 
-def dimensions(size: TransformerSize) -> dict[str, str]:
+def dimensions(size: TransformerSize | ZipformerSize) -> dict[str, str]:
     return {
-        "layers": str(size.encoder_layers),
-        "width": str(size.encoder_embed_dim),
-        "feed-forward": str(size.encoder_ffn_embed_dim),
-        "heads": str(size.encoder_attention_heads),
+        "layers": _per_stack(size.encoder_layers),
+        "width": _per_stack(size.encoder_embed_dim),
+        "feed-forward": _per_stack(size.encoder_ffn_embed_dim),
+        "heads": _per_stack(size.encoder_attention_heads),
     }
+
+
+def _per_stack(value: int | tuple[int, ...]) -> str:
+    """A transformer's number; the least and the most of a Zipformer's stacks."""
+    values = (value,) if isinstance(value, int) else value
+    return "-".join(str(end) for end in sorted({min(values), max(values)}))
 
 
 def sizes_table() -> str:
@@ -85,9 +93,53 @@ def study_table() -> str:
     return markdown_table(rows)
 
 
+def compression_table() -> str:
+    """Parameters and MACs of Table 2 of the sequence-compression study."""
+    shown = {
+        "GMACs": "gmacs",
+        "as profiled": "profiler_gmacs",
+        "paper's": "paper_gmacs",
+        "without front-end": "body_gmacs",
+        "without, as profiled": "profiler_body_gmacs",
+        "without, paper's": "paper_body_gmacs",
+    }
+    return markdown_table(
+        [
+            {
+                "row": row["name"],
+                "Hz": f"{row['frame_rate_hz']:.1f}",
+                "parameters": f"{row['parameters']:,}",
+                "paper's (M)": _decimals(row["paper_parameters_m"], 2),
+                **{title: _decimals(row[key], 1) for title, key in shown.items()},
+            }
+            for row in paper_rows()
+        ]
+    )
+
+
+def lengths_table() -> str:
+    """Figure 2 of the sequence-length study: wav2vec 2.0 Base."""
+    rows = []
+    for length in LENGTHS_S:
+        cells = [plan_length("base", "wav2vec2", length_s=length, batch=b) for b in BATCHES]
+        memory = {
+            f"GiB, batch {row['batch']}": f"{row['fp32_gib']:.1f} / {row['mixed_gib']:.1f}"
+            for row in cells
+        }
+        gflop = f"{cells[0]['forward_gflops']:.1f}"
+        rows.append({"length": f"{length:g} s", "GFLOP": gflop, **memory})
+    return markdown_table(rows)
+
+
+def _decimals(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:,.{places}f}"
+
+
 PAGES = {
     "README.md": {"sizes": sizes_table, "results": results_table},
     "docs/paper_budget.md": {"table 4": study_table},
+    "docs/paper_compression.md": {"compression": compression_table},
+    "docs/paper_lengths.md": {"figure 2": lengths_table},
 }
 
 

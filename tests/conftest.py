@@ -32,10 +32,16 @@ def run(*command: object, cwd: Path = ROOT, env: dict | None = None, check: bool
     return done
 
 
-def train_command(data: Path, save_dir: Path, *overrides: str, config_dir: object = "examples/"):
-    """The README's training command on the demo preset, made short."""
+def train_command(
+    data: Path,
+    save_dir: Path,
+    *overrides: str,
+    config_dir: object = "examples/",
+    preset: str = "budget_tera_demo",
+):
+    """The README's training command on a demo preset, made short."""
     return [
-        "fairseq-hydra-train", "--config-dir", config_dir, "--config-name", "budget_tera_demo",
+        "fairseq-hydra-train", "--config-dir", config_dir, "--config-name", preset,
         "+task.user_dir=fairseq_budget", f"task.data={data}", f"checkpoint.save_dir={save_dir}",
         "optimization.max_update=20", "lr_scheduler.warmup_updates=5", "dataset.max_tokens=128000",
         "common.log_interval=5", "common.log_format=simple", "dataset.num_workers=1", *overrides,

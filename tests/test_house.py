@@ -9,7 +9,9 @@ import fairseq_budget
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fairseq_budget"
-HOST_FLOORS = {"cli", "tasks", "models", "criterions", "data", "upstream", "hydra_plugins"}
+HOST_FLOORS = {
+    "cli", "tasks", "models", "criterions", "optimizers", "data", "upstream", "hydra_plugins",
+}  # fmt: skip
 GROUND = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")

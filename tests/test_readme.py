@@ -11,7 +11,8 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "examples/README.md", "manifests/README.md", "docs/budget.md",
-         "docs/paper_budget.md", "scripts/demo.sh", "scripts/results.sh"]  # fmt: skip
+         "docs/paper_budget.md", "docs/paper_compression.md", "docs/paper_lengths.md",
+         "scripts/demo.sh", "scripts/results.sh"]  # fmt: skip
 COMMANDS = [
     pytest.param(line.strip(), id=f"{page}:{number}")
     for page in PAGES
@@ -39,7 +40,8 @@ def test_every_command_parses(line):
             assert (ROOT / "examples" / f"{name}.yaml").exists()
             assert "+task.user_dir=fairseq_budget" in words
     else:
-        module = importlib.import_module(f"fairseq_budget.cli.{command.removeprefix('budget-')}")
+        name = command.removeprefix("budget-").replace("import", "import_")
+        module = importlib.import_module(f"fairseq_budget.cli.{name}")
         derived = getattr(module, "DERIVED", {})
         if words and words[0] in derived:
             derived[words.pop(0)].build_parser().parse_args(words)

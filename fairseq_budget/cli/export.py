@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.interop_k2ssl import export_k2ssl
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
 
 
@@ -14,13 +15,20 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write FOLDER/model.safetensors and FOLDER/config.json from a fairseq "
         "checkpoint. Loading them needs neither fairseq nor pickle.",
     )
-    parser.add_argument("checkpoint", help="checkpoint_best.pt or another checkpoint of ours")
+    parser.add_argument(
+        "checkpoint", help="checkpoint_best.pt or another checkpoint of ours, or an exported folder"
+    )
     parser.add_argument("folder", help="folder to write")
     parser.add_argument(
         "--untrained",
         metavar="SEED",
         type=int,
         help="export the same architecture with fresh weights instead, to compare with",
+    )
+    parser.add_argument(
+        "--k2ssl",
+        metavar="FILE",
+        help="also write a checkpoint for k2SSL's recipes (HuBERT, Zipformer, model.head=linear)",
     )
     return parser
 
@@ -31,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint = read_pretrained(args.checkpoint)
     if args.untrained is not None:
         checkpoint = untrained(checkpoint, args.untrained)
+    if args.k2ssl is not None:
+        export_k2ssl(args.k2ssl, checkpoint)
     save_pretrained(args.folder, checkpoint)
     updates = checkpoint.provenance.get("num_updates", 0)
     print(f"{args.folder}: {checkpoint.model}, size {checkpoint.encoder.size}, {updates} updates")

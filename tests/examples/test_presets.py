@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_budget.plan import PAPER_RUNS, plan_updates
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
 
 pytestmark = pytest.mark.fairseq
 
@@ -17,7 +18,7 @@ OVERRIDABLE = {
     "checkpoint": "save_dir restore_file save_interval_updates",
     "optimization": "max_update max_epoch lr update_freq clip_norm stop_time_hours",
     "dataset": "max_tokens batch_size num_workers train_subset valid_subset",
-    "task": "data user_dir max_sample_size min_sample_size mask_prob mask_length",
+    "task": "data user_dir max_sample_size min_sample_size",
     "distributed_training": "ddp_backend",
     "lr_scheduler": "warmup_updates",
     "model": "size encoder_layers",
@@ -31,9 +32,13 @@ def compose(preset: str, *overrides: str):
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
+    import fairseq_budget.models.ctc
+    import fairseq_budget.models.distilhubert
     import fairseq_budget.models.hubert
     import fairseq_budget.models.tera
+    import fairseq_budget.models.transducer
     import fairseq_budget.models.wav2vec2
+    import fairseq_budget.tasks.budget_finetuning
     import fairseq_budget.tasks.budget_pretraining  # noqa: F401
 
     GlobalHydra.instance().clear()
@@ -42,6 +47,8 @@ def compose(preset: str, *overrides: str):
         cfg = hydra.compose(preset, overrides=["task.data=/data", *overrides])
     for group, keys in OVERRIDABLE.items():
         assert set(keys.split()) <= cfg[group].keys(), group
+    masks = cfg.task if "mask_prob" in cfg.task else cfg.model  # recognisers mask for themselves
+    assert {"mask_prob", "mask_length"} <= masks.keys()
     add_defaults(cfg)
     OmegaConf.to_container(cfg, resolve=True)
     return cfg
@@ -80,6 +87,38 @@ def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
     )
     assert cfg.optimization.max_update == pytest.approx(row["updates"], rel=0.002)
     assert list(cfg.optimization.lr) == [PAPER_RUNS[cfg.model.size].lr["tera"]]
+
+
+ZIPFORMER = "budget_hubert_zipformer_librispeech"
+
+
+def table_1_rows() -> list[tuple[str, list[str]]]:
+    """Rows of k2SSL's Table I: what the preset's comments say of each, and the overrides."""
+    rows: list[tuple[str, list[str]]] = []
+    for line in (EXAMPLES / f"{ZIPFORMER}.yaml").read_text().split("\nhydra:")[0].splitlines():
+        words = line.removeprefix("#").split()
+        if words[:1] and words[0] in ("Transformer", "Zipformer"):
+            rows.append((line, []))
+        elif words and all("=" in word and "." in word for word in words):
+            rows[-1][1].extend(words)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("row", "parameters"),
+    [(0, 94_697_600), (1, 94_759_288), (2, 94_561_917), (3, 305_938_464)],
+)
+def test_every_row_of_k2ssls_table_is_the_preset_and_overrides(row, parameters):
+    text, overrides = table_1_rows()[row]
+    cfg = compose(ZIPFORMER, *overrides)
+    counted = count_parameters(cfg.model.size, "hubert", head=cfg.model.head)["parameters"]
+    assert counted == parameters
+    assert f"({parameters / 1e6:.1f} M" in text
+    seconds = cfg.dataset.max_tokens / 16000
+    assert f"x {seconds:g} s" in text
+    assert f"{cfg.optimization.max_update:,} updates" in text
+    assert cfg.optimizer._name == "budget_scaled_adam"
+    EncoderConfig.from_dict(dict(cfg.model)).resolved()
 
 
 def test_examples_readme_has_a_row_for_every_preset():

@@ -76,6 +76,43 @@ def test_a_killed_run_resumes_to_the_very_same_weights(training, data, tmp_path,
     assert resumed["task_state"] == pytest.approx(reference["task_state"])
 
 
+def test_packed_data_train_to_the_very_same_weights(training, data, tmp_path):
+    run("budget-manifest", "pack", "--data", shutil.copytree(data, tmp_path / "packed"))
+    for manifest in (tmp_path / "packed").glob("*.tsv"):
+        manifest.unlink()
+    done = run(*train_command(tmp_path / "packed", tmp_path, "dataset.num_workers=-1"))
+    ours, theirs = (
+        weights(tmp_path / "checkpoint_last.pt"),
+        weights(training[0] / "checkpoint_last.pt"),
+    )
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+    for word in ("data_wait", "bad_audio"):
+        assert f" {word}=" in done.stdout + done.stderr
+
+
+def test_bad_audio_in_mid_run_is_named_replaced_counted_and_too_much_of_it_stops_the_run(
+    data, tmp_path
+):
+    folder = shutil.copytree(data, tmp_path / "data")
+    root, *lines = (folder / "train.tsv").read_text().splitlines()
+    shutil.copytree(root, tmp_path / "audio")
+    (folder / "train.tsv").write_text("\n".join([f"{tmp_path}/audio", *lines]) + "\n")
+    broken = lines[0].partition("@")[0]
+    (tmp_path / "audio" / broken).write_bytes(b"no audio")
+    command = train_command(folder, tmp_path, "optimization.max_update=4", "common.log_interval=1")
+    done = run(*command, "dataset.batch_size=100", "dataset.max_tokens=100000000")
+    log = done.stdout + done.stderr
+    assert re.search(rf"WARNING.*bad audio, another utterance takes its place: .*{broken}", log)
+    assert int(re.search(r".* bad_audio=(\d+)", log, re.DOTALL)[1]) >= 1
+
+    for path in sorted((tmp_path / "audio").rglob("*.wav"))[::4]:
+        path.write_bytes(b"no audio")
+    done = run(*train_command(folder, tmp_path / "second"), check=False)
+    last = done.stderr[done.stderr.index("fairseq-hydra-train: error:") :]
+    assert "task.max_bad_share=0.01: restore the files" in last
+    assert last.count("Format not recognised") >= 3
+
+
 def test_a_budget_of_flops_stops_the_run_within_one_update(training, data, tmp_path):
     spent = torch.load(training[0] / "checkpoint_last.pt", weights_only=True)["task_state"]
     half = spent["flops"] / 2

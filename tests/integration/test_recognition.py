@@ -1,0 +1,64 @@
+"""What users type for speech recognition: prepare, fine-tune, interrupt, go on, decode."""
+
+import pytest
+import soundfile
+import torch
+
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.pretrained import Pretrained, save_pretrained
+from tests.conftest import ROOT, run
+
+pytestmark = [pytest.mark.fairseq, pytest.mark.slow]
+pytest.importorskip("fairseq")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory):
+    """Six recordings of noise, and transcripts for them, prepared by the commands."""
+    folder = tmp_path_factory.mktemp("asr")
+    generator = torch.Generator().manual_seed(0)
+    for split, count in (("train", 4), ("valid", 2)):
+        (folder / split).mkdir()
+        for number in range(count):
+            wave = 0.1 * torch.randn(16000 + 1600 * number, generator=generator)
+            soundfile.write(folder / split / f"{split}{number}.wav", wave.numpy(), 16000)
+    names = [f"train{n}" for n in range(4)] + [f"valid{n}" for n in range(2)]
+    rows = [f"{name}.wav\tthe {'dog' if 't' in name else 'god'}" for name in names]
+    (folder / "all.tsv").write_text("\n".join(["path\ttranscript", *rows]) + "\n")
+    run("budget-manifest", "--trainpref", folder / "train", "--validpref", folder / "valid",
+        "--destdir", folder / "data")  # fmt: skip
+    run("budget-asr", "prepare", "--data", folder / "data", "--transcripts", folder / "all.tsv")
+    return folder / "data"
+
+
+def finetune(preset, data, save_dir, num_updates: int, *overrides, config_dir="examples/") -> str:
+    done = run(
+        "fairseq-hydra-train", "--config-dir", config_dir, "--config-name", preset,
+        f"task.data={data}", f"checkpoint.save_dir={save_dir}", "common.user_dir=fairseq_budget",
+        f"optimization.max_update={num_updates}", "lr_scheduler.total_num_update=100",
+        "lr_scheduler.warmup_updates=2", "common.log_format=simple", "dataset.num_workers=0",
+        *overrides,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("objective", ["ctc", "transducer"])
+def test_a_run_that_stops_goes_on_and_decodes_without_fairseq(spoken, tmp_path, objective):
+    preset = f"budget_{objective}_demo"
+    finetune(preset, spoken, tmp_path, 2)
+    assert "num_updates 4" in finetune(preset, spoken, tmp_path, 4)
+    done = run("budget-asr", "decode", tmp_path / "checkpoint_last.pt", "--data", spoken)
+    assert "in 4 words" in done.stdout
+
+
+def test_fairseqs_own_task_trains_ctc_on_a_pretrained_encoder(spoken, tmp_path):
+    config = EncoderConfig(size="tiny", encoder_layers=1)
+    state = {f"encoder.{k}": v for k, v in SpeechEncoder(config).state_dict().items()}
+    save_pretrained(tmp_path / "tera", Pretrained("budget_tera", config, {}, state))
+    preset = (ROOT / "examples/budget_ctc_demo.yaml").read_text()
+    preset = preset.replace("budget_finetuning\n  user_dir: null", "audio_finetuning")
+    (tmp_path / "stock.yaml").write_text(preset)
+    pretrained = f"model.pretrained={tmp_path / 'tera'}"
+    log = finetune("stock", spoken, tmp_path, 2, pretrained, config_dir=tmp_path)
+    assert "num_updates 2" in log
