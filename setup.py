@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "fairseq_budget/__init__.py
 
 EXTRAS = {
     # fairseq main with the Python 3.11 fix; build it with --no-build-isolation
-    "fairseq": ["fairseq-fixed>=0.12.3.1", "hydra-core>=1.3.2", "tensorboardX"],
+    "fairseq": ["fairseq-fixed>=0.12.3.1", "hydra-core>=1.3.2", "tensorboardX", "threadpoolctl"],
     "s3prl": [
         "s3prl>=0.4.18",
         "torchaudio",

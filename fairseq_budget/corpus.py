@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -171,7 +172,8 @@ class Corpus:
         self._check_files_of(range(len(self)))
 
     def _check_files_of(self, indices: Iterable[int]) -> None:
-        paths = {piece.path for index in indices for piece in self.utterance(index).pieces}
+        pieces = (piece for index in indices for piece in self.utterance(index).pieces)
+        paths = {file_of(piece.path) for piece in pieces}
         missing = sorted(path for path in paths if not os.path.isfile(self.root / path))
         if missing:
             raise BudgetError(

@@ -7,14 +7,15 @@ The same lines as the manifest and its columns hold, with all that is computed f
     header          json: what was packed, and every array's type, place and SHA-256
 
 It opens in milliseconds whatever its size, holds nothing per utterance in Python, and its pages are
-shared by all processes of a machine. `packing.py` writes it; `open_corpus` chooses between the two
-forms, which training reads alike.
+shared by all processes of a machine, none of which keeps many of them. `packing.py` writes it;
+`open_corpus` chooses between the two forms, which training reads alike.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -33,13 +34,15 @@ from fairseq_budget.corpus import (
     read_description,
 )
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.manifest import hash_lines, read_lines
+from fairseq_budget.manifest import Utterance, hash_lines, read_lines
 
 FORMAT_VERSION = 1
 MAGIC = b"budgpack"
 ALIGNMENT = 64
 PREFIX = struct.Struct("<8sQQ32s8x")  # magic, place and length of the header, its SHA-256
 NUM_CHECKED = 200  # files that are looked for when training starts; packing looked for all
+
+RELEASE_AFTER = 100  # accesses, each of which maps some 100 kB around what it reads
 
 _BLOCK = 1 << 24  # bytes at a time, where all of a file is read
 
@@ -50,7 +53,10 @@ class Pack:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.header = self._read_header()
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        with open(path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._num_accesses = 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.bytes(name).view(self.header["arrays"][name]["dtype"])
@@ -58,6 +64,15 @@ class Pack:
     def bytes(self, name: str) -> NDArray[np.uint8]:
         place = self.header["arrays"][name]
         return self._bytes[place["offset"] : place["offset"] + place["num_bytes"]]
+
+    def count_access(self) -> None:
+        """Now and then give back the pages that were touched: they stay in the page cache.
+
+        A long run would otherwise hold all of the file, which is no waste but looks like a leak.
+        """
+        self._num_accesses += 1
+        if self._num_accesses % RELEASE_AFTER == 0:
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def check(self) -> None:
         """Read everything; BudgetError if an array is not what was written."""
@@ -96,11 +111,11 @@ class PackedColumn(Column):
         self,
         name: str,
         description: Mapping[str, Any],
-        values: NDArray[np.uint16],
-        starts: NDArray[np.int64],
+        pack: Pack,
     ) -> None:
-        super().__init__(name, description, Lines(b"", starts))
-        self._values, self._starts = values, starts
+        self._pack, self._values = pack, pack[f"{name}.values"]
+        self._starts = pack[f"{name}.values.starts"]
+        super().__init__(name, description, Lines(b"", self._starts))
 
     def __getitem__(self, index: int) -> str:
         return " ".join(map(str, self.numbers(index)))
@@ -108,6 +123,7 @@ class PackedColumn(Column):
     def numbers(self, index: int) -> NDArray[np.int64]:
         if not 0 <= index < len(self):
             raise IndexError(f"line {index} of {len(self)}")
+        self._pack.count_access()
         return self._values[self._starts[index] : self._starts[index + 1]].astype(np.int64)
 
 
@@ -127,6 +143,10 @@ class PackedCorpus(Corpus):
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.path, tuple(self.columns), self.hash)
 
+    def utterance(self, index: int) -> Utterance:
+        self.pack.count_access()
+        return super().utterance(index)
+
     def check_files(self) -> None:
         """As `Corpus.check_files`, for up to `NUM_CHECKED` utterances; packing looked for all."""
         chosen = np.linspace(0, len(self) - 1, min(len(self), NUM_CHECKED)).astype(int)
@@ -142,8 +162,7 @@ class PackedCorpus(Corpus):
             raise BudgetError(f"{text} is not the one in {self.path} any more; {_again(self)}")
         if f"{name}.values" not in self.pack.header["arrays"]:
             return Column(name, description, self._mapped_lines(f"{name}.lines"))
-        values, starts = self.pack[f"{name}.values"], self.pack[f"{name}.values.starts"]
-        return PackedColumn(name, description, values, starts)
+        return PackedColumn(name, description, self.pack)
 
     def _mapped_lines(self, name: str) -> Lines:
         return Lines(self.pack.bytes(name).data, self.pack[f"{name}.starts"])

@@ -8,11 +8,8 @@ size, about 20 bytes per utterance, is all that is done in memory.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fairseq_budget.audio.archives import file_of
 from fairseq_budget.corpus import Column, Lines, column_path, read_description
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -32,10 +30,10 @@ from fairseq_budget.labels.label_file import (
     read_info,
 )
 from fairseq_budget.manifest import Utterance, parse_line, parse_root
-from fairseq_budget.packed import ALIGNMENT, FORMAT_VERSION, MAGIC, PREFIX, fingerprint, pack_path
+from fairseq_budget.pack_writer import Counts, PackWriter
+from fairseq_budget.packed import FORMAT_VERSION, fingerprint, pack_path
 from fairseq_budget.subset import column_names
 
-_BLOCK = 1 << 20  # bytes read at a time
 _MAX_NUMBER = np.iinfo(np.uint16).max
 
 
@@ -53,7 +51,7 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
         ExitStack() as temporary,
         tqdm(desc=manifest.stem, unit=" lines", disable=None if progress else True) as bar,
     ):
-        arrays = _Arrays(file, manifest.parent, temporary)
+        arrays = PackWriter(file, manifest.parent, temporary)
         split = _pack_manifest(arrays, manifest, bar)
         columns = {name: _ColumnPacker(split, name).pack(arrays, bar) for name in names}
         arrays.finish(
@@ -70,61 +68,6 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
     return pack_path(manifest)
 
 
-class _Arrays:
-    """Writes arrays one after another, and then the header that says where they are."""
-
-    def __init__(self, file: IO[bytes], folder: Path, temporary: ExitStack) -> None:
-        self._file, self._folder, self._temporary = file, folder, temporary
-        self._places: dict[str, dict[str, Any]] = {}
-        file.write(bytes(PREFIX.size))
-
-    def new_counts(self) -> _Counts:
-        """A list to be filled while an array is written, and then added itself."""
-        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed by the stack
-        return _Counts(self._temporary.enter_context(file))
-
-    def add(self, name: str, dtype: str, blocks: Iterable[bytes | memoryview]) -> None:
-        self._file.write(bytes(-self._file.tell() % ALIGNMENT))
-        offset, digest = self._file.tell(), hashlib.sha256()
-        for block in blocks:
-            self._file.write(block)
-            digest.update(block)
-        num_bytes, sha256 = self._file.tell() - offset, digest.hexdigest()
-        place = {"dtype": dtype, "offset": offset, "num_bytes": num_bytes, "sha256": sha256}
-        self._places[name] = place
-
-    def sha256(self, name: str) -> str:
-        return self._places[name]["sha256"]
-
-    def finish(self, header: dict[str, Any]) -> None:
-        content = json.dumps({**header, "arrays": self._places}).encode()
-        offset = self._file.tell()
-        self._file.write(content)
-        self._file.seek(0)
-        sha256 = hashlib.sha256(content).digest()
-        self._file.write(PREFIX.pack(MAGIC, offset, len(content), sha256))
-        self._file.seek(0, os.SEEK_END)
-
-
-class _Counts:
-    """A list of int64 that grows on disk."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-
-    def append(self, count: int) -> None:
-        self.file.write(count.to_bytes(8, "little", signed=True))
-
-    def blocks(self) -> Iterator[bytes]:
-        self.file.seek(0)
-        while block := self.file.read(_BLOCK):
-            yield block
-
-    def mapped(self) -> NDArray[np.int64]:
-        self.file.flush()
-        return np.memmap(self.file, dtype="<i8", mode="r")
-
-
 class _Split:
     """What the columns of a manifest are held against."""
 
@@ -132,7 +75,7 @@ class _Split:
         self.manifest, self.root, self.sizes, self.hash = manifest, root, sizes, digest
 
 
-def _pack_manifest(arrays: _Arrays, manifest: Path, bar: tqdm[Any]) -> _Split:
+def _pack_manifest(arrays: PackWriter, manifest: Path, bar: tqdm[Any]) -> _Split:
     starts, sizes = arrays.new_counts(), arrays.new_counts()
     with open(manifest, "rb") as file:
         root = parse_root(file.readline(), path=manifest)
@@ -154,8 +97,8 @@ def _checked_lines(
     file: IO[bytes],
     manifest: Path,
     files: _Files,
-    starts: _Counts,
-    sizes: _Counts,
+    starts: Counts,
+    sizes: Counts,
     bar: tqdm[Any],
 ) -> Iterator[bytes]:
     """The lines of a manifest behind its first, each ended by a lone newline, while they pass."""
@@ -187,10 +130,11 @@ class _Files:
 
     def look_for(self, utterance: Utterance) -> None:
         for piece in utterance.pieces:
-            if piece.path != self._last and not os.path.isfile(f"{self._root}/{piece.path}"):
+            path = file_of(piece.path)
+            if path != self._last and not os.path.isfile(f"{self._root}/{path}"):
                 self._num_missing += 1
-                self._missing = [*self._missing, piece.path][:5]
-            self._last = piece.path
+                self._missing = [*self._missing, path][:5]
+            self._last = path
 
     def require_all(self, manifest: Path) -> None:
         if self._num_missing:
@@ -219,7 +163,7 @@ class _ColumnPacker(Column):
     def __getitem__(self, index: int) -> str:
         return self._text
 
-    def pack(self, arrays: _Arrays, bar: tqdm[Any]) -> dict[str, Any]:
+    def pack(self, arrays: PackWriter, bar: tqdm[Any]) -> dict[str, Any]:
         """Write the column's arrays; returns its description."""
         starts = arrays.new_counts()
         if self._holds_numbers():
@@ -246,7 +190,7 @@ class _ColumnPacker(Column):
                 "utterances; write it again"
             )
 
-    def _lines_of_text(self, starts: _Counts, bar: tqdm[Any]) -> Iterator[bytes]:
+    def _lines_of_text(self, starts: Counts, bar: tqdm[Any]) -> Iterator[bytes]:
         end = 0
         starts.append(end)
         for text in self._texts():
@@ -256,7 +200,7 @@ class _ColumnPacker(Column):
             bar.update()
             yield line
 
-    def _numbers(self, starts: _Counts, bar: tqdm[Any]) -> Iterator[bytes]:
+    def _numbers(self, starts: Counts, bar: tqdm[Any]) -> Iterator[bytes]:
         labels, end = self._labels(), 0
         starts.append(end)
         for index, text in enumerate(self._texts()):

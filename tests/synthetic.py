@@ -29,10 +29,18 @@ def write_tone(
     sample_rate: int = SAMPLE_RATE,
     channels: int = 1,
 ) -> Path:
-    """Write one 16-bit file; its suffix decides between wav, flac and ogg."""
+    """Write one 16-bit file; its suffix decides between the formats."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = tone(num_samples, seed, sample_rate)
-    soundfile.write(path, np.stack([samples] * channels, axis=1), sample_rate)
+    return write_samples(path, np.stack([samples] * channels, axis=1), sample_rate)
+
+
+def write_samples(path: Path, samples: NDArray[np.float32], sample_rate: int) -> Path:
+    """Write samples (S, C) second by second: libsndfile's Vorbis crashes on minutes at once."""
+    opus = {"format": "OGG", "subtype": "OPUS"} if path.suffix == ".opus" else {}
+    with soundfile.SoundFile(path, "w", sample_rate, samples.shape[1], **opus) as file:
+        for start in range(0, len(samples), sample_rate):
+            file.write(samples[start : start + sample_rate])
     return path
 
 

@@ -174,3 +174,12 @@ def test_the_header_is_json(packed) -> None:
     header = Pack(packed).header
     assert json.loads(json.dumps(header)) == header
     assert header["num_utterances"] == 6
+
+
+def test_pages_are_given_back_and_mapped_again(folder, packed, monkeypatch) -> None:
+    monkeypatch.setattr("fairseq_budget.packed.RELEASE_AFTER", 1)
+    corpus = open_corpus(folder, "train", ["ids"])
+    for _ in range(3):
+        assert corpus.columns["ids"][3] == "2 2"
+        assert corpus.utterance(5).num_samples == 1_500
+        assert corpus.sizes[5] == 1_500

@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from fairseq_budget.errors import BudgetError
 
@@ -39,14 +39,13 @@ def file_of(path: str) -> str:
     return match["archive"] if match else path
 
 
-def open_bytes(path: str | Path) -> BinaryIO:
+def open_bytes(path: str | Path) -> io.BufferedReader:
     """A file, or a member of an archive, to be read as bytes; OSError if it is not there."""
     match = _PATH.fullmatch(os.fspath(path))
     if match is None:
         return open(path, "rb")
-    return io.BufferedReader(
-        _Range(match["archive"], int(match["offset"]), int(match["length"]))
-    )
+    file = open(match["archive"], "rb", buffering=0)  # noqa: SIM115  # closed by its reader
+    return io.BufferedReader(_Range(file, int(match["offset"]), int(match["length"])))
 
 
 def list_members(archive: Path) -> list[Member]:
@@ -89,13 +88,12 @@ def _packed(path: Path, name: str, what: str) -> BudgetError:
 class _Range(io.RawIOBase):
     """The bytes [offset, offset + length) of a file, as a file."""
 
-    def __init__(self, path: str, offset: int, length: int) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed with this one
-        self._offset, self._length, self._position = offset, length, 0
-        size = os.fstat(self._file.fileno()).st_size
+    def __init__(self, file: io.FileIO, offset: int, length: int) -> None:
+        self._file, self._offset, self._length, self._position = file, offset, length, 0
+        size = os.fstat(file.fileno()).st_size
         if offset + length > size:
             self.close()
-            raise OSError(f"{path} has {size} bytes and ends before byte {offset + length}")
+            raise OSError(f"{file.name} ends at byte {size}, before byte {offset + length}")
 
     def readable(self) -> bool:
         return True

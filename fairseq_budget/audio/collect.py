@@ -1,4 +1,4 @@
-"""From a folder of audio to a manifest: find, examine, and if need be resample, every file.
+"""From files of audio to a manifest: examine, and if need be resample, every one.
 
 Order and outcome do not depend on the number of worker processes. Workers finish the few files they
 have begun when the work is interrupted, so that no half-written copy is left behind.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
-import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from fairseq_budget.audio.archives import file_of
+from fairseq_budget.audio.find import Source
 from fairseq_budget.audio.io import (
     AudioInfo,
     audio_info,
@@ -56,10 +57,12 @@ class Rules:
 class Finding:
     """One examined file: `num_samples` if it is kept, else `reason`, which reads ``kind: detail``.
 
-    `path` is relative, to the folder that was searched or, if the file was copied, the copies'.
+    `path` is relative, to the folder that was searched or, if the file was copied, the copies';
+    `name` is that of the `Source`.
     """
 
     path: str
+    name: str
     num_samples: int = 0
     reason: str | None = None
 
@@ -77,42 +80,18 @@ class Finding:
         return Utterance((Piece(self.path),), self.num_samples)
 
 
-def find_audio(folder: Path, extensions: Sequence[str], match: str | None = None) -> list[str]:
-    """Relative paths of the audio files below `folder`, links followed, in sorted order.
-
-    `extensions` come without a dot and match in any case; `match` is a regular expression to be
-    found in the relative path. Raises BudgetError if `match` is none, or nothing is found.
-    """
-    if not folder.is_dir():
-        raise BudgetError(f"{folder} is no folder; name the folder that holds the audio")
-    endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
-    try:
-        pattern = re.compile(match or "")
-    except re.error as error:
-        raise BudgetError(f"{match!r} is no regular expression: {error}") from error
-    paths = (path for path in _walk(folder) if path.lower().endswith(endings))
-    found = sorted(path for path in paths if pattern.search(path))
-    if not found:
-        matching = f" and a path matching {match!r}" if match else ""
-        raise BudgetError(
-            f"no audio found in {folder}: no file with extension {', '.join(endings)}{matching}; "
-            "name another folder or give --ext"
-        )
-    return found
-
-
 def collect(
-    files: Mapping[str, tuple[Path, Sequence[str]]], rules: Rules, *, num_workers: int
+    files: Mapping[str, tuple[Path, Sequence[Source]]], rules: Rules, *, num_workers: int
 ) -> dict[str, list[Finding]]:
-    """Examine each split's files, given as a folder and paths below it: one finding for each file.
+    """Examine each split's files, given as a folder and sources below it; one finding for each.
 
     Raises BudgetError if two files would become one copy.
     """
     if rules.copies is not None:
         _require_distinct_copies(files.values(), rules.copies)
     return {
-        split: _examine_all(folder, paths, rules, num_workers=num_workers, name=split)
-        for split, (folder, paths) in files.items()
+        split: _examine_all(folder, sources, rules, num_workers=num_workers, name=split)
+        for split, (folder, sources) in files.items()
     }
 
 
@@ -125,46 +104,48 @@ def choose_share(paths: Sequence[str], percent: float, seed: int) -> set[str]:
     return set(sorted(paths, key=lambda path: sha256(f"{seed}:{path}".encode()).digest())[:count])
 
 
-def examine(path: str, folder: Path, rules: Rules) -> Finding:
+def examine(source: Source, folder: Path, rules: Rules) -> Finding:
     """Examine one file below `folder` and, where the rules ask for it, write its 16 kHz copy."""
-    if reason := _unwritable_name(path):
-        return Finding(ascii(path), reason=reason)
-    source = folder / path
+    if reason := _unwritable_name(source.name):
+        return Finding(ascii(source.path), ascii(source.name), reason=reason)
+    file = folder / source.path
     try:
-        info = audio_info(source)
+        info = audio_info(file)
     except BudgetError as error:
-        return Finding(path, reason=unreadable(error))
+        return Finding(*source, reason=unreadable(error))
     if rules.copies is not None:
-        return _examine_and_copy(path, folder, rules.copies / _copy_name(path), rules, info)
+        return _examine_and_copy(source, folder, rules.copies / _copy_name(source), rules, info)
     reason = (
-        find_damage(source, info, full=rules.full)
+        find_damage(file, info, full=rules.full)
         or find_mismatch(info)
         or _unwanted_duration(info, rules)
     )
-    return Finding(path, reason=reason) if reason else Finding(path, info.num_samples)
+    return Finding(*source, reason=reason) if reason else Finding(*source, info.num_samples)
 
 
 def _examine_all(
-    folder: Path, paths: Sequence[str], rules: Rules, *, num_workers: int, name: str
+    folder: Path, sources: Sequence[Source], rules: Rules, *, num_workers: int, name: str
 ) -> list[Finding]:
     work = functools.partial(examine, folder=folder, rules=rules)
-    num_workers = max(1, min(num_workers, len(paths) // _CHUNK))
+    num_workers = max(1, min(num_workers, len(sources) // _CHUNK))
     with _mapper(num_workers) as run:
-        return list(tqdm(run(work, paths), total=len(paths), desc=name, unit="file", disable=None))
+        results = run(work, sources)
+        return list(tqdm(results, total=len(sources), desc=name, unit="file", disable=None))
 
 
 def _examine_and_copy(
-    path: str, folder: Path, copy: Path, rules: Rules, info: AudioInfo
+    source: Source, folder: Path, copy: Path, rules: Rules, info: AudioInfo
 ) -> Finding:
     """Write the copy of one file; as it is decoded anyway, it is also checked in full."""
-    source = folder / path
-    is_done = copy.is_file() and copy.stat().st_mtime_ns > source.stat().st_mtime_ns
-    reason = find_damage(source, info, full=not is_done) or _unwanted_duration(info, rules)
+    file = folder / source.path
+    changed_ns = os.stat(folder / file_of(source.path)).st_mtime_ns
+    is_done = copy.is_file() and copy.stat().st_mtime_ns > changed_ns
+    reason = find_damage(file, info, full=not is_done) or _unwanted_duration(info, rules)
     if reason:
-        return Finding(path, reason=reason)
+        return Finding(*source, reason=reason)
     if not is_done:
-        write_audio(copy, to_model_rate(*decode(source)), SAMPLE_RATE)
-    return Finding(_copy_name(path), audio_info(copy).num_samples)
+        write_audio(copy, to_model_rate(*decode(file)), SAMPLE_RATE)
+    return Finding(_copy_name(source), source.name, audio_info(copy).num_samples)
 
 
 def _unwanted_duration(info: AudioInfo, rules: Rules) -> str | None:
@@ -175,51 +156,43 @@ def _unwanted_duration(info: AudioInfo, rules: Rules) -> str | None:
     return None
 
 
-def _unwritable_name(path: str) -> str | None:
-    """Why a manifest, one line of UTF-8 with tabs for each file, cannot hold this path."""
-    if any(character in path for character in "\t\n\r"):
+def _unwritable_name(name: str) -> str | None:
+    """Why a manifest, one line of UTF-8 with tabs for each file, cannot hold this name."""
+    if any(character in name for character in "\t\n\r"):
         return "unusable name: it holds a tab or a newline"
+    if ".." in PurePosixPath(name).parts:
+        return "unusable name: it leads out of its archive"
     try:
-        path.encode()
+        name.encode()
     except UnicodeEncodeError:
         return "unusable name: it is not valid UTF-8"
     return None
 
 
-def _copy_name(path: str) -> str:
-    return str(Path(path).with_suffix(".wav"))
+def _copy_name(source: Source) -> str:
+    return str(Path(source.name).with_suffix(".wav"))
 
 
-def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[str]]], copies: Path) -> None:
+def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[Source]]], copies: Path) -> None:
     source_of: dict[str, Path] = {}
-    for folder, paths in files:
-        if copies.resolve().is_relative_to(folder.resolve()):
+    for folder, sources in files:
+        plain = any(source.path == source.name for source in sources)  # not all in archives
+        if plain and copies.resolve().is_relative_to(folder.resolve()):
             raise BudgetError(
                 f"the copies' folder {copies} lies within {folder}, where copies would be taken "
                 "for sources; choose another folder for --resample-to"
             )
-        for path in paths:
-            other = source_of.setdefault(_copy_name(path), folder / path)
-            if other != folder / path:
+        for source in sources:
+            path, copy = folder / source.name, _copy_name(source)
+            other = source_of.setdefault(copy, path)
+            if other != path:
                 raise BudgetError(
-                    f"{other} and {folder / path} would both become {copies / _copy_name(path)}; "
+                    f"{other} and {path} would both become {copies / copy}; "
                     "choose one with --ext or --match, or another --resample-to for each split"
                 )
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Relative paths of all files below `folder`; a link that leads into a circle ends there."""
-    seen = set()
-    for current, subfolders, names in os.walk(folder, followlinks=True):
-        if os.path.realpath(current) in seen:
-            subfolders.clear()
-            continue
-        seen.add(os.path.realpath(current))
-        for name in names:
-            yield os.path.relpath(os.path.join(current, name), folder)
-
-
-Map = Callable[[Callable[[str], Finding], Iterable[str]], Iterator[Finding]]
+Map = Callable[[Callable[[Source], Finding], Iterable[Source]], Iterator[Finding]]
 
 
 @contextmanager
@@ -234,9 +207,9 @@ def _mapper(num_workers: int) -> Iterator[Map]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
 
-        def run(work: Callable[[str], Finding], paths: Iterable[str]) -> Iterator[Finding]:
+        def run(work: Callable[[Source], Finding], sources: Iterable[Source]) -> Iterator[Finding]:
             with _ignoring_interrupts():
-                return pool.map(work, paths, chunksize=_CHUNK)
+                return pool.map(work, sources, chunksize=_CHUNK)
 
         try:
             yield run

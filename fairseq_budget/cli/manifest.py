@@ -11,12 +11,15 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect, find_audio
+from fairseq_budget.audio.archives import file_of
+from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect
+from fairseq_budget.audio.find import EXTENSIONS, find_audio
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._derived_manifests import DERIVED, print_summary
+from fairseq_budget.corpus import write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.manifest import Manifest
@@ -34,7 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     splits = parser.add_argument_group("splits")
     for split in ("train", "valid", "test"):
-        splits.add_argument(f"--{split}pref", metavar="DIR", type=Path, help=f"{split} audio")
+        splits.add_argument(
+            f"--{split}pref",
+            metavar="DIR",
+            type=Path,
+            help=f"{split} audio: a folder, or an uncompressed .zip or .tar",
+        )
     splits.add_argument(
         "--valid-percent",
         metavar="P",
@@ -47,7 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     files = parser.add_argument_group("which files")
     files.add_argument(
-        "--ext", default="wav,flac,ogg", help="extensions to look for (default: wav,flac,ogg)"
+        "--ext",
+        default=",".join(EXTENSIONS),
+        help="extensions to look for (default: %(default)s); zip and tar look into archives of DIR",
     )
     files.add_argument("--match", metavar="REGEX", help="keep files whose relative path matches")
     files.add_argument("--min-seconds", metavar="S", type=float, default=0.0)
@@ -88,14 +98,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _write_manifests(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(argv)
-    folders = _folders(args)
+    places = _places(args)
     for folder in filter(None, (args.destdir, args.resample_to)):
         _require_writable(folder)
     extensions = args.ext.split(",")
-    files = {
-        split: (folder, find_audio(folder, extensions, args.match))
-        for split, folder in folders.items()
-    }
+    files = {split: find_audio(place, extensions, args.match) for split, place in places.items()}
     copies = args.resample_to and args.resample_to.absolute()
     rules = Rules(args.min_seconds, args.max_seconds, full=args.check == "full", copies=copies)
     findings = collect(files, rules, num_workers=args.workers)
@@ -103,34 +110,36 @@ def _write_manifests(argv: Sequence[str]) -> int:
         _report_rejected(split, findings[split])
     _require_good(findings, args.bad)
     manifests = {
-        split: _manifest(copies or folder, findings[split]) for split, folder in folders.items()
+        split: _manifest(copies or root, findings[split]) for split, (root, _) in files.items()
     }
     if args.valid_percent:
         manifests.update(_split_off_valid(manifests["train"], args.valid_percent, args.seed))
 
+    names = {own.path: own.name for found in findings.values() for own in found}
     summary = {}
     for split, manifest in manifests.items():
         rejected = [finding for finding in findings.get(split, []) if finding.reason]
         path = args.destdir / f"{split}.tsv"
         _write_rejected(path.with_suffix(".rejected.tsv"), rejected)
         manifest.write(path)
+        _write_names(path, manifest, names)
         kinds = dict(Counter(finding.kind for finding in rejected))
         summary[split] = {"manifest": str(path), **manifest.summary(), "rejected": kinds}
     print_summary(summary, as_json=args.json)
     return 0
 
 
-def _folders(args: argparse.Namespace) -> dict[str, Path]:
-    """The folder of each split that was named; raises BudgetError for flags that do not fit."""
+def _places(args: argparse.Namespace) -> dict[str, Path]:
+    """Where the audio of each split is; raises BudgetError for flags that do not fit."""
     prefixes = {"train": args.trainpref, "valid": args.validpref, "test": args.testpref}
-    folders = {split: folder.absolute() for split, folder in prefixes.items() if folder}
-    if not folders:
+    places = {split: place.absolute() for split, place in prefixes.items() if place}
+    if not places:
         raise BudgetError("no audio was named; give --trainpref, --validpref or --testpref")
     if not 0 <= args.valid_percent < 100:
         raise BudgetError(f"--valid-percent {args.valid_percent:g} is not within 0 and 100")
-    if args.valid_percent and ("valid" in folders or "train" not in folders):
+    if args.valid_percent and ("valid" in places or "train" not in places):
         raise BudgetError("--valid-percent takes from --trainpref and excludes --validpref")
-    return folders
+    return places
 
 
 def _require_writable(folder: Path) -> None:
@@ -178,10 +187,17 @@ def _report_rejected(split: str, findings: Sequence[Finding]) -> None:
         if finding.reason:
             shown[finding.kind] += 1
             if shown[finding.kind] <= _NUM_SHOWN:
-                print(f"{split}: left out {finding.path}: {finding.reason}", file=sys.stderr)
+                print(f"{split}: left out {finding.name}: {finding.reason}", file=sys.stderr)
     for kind, count in shown.items():
         if count > _NUM_SHOWN:
             print(f"{split}: and {count - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
+
+
+def _write_names(path: Path, manifest: Manifest, names: Mapping[str, str]) -> None:
+    """A column of what utterances are called where their paths, in an archive, do not tell."""
+    paths = [utterance.name for utterance in manifest.utterances]
+    if any(file_of(own) != own for own in paths):
+        write_column(path, "name", (names[own] for own in paths), None)
 
 
 def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:
@@ -189,7 +205,7 @@ def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:
         path.unlink(missing_ok=True)
         return
     with atomic_write(path) as file:
-        file.writelines(f"{finding.path}\t{finding.reason}\n" for finding in rejected)
+        file.writelines(f"{finding.name}\t{finding.reason}\n" for finding in rejected)
 
 
 if __name__ == "__main__":

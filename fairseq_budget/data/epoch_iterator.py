@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import threadpoolctl
 import torch
 from fairseq.data.iterators import BufferedIterator, CountingIterator, EpochBatchIterating
 from torch.utils.data import DataLoader
@@ -27,6 +28,11 @@ def default_workers(num_shards: int) -> int:
     """Loader processes of one GPU: the cores of this machine, shared by its GPUs, one each left."""
     num_gpus = min(num_shards, max(1, torch.cuda.device_count()))
     return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // num_gpus - 1))
+
+
+def _use_one_thread(worker: int) -> None:
+    """Workers are as many as there are cores for them; torch limits its own threads only."""
+    threadpoolctl.threadpool_limits(1)
 
 
 class EpochBatches(EpochBatchIterating):
@@ -64,6 +70,7 @@ class EpochBatches(EpochBatchIterating):
             collate_fn=dataset.collater,
             batch_sampler=self._sampler,
             num_workers=num_workers,
+            worker_init_fn=_use_one_thread,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )

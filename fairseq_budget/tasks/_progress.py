@@ -1,5 +1,6 @@
 """What a run has heard and spent, and what is left: through interruptions, over all workers."""
 
+import logging
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -9,6 +10,13 @@ from fairseq_budget.meter import BudgetMeter
 
 # digits after the point; FLOPs are shown as 1.33e+18
 _DIGITS = {"flops": 0, "flop_per_s": 0, "bad_audio": 0}
+
+
+MAX_WAIT = 0.2
+"""A larger share of time without data is warned of, once it has lasted for `NUM_JUDGED` updates."""
+NUM_JUDGED = 200
+
+logger = logging.getLogger(__name__)
 
 
 class Progress:
@@ -23,7 +31,7 @@ class Progress:
         self.meter = meter
         self.max_update = max_update
         self.audio_hours = 0.0
-        self._waits: Optional[Tuple[float, float]] = None  # the last update's end, waited_s then
+        self._data_wait = _DataWait()
         self._clock: Optional[Tuple[int, float]] = None  # this process' first (update, time)
 
     def restore(self) -> None:
@@ -45,7 +53,7 @@ class Progress:
         bad_audio utterances were replaced and waited_s seconds passed waiting for data until now,
         both since this process began.
         """
-        self._log_wait(waited_s)
+        self._data_wait.add(waited_s)
         self.audio_hours += float(sum(log["audio_seconds"] for log in logging_outputs)) / 3600
         self.meter.add(float(sum(log["flops"] for log in logging_outputs)))
         values = {
@@ -63,16 +71,6 @@ class Progress:
                     name, value, weight=0, priority=priority, round=_DIGITS.get(name, 4)
                 )
 
-    def _log_wait(self, waited_s: float) -> None:
-        """The share of time that training stood still for want of data since the last update."""
-        now = time.monotonic()
-        if self._waits is not None:
-            before, waited_before = self._waits
-            seconds = now - before
-            share = (waited_s - waited_before) / max(seconds, 1e-9)
-            metrics.log_scalar("data_wait", share, weight=seconds, priority=910, round=3)
-        self._waits = (now, waited_s)
-
     def _hours_left(self, update: int) -> Optional[float]:
         if self._clock is None:  # the first update pays for start-up: measure from its end
             self._clock = (update, time.monotonic())
@@ -81,3 +79,45 @@ class Progress:
             return None
         seconds_per_update = (time.monotonic() - since) / (update - first)
         return seconds_per_update * max(0, self.max_update - update - 1) / 3600
+
+
+class _DataWait:
+    """The share of time that training stands still for want of data: logged, and warned of."""
+
+    def __init__(self) -> None:
+        self._num_updates = 0
+        self._warned = False
+        self._last: Optional[Tuple[float, float]] = None  # the last update's end, waited_s then
+        self._since: Tuple[float, float] = (0.0, 0.0)  # the same of the first update to be judged
+
+    def add(self, waited_s: float) -> None:
+        """Count an update that ends now, after waited_s seconds of waiting since the start."""
+        now = (time.monotonic(), waited_s)
+        if self._last is None:
+            self._since = now
+        else:
+            share, seconds = _share(self._last, now)
+            metrics.log_scalar("data_wait", share, weight=seconds, priority=910, round=3)
+            self._judge(now)
+        self._last = now
+
+    def _judge(self, now: Tuple[float, float]) -> None:
+        self._num_updates += 1
+        if self._num_updates % NUM_JUDGED:
+            return
+        share, _ = _share(self._since, now)
+        self._since = now
+        if share > MAX_WAIT and not self._warned:
+            self._warned = True
+            logger.warning(
+                f"training waited for data {share:.0%} of the time in {NUM_JUDGED} updates "
+                "(data_wait): raise dataset.num_workers (-1 takes the cores of this machine), put "
+                "the audio on a faster disk, or write it as flac or wav (budget-manifest "
+                "--resample-to)"
+            )
+
+
+def _share(before: Tuple[float, float], now: Tuple[float, float]) -> Tuple[float, float]:
+    """Share of waiting between two updates, and the seconds between them."""
+    seconds = now[0] - before[0]
+    return (now[1] - before[1]) / max(seconds, 1e-9), seconds

@@ -1,41 +1,115 @@
-"""Fine-tuning to speech recognition: fairseq's ``audio_finetuning``, and what it lacks.
+"""Fine-tuning to speech recognition.
 
-``{split}.tsv`` and line-aligned ``{split}.{labels}`` (letters or word pieces between blanks), and
-their dictionary ``dict.{labels}.txt``, all as fairseq has them. The blank is ``<s>``.
+A manifest ``{split}.tsv`` of any kind, line-aligned ``{split}.{labels}`` (letters or word pieces
+between blanks) and their dictionary ``dict.{labels}.txt``: the files of fairseq's
+``audio_finetuning``, under which our recognisers train, too. The blank is ``<s>``. What this task
+adds: joined utterances and packs, exact resumption, and checkpoints that need the pre-trained one
+no more, as the encoder's dimensions are written into their config.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Dict, Optional
 
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
-from fairseq.tasks.audio_finetuning import AudioFinetuningConfig, AudioFinetuningTask
+from omegaconf import II, MISSING
 
+from fairseq_budget.asr.averaging import RunningMean, read_running_mean
+from fairseq_budget.data.transcribed import TranscribedDataset
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.labels.symbols import open_symbols
 from fairseq_budget.models._recognizer import adopt_pretrained
+from fairseq_budget.tasks._base import BudgetTask
 
 
 @dataclass
-class BudgetFinetuningConfig(AudioFinetuningConfig):
+class BudgetFinetuningConfig(FairseqDataclass):
+    data: str = field(default=MISSING, metadata={"help": "folder with manifests and transcripts"})
     user_dir: Optional[str] = field(
         default=None, metadata={"help": "the plug-in; presets hand it on to common.user_dir"}
     )
-    labels: Optional[str] = field(
-        default="ltr", metadata={"help": "transcripts to learn, {split}.{labels}"}
+    labels: str = field(
+        default="ltr", metadata={"help": "transcripts to learn, {split}.{labels}: 'ltr', 'bpe'"}
     )
+    max_sample_size: Optional[int] = field(
+        default=None, metadata={"help": "refuse longer utterances, in samples; null: none"}
+    )
+    min_sample_size: int = field(
+        default=0, metadata={"help": "shorter utterances are left out, in samples"}
+    )
+    mean_interval: int = field(
+        default=0,
+        metadata={
+            "help": "take the weights of every so many-th update into a running mean, which "
+            "checkpoints hold for `budget-asr average --running`; 0: none"
+        },
+    )
+    seed: int = II("common.seed")
 
 
 @register_task("budget_finetuning", dataclass=BudgetFinetuningConfig)
-class BudgetFinetuningTask(AudioFinetuningTask):
-    """Our recognisers also train under ``audio_finetuning`` itself.
+class BudgetFinetuningTask(BudgetTask):
+    """Loads manifests, transcripts and their dictionary."""
 
-    Here the encoder's dimensions are written into the config, so that the fine-tuned checkpoint
-    needs the pre-trained one no more.
-    """
+    cfg: BudgetFinetuningConfig
+
+    def __init__(self, cfg: BudgetFinetuningConfig) -> None:
+        super().__init__(cfg)
+        path = Path(cfg.data) / f"dict.{cfg.labels}.txt"
+        if not path.is_file():
+            raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`")
+        self._dictionary = Dictionary.load(str(path))
+        self._mean = RunningMean()
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        return self._dictionary
+
+    def load_dataset(self, split: str, **unused: Any) -> None:
+        corpus = self.open_corpus(split)
+        rows = open_symbols(corpus, self.cfg.labels)
+        limit, longest = self.cfg.max_sample_size, int(corpus.sizes.max())
+        if limit is not None and longest > limit:
+            raise BudgetError(
+                f"task.max_sample_size={limit}, but {split} has an utterance of {longest} samples "
+                f"({longest / SAMPLE_RATE:.1f} s): transcribed utterances cannot be cropped; leave "
+                "it out of the manifest, or set task.max_sample_size=null"
+            )
+        dataset = TranscribedDataset(
+            corpus,
+            rows,
+            self.target_dictionary,
+            seed=self.cfg.seed,
+            min_sample_size=self.cfg.min_sample_size,
+        )
+        self.add_dataset(split, dataset)
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        if not from_checkpoint and cfg.get("pretrained") is not None:
+            adopt_pretrained(cfg)
+        return super().build_model(cfg, from_checkpoint)
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        super().optimizer_step(optimizer, model, update_num)
+        interval = self.cfg.mean_interval
+        if interval and (update_num + 1) % interval == 0 and self._is_first_process():
+            self._mean.update({name: value.cpu() for name, value in model.state_dict().items()})
+
+    def _is_first_process(self) -> bool:
+        """Of all GPUs': the one that writes checkpoints."""
+        return not self._root().distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
-        """Nothing: fairseq would pickle the dictionary, which task.data has, into checkpoints."""
-        return {}
+        return self._mean.state_dict() if self._mean.count else {}
 
-    def build_model(self, model_cfg: Any, from_checkpoint: bool = False) -> Any:
-        if not from_checkpoint and model_cfg.get("pretrained") is not None:
-            adopt_pretrained(model_cfg)
-        return super().build_model(model_cfg, from_checkpoint)
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """fairseq saves the state of tasks but never restores it in training."""
+        super().begin_epoch(epoch, model)
+        if self.cfg.mean_interval and not self._mean.count and self._is_first_process():
+            checkpoint = self._root().checkpoint
+            path = Path(checkpoint.save_dir, checkpoint.restore_file)
+            if path.is_file():
+                self._mean = read_running_mean(path)

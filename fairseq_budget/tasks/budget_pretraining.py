@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from fairseq.dataclass import FairseqDataclass
-from fairseq.tasks import FairseqTask, register_task
+from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
 from fairseq_budget.corpus import Corpus
@@ -16,8 +16,6 @@ from fairseq_budget.data.audio_dataset import (
     Masking,
 )
 from fairseq_budget.data.bad_audio import BadAudio
-from fairseq_budget.data.batches import Limits
-from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.labels.label_file import Labels, open_labels, read_info
@@ -25,8 +23,7 @@ from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
 from fairseq_budget.nn.config import ResolvedConfig
-from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import mend_checkpoint
+from fairseq_budget.tasks._base import BudgetTask
 from fairseq_budget.tasks._progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -69,39 +66,19 @@ class BudgetPretrainingConfig(FairseqDataclass):
 
 
 @register_task("budget_pretraining", dataclass=BudgetPretrainingConfig)
-class BudgetPretrainingTask(FairseqTask):
+class BudgetPretrainingTask(BudgetTask):
     """Loads manifests and labels; counts what is heard and spent; stops at a FLOPs budget."""
 
     cfg: BudgetPretrainingConfig
 
     def __init__(self, cfg: BudgetPretrainingConfig) -> None:
         super().__init__(cfg)
-        if not Path(cfg.data).is_dir():
-            raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
-        self._mend_checkpoint()
         self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
         self._update = 0
-        self._train_batches: Optional[EpochBatches] = None
         self._bad_audio = BadAudio(cfg.max_bad_share)
 
-    def _mend_checkpoint(self) -> None:
-        """Before fairseq reads it: a run that was killed while saving goes on, too."""
-        root = self._root()
-        if "checkpoint" in root and not root.distributed_training.distributed_rank:
-            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
-            if found:
-                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
-
-    def _root(self) -> Any:
-        """fairseq's whole config; empty where the task was made without one."""
-        return self.cfg._get_root() if hasattr(self.cfg, "_get_root") else {}
-
     def load_dataset(self, split: str, **unused: Any) -> None:
-        manifest = Path(self.cfg.data) / f"{split}.tsv"
-        if not manifest.is_file() and not pack_path(manifest).is_file():
-            raise BudgetError(f"{manifest} does not exist; {_make_manifests(self.cfg.data)}")
-        corpus = open_corpus(self.cfg.data, split)
-        corpus.check_files()
+        corpus = self.open_corpus(split)
         dataset = BudgetAudioDataset(
             corpus,
             seed=self.cfg.seed,
@@ -112,13 +89,7 @@ class BudgetPretrainingTask(FairseqTask):
             labels=self._open_labels(split, corpus),
             segments=self._open_segments(split, corpus),
         )
-        hours = dataset.num_samples / SAMPLE_RATE / 3600
-        left_out = len(corpus) - dataset.num_kept
-        logger.info(
-            f"{split}: {dataset.num_kept:,} utterances, {hours:.2f} h; {left_out:,} left out as "
-            f"shorter than task.min_sample_size={self.cfg.min_sample_size}"
-        )
-        self.datasets[split] = dataset
+        self.add_dataset(split, dataset)
 
     def _open_labels(self, split: str, corpus: Corpus) -> Optional[Labels]:
         if self.cfg.labels is None:
@@ -155,46 +126,9 @@ class BudgetPretrainingTask(FairseqTask):
             raise BudgetError("this model learns labels: set task.labels=km")
         return read_info(Path(self.cfg.data)).num_clusters + NUM_SPECIAL_CLASSES
 
-    def get_batch_iterator(
-        self,
-        dataset: Any,
-        max_tokens: Optional[int] = None,
-        max_sentences: Optional[int] = None,
-        required_batch_size_multiple: int = 1,
-        num_shards: int = 1,
-        num_workers: int = 0,
-        data_buffer_size: int = 0,
-        epoch: int = 1,
-        skip_remainder_batch: bool = False,
-        disable_iterator_cache: bool = False,
-        shard_id: int = 0,
-        **unused: Any,
-    ) -> EpochBatches:
-        """Batches that are computed one by one; one iterator serves all epochs of a dataset."""
-        cached = self.dataset_to_epoch_iter.get(dataset)
-        if cached is not None and not disable_iterator_cache:
-            return cached
-        dataset.set_epoch(epoch)
-        iterator = EpochBatches(
-            dataset,
-            dataset.batches(Limits(max_tokens, max_sentences, required_batch_size_multiple)),
-            num_shards=num_shards,
-            shard_id=shard_id,
-            num_workers=default_workers(num_shards) if num_workers < 0 else num_workers,
-            epoch=epoch,
-            buffer_size=data_buffer_size,
-            skip_remainder=skip_remainder_batch,
-        )
-        self.dataset_to_epoch_iter[dataset] = iterator
-        self._train_batches = self._train_batches or iterator  # fairseq asks for this one first
-        return iterator
-
     @property
     def target_dictionary(self) -> None:
         return None
-
-    def max_positions(self) -> None:
-        return None  # longer utterances are cropped, never refused
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
@@ -270,7 +204,3 @@ class BudgetPretrainingTask(FairseqTask):
         if self.progress is None:
             return {}
         return {"audio_hours": self.progress.audio_hours, "flops": self.progress.meter.flops}
-
-
-def _make_manifests(folder: str) -> str:
-    return f"make it with `budget-manifest --trainpref AUDIO --valid-percent 5 --destdir {folder}`"

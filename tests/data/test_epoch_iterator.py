@@ -171,6 +171,24 @@ def test_waiting_for_data_is_timed():
     assert 0.04 <= own.waited_s < 0.5
 
 
+class Threads(Numbers):
+    """A dataset whose items are the most threads that any library of the worker would use."""
+
+    def __getitem__(self, index):
+        import threadpoolctl
+
+        return max(library["num_threads"] for library in threadpoolctl.threadpool_info())
+
+
+def test_a_loader_worker_uses_one_thread():
+    from fairseq_budget.data.epoch_iterator import EpochBatches
+
+    by_size = np.argsort(-SIZES, kind="stable")
+    batches = Batches(SIZES, by_size, Limits(max_tokens=256_000), seed=1)
+    own = EpochBatches(Threads(), batches, num_workers=1)
+    assert set(next(own.next_epoch_itr())) == {1}
+
+
 def test_default_workers_leave_a_core_and_are_shared_by_gpus(monkeypatch):
     from fairseq_budget.data.epoch_iterator import default_workers
 

@@ -1,5 +1,7 @@
 """Hours, FLOPs and time left, as they are logged."""
 
+import logging
+
 import pytest
 
 pytestmark = pytest.mark.fairseq
@@ -67,3 +69,18 @@ def test_a_resumed_run_takes_up_its_counts_from_the_meters(clock):
     second.restore()
     assert (second.audio_hours, second.meter.flops) == (first.audio_hours, first.meter.flops)
     metrics.reset()
+
+
+@pytest.mark.parametrize(("share", "num_warnings"), [(0.3, 1), (0.1, 0)])
+def test_a_loader_that_cannot_keep_up_says_so_once(clock, caplog, share, num_warnings):
+    from fairseq.logging import metrics
+
+    caplog.set_level(logging.WARNING)
+    own = progress(clock)
+    with metrics.aggregate(new_root=True) as found:
+        for update in range(500):
+            own.add(LOGS, update, waited_s=50 + share * update)  # 50 s for the first batch
+            clock["s"] += 1
+    assert found.get_smoothed_values()["data_wait"] == pytest.approx(share)
+    assert caplog.text.count("dataset.num_workers (-1 takes the cores") == num_warnings
+    assert caplog.text.count(f"{share:.0%} of the time") == num_warnings

@@ -1,0 +1,95 @@
+"""Finding audio: files below a folder, and files inside zip and tar archives."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fairseq_budget.audio import archives
+from fairseq_budget.errors import BudgetError
+
+EXTENSIONS = ("wav", "flac", "ogg", "opus", "mp3")
+
+
+class Source(NamedTuple):
+    """An audio file: its path as a manifest holds it, and the name that it is known by.
+
+    Both are relative and equal, but in an archive: ``a.zip:64:9000`` is ``a.zip/b.wav`` by name.
+    """
+
+    path: str
+    name: str
+
+
+def find_audio(
+    place: Path, extensions: Sequence[str] = EXTENSIONS, match: str | None = None
+) -> tuple[Path, list[Source]]:
+    """The audio files of a folder, links followed, or of an archive: root folder, files by name.
+
+    `extensions` come without a dot and match in any case; with zip or tar among them the archives
+    of a folder are searched, too, for files with the others, or with any of `EXTENSIONS`. `match`
+    is a regular expression to be found in the name. Raises BudgetError if `match` is none, an
+    archive cannot be read in place, or nothing is found.
+    """
+    wanted = [extension.lower().lstrip(".") for extension in extensions]
+    if place.is_file() and _has_extension(place.name, archives.EXTENSIONS):
+        root, found = place.parent, _members(place.parent, place.name, wanted)
+    elif place.is_dir():
+        root, found = place, _sources(place, wanted)
+    else:
+        raise BudgetError(
+            f"{place} is no folder and no .zip or .tar; name one that holds the audio (unpack what "
+            "is compressed)"
+        )
+    pattern = _compile(match or "")
+    sources = [source for source in found if pattern.search(source.name)]
+    if not sources:
+        matching = f" and a path matching {match!r}" if match else ""
+        raise BudgetError(
+            f"no audio found in {place}: no file with extension .{', .'.join(wanted)}{matching}; "
+            "name another folder or give --ext"
+        )
+    return root, sorted(sources, key=lambda source: source.name)
+
+
+def _sources(folder: Path, extensions: Sequence[str]) -> Iterator[Source]:
+    for path in _walk(folder):
+        if not _has_extension(path, extensions):
+            continue
+        if _has_extension(path, archives.EXTENSIONS):
+            yield from _members(folder, path, extensions)
+        else:
+            yield Source(path, path)
+
+
+def _members(folder: Path, path: str, extensions: Sequence[str]) -> Iterator[Source]:
+    audio = [extension for extension in extensions if extension not in archives.EXTENSIONS]
+    for name, offset, length in archives.list_members(folder / path):
+        if _has_extension(name, audio or EXTENSIONS):
+            yield Source(f"{path}:{offset}:{length}", f"{path}/{name}")
+
+
+def _has_extension(path: str, extensions: Iterable[str]) -> bool:
+    return path.lower().endswith(tuple(f".{extension}" for extension in extensions))
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise BudgetError(f"{pattern!r} is no regular expression: {error}") from error
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Relative paths of all files below `folder`; a link that leads into a circle ends there."""
+    seen = set()
+    for current, subfolders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(current) in seen:
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(current))
+        for name in names:
+            yield os.path.relpath(os.path.join(current, name), folder)

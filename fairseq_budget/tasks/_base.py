@@ -1,0 +1,100 @@
+"""What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
+
+import logging
+from pathlib import Path
+from typing import Any, Optional
+
+from fairseq.tasks import FairseqTask
+
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.data.batches import Limits
+from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.packed import open_corpus, pack_path
+from fairseq_budget.recovery import mend_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class BudgetTask(FairseqTask):
+    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        if not Path(cfg.data).is_dir():
+            raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
+        self._mend_checkpoint()
+        self._train_batches: Optional[EpochBatches] = None
+
+    def _mend_checkpoint(self) -> None:
+        """Before fairseq reads it: a run that was killed while saving goes on, too."""
+        root = self._root()
+        if "checkpoint" in root and not root.distributed_training.distributed_rank:
+            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
+            if found:
+                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
+
+    def _root(self) -> Any:
+        """fairseq's whole config; empty where the task was made without one."""
+        return self.cfg._get_root() if hasattr(self.cfg, "_get_root") else {}
+
+    def open_corpus(self, split: str) -> Corpus:
+        """The manifest or pack of a split, whose files are there."""
+        manifest = Path(self.cfg.data) / f"{split}.tsv"
+        if not manifest.is_file() and not pack_path(manifest).is_file():
+            raise BudgetError(f"{manifest} does not exist; {_make_manifests(self.cfg.data)}")
+        corpus = open_corpus(self.cfg.data, split)
+        corpus.check_files()
+        return corpus
+
+    def add_dataset(self, split: str, dataset: Any) -> None:
+        """Log what the split holds, and keep it for fairseq."""
+        hours = dataset.num_samples / SAMPLE_RATE / 3600
+        left_out = len(dataset) - dataset.num_kept
+        logger.info(
+            f"{split}: {dataset.num_kept:,} utterances, {hours:.2f} h; {left_out:,} left out as "
+            f"shorter than task.min_sample_size={self.cfg.min_sample_size}"
+        )
+        self.datasets[split] = dataset
+
+    def get_batch_iterator(
+        self,
+        dataset: Any,
+        max_tokens: Optional[int] = None,
+        max_sentences: Optional[int] = None,
+        required_batch_size_multiple: int = 1,
+        num_shards: int = 1,
+        num_workers: int = 0,
+        data_buffer_size: int = 0,
+        epoch: int = 1,
+        skip_remainder_batch: bool = False,
+        disable_iterator_cache: bool = False,
+        shard_id: int = 0,
+        **unused: Any,
+    ) -> EpochBatches:
+        """Batches that are computed one by one; one iterator serves all epochs of a dataset."""
+        cached = self.dataset_to_epoch_iter.get(dataset)
+        if cached is not None and not disable_iterator_cache:
+            return cached
+        dataset.set_epoch(epoch)
+        iterator = EpochBatches(
+            dataset,
+            dataset.batches(Limits(max_tokens, max_sentences, required_batch_size_multiple)),
+            num_shards=num_shards,
+            shard_id=shard_id,
+            num_workers=default_workers(num_shards) if num_workers < 0 else num_workers,
+            epoch=epoch,
+            buffer_size=data_buffer_size,
+            skip_remainder=skip_remainder_batch,
+        )
+        self.dataset_to_epoch_iter[dataset] = iterator
+        self._train_batches = self._train_batches or iterator  # fairseq asks for this one first
+        return iterator
+
+    def max_positions(self) -> None:
+        return None  # batches are made here, and say what does not fit
+
+
+def _make_manifests(folder: str) -> str:
+    return f"make it with `budget-manifest --trainpref AUDIO --valid-percent 5 --destdir {folder}`"
