@@ -1,8 +1,9 @@
 """Averages of weights: one model out of several moments of a training run.
 
 icefall keeps the mean of all weights since the start as it trains and decodes with the mean between
-two epochs, which follows from the means at both. The plain mean of a few checkpoints needs nothing
-kept. Means are taken in float64; tensors that are no floats (counters) are the newest's.
+two epochs, which follows from the means at both: ``task.mean_interval=200`` and `average_running`.
+The plain mean of a few checkpoints needs nothing kept: `average_checkpoints`. Means are taken in
+float64; tensors that are no floats (counters) are the newest's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from fairseq_budget.files import sha256_file
 from fairseq_budget.pretrained import Pretrained, read_pretrained
 
 State = Mapping[str, Tensor]
+MEAN, COUNT = "weights_mean", "weights_count"  # of a run's checkpoints, in their task's state
 
 
 class RunningMean:
@@ -37,6 +40,14 @@ class RunningMean:
         else:
             share = 1 / self.count
             self.mean = _combine(self.mean, state, lambda mean, x: mean + (x - mean) * share)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {MEAN: self.mean, COUNT: self.count}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> RunningMean:
+        """What state_dict() returned; an empty mean where there was none."""
+        return cls(state.get(MEAN), state.get(COUNT, 0))
 
 
 def mean_between(start: RunningMean, end: RunningMean) -> dict[str, Tensor]:
@@ -69,6 +80,37 @@ def average_checkpoints(paths: Sequence[str | Path]) -> Pretrained:
     state = {name: mean.mean[name].to(value.dtype) for name, value in newest.state.items()}
     provenance = {**newest.provenance, "average_of": [_identity(Path(path)) for path in paths]}
     return replace(newest, state=state, provenance=provenance)
+
+
+def average_running(end: str | Path, start: str | Path | None = None) -> Pretrained:
+    """The mean of the weights from checkpoint ``start`` (or the beginning) up to ``end``.
+
+    Both are of one run with ``task.mean_interval``; BudgetError when they hold no running mean.
+    """
+    paths = [Path(path) for path in (start, end) if path is not None]
+    newest = read_pretrained(end)
+    means = [_held_mean(path) for path in paths]
+    mean = mean_between(means[0] if start is not None else RunningMean(), means[-1])
+    state = {name: mean[name].to(value.dtype) for name, value in newest.state.items()}
+    provenance = {**newest.provenance, "mean_between": [_identity(path) for path in paths]}
+    return replace(newest, state=state, provenance=provenance)
+
+
+def read_running_mean(path: str | Path) -> RunningMean:
+    """The running mean that a fairseq checkpoint of ours holds; an empty one if it holds none."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return RunningMean.from_state(checkpoint.get("task_state", {}))
+
+
+def _held_mean(path: Path) -> RunningMean:
+    read_pretrained(path)  # says what is wrong with the file
+    mean = RunningMean() if path.is_dir() else read_running_mean(path)
+    if not mean.count:
+        raise BudgetError(
+            f"{path} holds no running mean of weights: train with task.mean_interval=200, or "
+            "average several checkpoints without --running"
+        )
+    return mean
 
 
 def _identity(path: Path) -> dict[str, str]:

@@ -11,11 +11,11 @@ from fairseq_budget.asr.beam import LexiconBeamSearch
 from fairseq_budget.asr.ctc import greedy_ctc
 from fairseq_budget.asr.decoding import beam_search, greedy_search
 from fairseq_budget.asr.predictor import TransducerHead
+from fairseq_budget.asr.wer import spell
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import Pretrained
 
 CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
-WORD_BOUNDARIES = str.maketrans("|▁", "  ")  # letters: after a word; word pieces: before it
 
 
 class Recognizer:
@@ -55,8 +55,7 @@ class Recognizer:
         )
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        texts = ("".join(self.symbols[symbol] for symbol in row) for row in rows)
-        return [" ".join(text.translate(WORD_BOUNDARIES).split()) for text in texts]
+        return [spell(self.symbols[symbol] for symbol in row) for row in rows]
 
 
 def _build_head(checkpoint: Pretrained, num_symbols: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Word error rate, as counts that add up over utterances and corpora.
+"""Words that symbols spell, and word error rate as counts that add up over corpora.
 
 The alignment is jiwer's (extra ``asr``): substitutions, deletions and insertions of the cheapest
 edit of the reference's words. Words are what blanks separate; nothing is lower-cased or removed.
@@ -6,10 +6,21 @@ edit of the reference's words. Words are what blanks separate; nothing is lower-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fairseq_budget.errors import BudgetError
+
+_WORD_BOUNDARIES = str.maketrans("|▁", "  ")  # letters: after a word; word pieces: before it
+
+
+def spell(symbols: Iterable[str]) -> str:
+    """The words of letters or word pieces, a blank between two.
+
+    >>> spell("t h e | d o g |".split()), spell(["▁the", "▁do", "g"])
+    ('the dog', 'the dog')
+    """
+    return " ".join("".join(symbols).translate(_WORD_BOUNDARIES).split())
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from fairseq_budget.asr.averaging import average_checkpoints
+from fairseq_budget.asr.averaging import average_checkpoints, average_running
 from fairseq_budget.asr.beam import LexiconBeamSearch
 from fairseq_budget.asr.recognizer import Recognizer
 from fairseq_budget.asr.wer import word_errors
 from fairseq_budget.cli import user_errors
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus import Corpus, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.labels.symbols import (
-    letters,
-    read_dictionary,
-    write_dictionary,
-    write_symbols,
-)
+from fairseq_budget.labels.symbols import letters, read_dictionary, write_dictionary
 from fairseq_budget.labels.transcripts import read_transcripts
 from fairseq_budget.manifest import Manifest
 from fairseq_budget.pretrained import read_pretrained, save_pretrained
@@ -30,10 +25,16 @@ from fairseq_budget.pretrained import read_pretrained, save_pretrained
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="budget-asr", description=__doc__.partition(": ")[2])
     commands = parser.add_subparsers(required=True)
-    _add_prepare(commands.add_parser("prepare", help="write {split}.ltr and dict.ltr.txt"))
+    _add_prepare(
+        commands.add_parser("prepare", help="write transcripts as symbols, and their dictionary")
+    )
     _add_decode(commands.add_parser("decode", help="recognise a split and count word errors"))
     average = commands.add_parser("average", help="the mean of several checkpoints' weights")
     average.add_argument("checkpoints", nargs="+", help="of one run, the newest last")
+    average.add_argument(
+        "--running", action="store_true",
+        help="the mean of all updates between two checkpoints, or up to one (task.mean_interval)",
+    )  # fmt: skip
     average.add_argument("--out", required=True, help="folder to write")
     average.set_defaults(run=_average)
     return parser
@@ -41,12 +42,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the manifests")
-    parser.add_argument("--splits", nargs="+", default=["train", "valid"], help="training first")
+    parser.add_argument(
+        "--splits", nargs="+", default=["train", "valid"],
+        help="the first is learned from: dictionary and word pieces (train valid)",
+    )  # fmt: skip
     parser.add_argument(
         "--transcripts",
         required=True,
         help="table (path, transcript), LibriSpeech's folder, or a file per split: {split}.wrd",
     )
+    parser.add_argument(
+        "--word-pieces", type=int, metavar="N",
+        help="learn N word pieces (k2SSL: 500) and write {split}.bpe, not the letters {split}.ltr",
+    )  # fmt: skip
     parser.set_defaults(run=_prepare)
 
 
@@ -66,15 +74,31 @@ def _add_decode(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    for split in args.splits:
-        manifest = Manifest.read(args.data / f"{split}.tsv")
-        texts = read_transcripts(args.transcripts.format(split=split), manifest)
-        rows = [letters(text) for text in texts]
-        write_symbols(args.data, split, "ltr", rows)
-        print(f"{args.data / split}.ltr: {len(rows):,} utterances")
-        if split == args.splits[0]:
-            symbols = write_dictionary(args.data, "ltr", rows)
-            print(f"{args.data / 'dict.ltr.txt'}: {len(symbols)} symbols")
+    paths = [args.data / f"{split}.tsv" for split in args.splits]
+    texts = [
+        read_transcripts(args.transcripts.format(split=path.stem), Manifest.read(path))
+        for path in paths
+    ]
+    if args.word_pieces:
+        name, rows, vocabulary = "bpe", *_learn_word_pieces(args, texts)
+    else:
+        name, rows, vocabulary = "ltr", [list(map(letters, split)) for split in texts], []
+    for path, split in zip(paths, rows, strict=True):
+        print(f"{write_column(path, name, split, rate=None)}: {len(split):,} utterances")
+    symbols = write_dictionary(args.data, name, rows[0], vocabulary)
+    print(f"{args.data / f'dict.{name}.txt'}: {len(symbols)} symbols")
+
+
+def _learn_word_pieces(
+    args: argparse.Namespace, texts: list[list[str]]
+) -> tuple[list[list[str]], list[str]]:
+    """Rows of pieces of each split, and all pieces, by a model learned from the first split."""
+    from fairseq_budget.labels import word_pieces  # asks for sentencepiece
+
+    model = args.data / "bpe.model"
+    word_pieces.train_word_pieces(texts[0], args.word_pieces, model)
+    rows = [[" ".join(row) for row in word_pieces.pieces(model, split)] for split in texts]
+    return rows, word_pieces.vocabulary(model)
 
 
 def _decode(args: argparse.Namespace) -> None:
@@ -120,8 +144,12 @@ def _lexicon(args: argparse.Namespace, symbols: list[str]) -> LexiconBeamSearch 
 
 
 def _average(args: argparse.Namespace) -> None:
-    save_pretrained(args.out, average_checkpoints(args.checkpoints))
-    print(f"{args.out}: the mean of {len(args.checkpoints)} checkpoints")
+    paths = args.checkpoints
+    if args.running and len(paths) > 2:
+        raise BudgetError(f"--running with {len(paths)} checkpoints: name the first and the last")
+    average = average_running(*reversed(paths)) if args.running else average_checkpoints(paths)
+    save_pretrained(args.out, average)
+    print(f"{args.out}: the mean {'up to' if args.running else 'of'} {' '.join(paths)}")
 
 
 @user_errors

@@ -1,6 +1,6 @@
 """Criterions of speech recognition: CTC and the pruned transducer, with word errors.
 
-Batches are those of fairseq's ``audio_finetuning``: ``target`` (B, S) and ``target_lengths``. The
+Batches hold ``target`` (B, S) and ``target_lengths``, as in fairseq's ``audio_finetuning``. The
 sample size is the number of symbols. Losses are logged in nats per symbol; ``wer`` is the greedy
 word error rate of validation, errors over words of the whole set.
 """
@@ -10,25 +10,16 @@ from typing import Any, Dict, List, Tuple
 
 import torch
 from fairseq.criterions import register_criterion
-from fairseq.data.data_utils import post_process
 from fairseq.dataclass import FairseqDataclass
 from torch import Tensor
 
 from fairseq_budget.asr.ctc import ctc_loss
 from fairseq_budget.asr.predictor import loss_weights
-from fairseq_budget.asr.wer import word_errors
+from fairseq_budget.asr.wer import spell, word_errors
 from fairseq_budget.criterions._base import BudgetCriterion
 from fairseq_budget.losses import LossTerm
 
 Weighted = Tuple[float, LossTerm]
-
-
-@dataclass
-class BudgetRecognitionConfig(FairseqDataclass):
-    post_process: str = field(
-        default="letter",
-        metadata={"help": "how symbols become words: 'letter' (T H E |) or 'sentencepiece' (▁THE)"},
-    )
 
 
 class BudgetRecognitionCriterion(BudgetCriterion):
@@ -63,19 +54,17 @@ class BudgetRecognitionCriterion(BudgetCriterion):
     def words(self, rows: List[Any]) -> List[str]:
         """The text of each row of symbols, a blank between two words."""
         dictionary = self.task.target_dictionary
-        texts = [dictionary.string(torch.as_tensor(row)) for row in rows]
-        return [" ".join(post_process(text, self.cfg.post_process).split()) for text in texts]
+        return [spell(dictionary[int(symbol)] for symbol in row) for row in rows]
 
 
-@register_criterion("budget_ctc", dataclass=BudgetRecognitionConfig)
+@register_criterion("budget_ctc", dataclass=FairseqDataclass)
 class BudgetCtcCriterion(BudgetRecognitionCriterion):
     def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
         return {"ctc": (1.0, ctc_loss(out["logits"], num_frames=out["num_frames"], **batch))}
 
 
 @dataclass
-class BudgetTransducerCriterionConfig(BudgetRecognitionConfig):
-    post_process: str = "sentencepiece"
+class BudgetTransducerCriterionConfig(FairseqDataclass):
     simple_warmup_updates: int = field(
         default=2000,
         metadata={"help": "updates in which the weight goes from the simple to the pruned loss"},

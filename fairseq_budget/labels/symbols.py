@@ -8,9 +8,10 @@ training per line, the most frequent first. fairseq puts four symbols of its own
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from fairseq_budget.corpus import Column, Corpus, column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
@@ -31,17 +32,35 @@ def letters(text: str) -> str:
     return " ".join(symbol for word in text.split() for symbol in [*word, WORD_END])
 
 
-def write_symbols(folder: str | Path, split: str, name: str, rows: Sequence[str]) -> None:
-    """Write ``{split}.{name}``, a line for each utterance of the manifest."""
-    with atomic_write(Path(folder, f"{split}.{name}")) as file:
-        file.writelines(f"{row}\n" for row in rows)
+def open_symbols(corpus: Corpus, name: str) -> Column | list[str]:
+    """The row of symbols of each utterance, from ``{split}.{name}`` beside the manifest.
+
+    A json beside it must fit the manifest. Without one, as fairseq's own scripts write transcripts,
+    only lines are counted.
+    """
+    path = column_path(corpus.path, name)
+    if not path.is_file() or description_path(path).is_file():
+        return corpus.open_column(name)
+    rows = path.read_text(encoding="utf-8").splitlines()
+    if len(rows) != len(corpus):
+        raise BudgetError(
+            f"{path} has {len(rows)} lines, but {corpus.path} has {len(corpus)} utterances: write "
+            "it again with `budget-asr prepare`"
+        )
+    return rows
 
 
-def write_dictionary(folder: str | Path, name: str, rows: Iterable[str]) -> list[str]:
-    """Write ``dict.{name}.txt`` with the symbols of the training rows; returns them in order."""
+def write_dictionary(
+    folder: str | Path, name: str, rows: Iterable[str], vocabulary: Iterable[str] = ()
+) -> list[str]:
+    """Write ``dict.{name}.txt``: the symbols of the training rows, then the rest of `vocabulary`.
+
+    Returns them in order. Without a symbol in `rows` there is a BudgetError.
+    """
     counts = Counter(symbol for row in rows for symbol in row.split())
     if not counts:
         raise BudgetError("no transcript holds a word; a dictionary needs text to be made from")
+    counts.update(dict.fromkeys(vocabulary, 0))
     order = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))
     with atomic_write(Path(folder, f"dict.{name}.txt")) as file:
         file.writelines(f"{symbol} {counts[symbol]}\n" for symbol in order)

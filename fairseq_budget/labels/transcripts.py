@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from fairseq_budget.asr.wer import spell
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.alignments import COLUMNS, read_spans
 from fairseq_budget.manifest import Manifest, Utterance
@@ -28,8 +29,8 @@ Found = TypeVar("Found")
 def read_transcripts(path: str | Path, manifest: Manifest) -> list[str]:
     """The words of each utterance, a blank between two, in the manifest's order.
 
-    Letters of a ``.ltr`` file (``T H E | D O G |``) are joined again. Raises BudgetError where the
-    file does not fit the manifest.
+    Letters of a ``.ltr`` file (``T H E | D O G |``) and word pieces of a ``.bpe`` file
+    (``▁THE ▁DO G``) are joined again. Raises BudgetError where the file does not fit the manifest.
     """
     path = Path(path)
     if path.is_dir():
@@ -38,8 +39,8 @@ def read_transcripts(path: str | Path, manifest: Manifest) -> list[str]:
         texts = _of_each(_read_table(lines), manifest, path)
     else:
         texts = _aligned(lines, manifest, path)
-    if path.suffix == ".ltr":
-        texts = ["".join(text.split()).replace("|", " ") for text in texts]
+    if path.suffix in (".ltr", ".bpe"):
+        texts = [spell(text.split()) for text in texts]
     return [" ".join(text.split()) for text in texts]
 
 

@@ -68,6 +68,17 @@ def encode(path: str | Path, texts: Sequence[str]) -> list[list[int]]:
     return [list(ids) for ids in _load(path).encode(list(texts), out_type=int)]
 
 
+def pieces(path: str | Path, texts: Sequence[str]) -> list[list[str]]:
+    """The pieces of each text themselves, ``▁`` before a word: unknown characters stay as is."""
+    return [list(row) for row in _load(path).encode(list(texts), out_type=str)]
+
+
+def vocabulary(path: str | Path) -> list[str]:
+    """All pieces of the model in `path` but the special symbols."""
+    model = _load(path)
+    return [model.id_to_piece(number) for number in range(UNK_ID + 1, model.get_piece_size())]
+
+
 def decode(path: str | Path, ids: Sequence[Sequence[int]]) -> list[str]:
     """The texts that lists of ids spell, by the model in `path`; special symbols are left out."""
     return list(_load(path).decode([list(map(int, row)) for row in ids]))

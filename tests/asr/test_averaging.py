@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from fairseq_budget.asr.averaging import RunningMean, average_checkpoints, mean_between
+from fairseq_budget.asr.averaging import (
+    RunningMean,
+    average_checkpoints,
+    average_running,
+    mean_between,
+)
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
@@ -81,6 +86,38 @@ def test_checkpoints_average_to_a_model_that_loads(tmp_path):
     save_pretrained(tmp_path / "mean", mean)
     found = load_pretrained(tmp_path / "mean").state_dict()
     torch.testing.assert_close(found[name.removeprefix("encoder.")], mean.state[name])
+
+
+def write_run(folder, count: int) -> None:
+    """Checkpoints of a run after 1 to `count` updates; its weights count them."""
+    mean = RunningMean()
+    cfg = {"model": {"_name": "budget_ctc", "size": "tiny"}, "task": {}, "optimization": {}}
+    for number in range(1, count + 1):
+        state = {"head.weight": torch.full((2,), float(number))}
+        mean.update(state)
+        checkpoint = {
+            "cfg": {**cfg, "criterion": {}},
+            "model": state,
+            "optimizer_history": [{"num_updates": number}],
+            "task_state": mean.state_dict() if number > 1 else {},
+        }
+        torch.save(checkpoint, folder / f"{number}.pt")
+
+
+def test_a_runs_own_mean_is_that_between_two_of_its_checkpoints(tmp_path):
+    write_run(tmp_path, 5)
+    assert average_running(tmp_path / "5.pt").state["head.weight"].tolist() == [3.0, 3.0]
+    mean = average_running(tmp_path / "5.pt", tmp_path / "3.pt")
+    assert mean.state["head.weight"].tolist() == [4.5, 4.5]
+    assert mean.state["head.weight"].dtype == torch.float32
+    parts = mean.provenance["mean_between"]
+    assert [part["checkpoint"] for part in parts] == ["3.pt", "5.pt"]
+
+
+def test_a_checkpoint_without_a_running_mean_is_refused(tmp_path):
+    write_run(tmp_path, 1)
+    with pytest.raises(BudgetError, match=r"1.pt holds no running mean .* task.mean_interval=200"):
+        average_running(tmp_path / "1.pt")
 
 
 def test_nothing_to_average_is_refused():

@@ -56,6 +56,30 @@ def test_prepare_writes_letters_and_their_dictionary(data):
     assert (data / "dict.ltr.txt").read_text().startswith("| 6\nt 4\n")
 
 
+def test_prepare_learns_word_pieces_of_the_first_split(data, tmp_path, capsys):
+    (data / "valid.wrd").write_text("the dog\na cot\nthe god\n")
+    (data / "train.wrd").write_text("\n".join(TEXTS) + "\n")
+    arguments = ["--data", str(data), "--transcripts", str(data / "{split}.wrd")]
+    assert main(["prepare", *arguments, "--word-pieces", "16"]) == 0
+    symbols = [line.split()[0] for line in (data / "dict.bpe.txt").read_text().splitlines()]
+    assert len(symbols) == 13  # without the model's three special symbols
+    for split, texts in (("train", TEXTS), ("valid", ["the dog", "a cot", "the god"])):
+        rows = (data / f"{split}.bpe").read_text().splitlines()
+        assert [row.replace(" ", "").replace("▁", " ").strip() for row in rows] == texts
+    assert {piece for row in rows for piece in row.split()} <= set(symbols)
+    assert "ask for fewer" in refused(capsys, "prepare", *arguments, "--word-pieces", 500)
+
+
+@pytest.mark.parametrize(("name", "row"), [("ltr", "t h e | d o g |"), ("bpe", "▁the ▁do g")])
+def test_references_are_the_words_that_symbols_spell(data, tmp_path, name, row):
+    (data / f"valid.{name}").write_text(f"{row}\n" * 3)
+    (data / f"dict.{name}.txt").write_text("".join(f"{symbol} 1\n" for symbol in set(row.split())))
+    path = checkpoint(tmp_path / "model", "budget_transducer", 4 + len(set(row.split())))
+    out = ["--labels", name, "--out", str(tmp_path / "out.tsv")]
+    assert main(["decode", path, "--data", str(data), *out]) == 0
+    assert (tmp_path / "out.tsv").read_text().startswith("the dog\t")
+
+
 @pytest.mark.parametrize("model", ["budget_ctc", "budget_transducer"])
 def test_decode_counts_the_words_of_every_utterance(data, tmp_path, capsys, model):
     path = checkpoint(tmp_path / "model", model, num_symbols(data))

@@ -92,10 +92,10 @@ def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
 ZIPFORMER = "budget_hubert_zipformer_librispeech"
 
 
-def table_1_rows() -> list[tuple[str, list[str]]]:
+def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
     """Rows of k2SSL's Table I: what the preset's comments say of each, and the overrides."""
     rows: list[tuple[str, list[str]]] = []
-    for line in (EXAMPLES / f"{ZIPFORMER}.yaml").read_text().split("\nhydra:")[0].splitlines():
+    for line in (EXAMPLES / f"{preset}.yaml").read_text().split("\nhydra:")[0].splitlines():
         words = line.removeprefix("#").split()
         if words[:1] and words[0] in ("Transformer", "Zipformer"):
             rows.append((line, []))
@@ -119,6 +119,34 @@ def test_every_row_of_k2ssls_table_is_the_preset_and_overrides(row, parameters):
     assert f"{cfg.optimization.max_update:,} updates" in text
     assert cfg.optimizer._name == "budget_scaled_adam"
     EncoderConfig.from_dict(dict(cfg.model)).resolved()
+
+
+TRANSDUCER, CTC = "budget_transducer_librispeech", "budget_ctc_librispeech"
+FINE_TUNED = [
+    (TRANSDUCER, 0, "base", "cosine", 0.001),
+    (TRANSDUCER, 1, "base", "linear", 0.00075),
+    (TRANSDUCER, 2, "zipformer_base", "linear", 0.002),
+    (TRANSDUCER, 3, "zipformer_large", "linear", 0.002),
+    (CTC, 0, "zipformer_base", "linear", 0.001),
+]
+
+
+@pytest.mark.parametrize(("preset", "row", "size", "head", "lr"), FINE_TUNED)
+def test_every_fine_tuning_of_k2ssls_table_is_a_preset_and_overrides(preset, row, size, head, lr):
+    import torch
+    from fairseq.models import MODEL_REGISTRY
+
+    text, overrides = table_1_rows(preset)[row]
+    cfg = compose(preset, *overrides, f"model.size={size}", "model.pretrained=null")
+    assert list(cfg.optimization.lr) == [lr]
+    assert f"8 x {cfg.dataset.max_tokens / 16000:g} s" in text
+    assert (cfg.optimizer._name, cfg.lr_scheduler._name) == ("budget_scaled_adam", "budget_eden")
+    with torch.device("meta"):
+        model = MODEL_REGISTRY[cfg.model._name](cfg.model, 501 if preset == TRANSDUCER else 32)
+    counted = sum(p.numel() for p in model.parameters())
+    # the recipe keeps the layer of pre-training, and counts it
+    counted += count_parameters(size, "hubert", head=head)["head"]
+    assert f"({counted / 1e6:.1f} M" in text
 
 
 def test_examples_readme_has_a_row_for_every_preset():

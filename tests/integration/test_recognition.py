@@ -1,9 +1,13 @@
 """What users type for speech recognition: prepare, fine-tune, interrupt, go on, decode."""
 
+import re
+import shutil
+
 import pytest
 import soundfile
 import torch
 
+from fairseq_budget.manifest import Manifest, Piece, Utterance
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
@@ -28,7 +32,9 @@ def spoken(tmp_path_factory):
     (folder / "all.tsv").write_text("\n".join(["path\ttranscript", *rows]) + "\n")
     run("budget-manifest", "--trainpref", folder / "train", "--validpref", folder / "valid",
         "--destdir", folder / "data")  # fmt: skip
-    run("budget-asr", "prepare", "--data", folder / "data", "--transcripts", folder / "all.tsv")
+    prepare = ["budget-asr", "prepare", "--data", folder / "data", "--transcripts"]
+    run(*prepare, folder / "all.tsv")
+    run(*prepare, folder / "all.tsv", "--word-pieces", 12)
     return folder / "data"
 
 
@@ -43,13 +49,35 @@ def finetune(preset, data, save_dir, num_updates: int, *overrides, config_dir="e
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("objective", ["ctc", "transducer"])
-def test_a_run_that_stops_goes_on_and_decodes_without_fairseq(spoken, tmp_path, objective):
-    preset = f"budget_{objective}_demo"
-    finetune(preset, spoken, tmp_path, 2)
-    assert "num_updates 4" in finetune(preset, spoken, tmp_path, 4)
-    done = run("budget-asr", "decode", tmp_path / "checkpoint_last.pt", "--data", spoken)
-    assert "in 4 words" in done.stdout
+@pytest.mark.parametrize(("objective", "labels"), [("ctc", "ltr"), ("transducer", "bpe")])
+def test_a_run_that_stops_goes_on_and_decodes_without_fairseq(spoken, tmp_path, objective, labels):
+    preset, mean = f"budget_{objective}_demo", "task.mean_interval=1"
+    finetune(preset, spoken, tmp_path, 2, mean)
+    assert "num_updates 4" in finetune(preset, spoken, tmp_path, 4, mean)
+    checkpoint = tmp_path / "checkpoint_last.pt"
+    assert torch.load(checkpoint, weights_only=True)["task_state"]["weights_count"] == 4
+    run("budget-asr", "average", checkpoint, "--running", "--out", tmp_path / "mean")
+    for model in (checkpoint, tmp_path / "mean"):
+        done = run("budget-asr", "decode", model, "--data", spoken, "--labels", labels)
+        assert "in 4 words" in done.stdout
+
+
+def test_scaled_adam_trains_on_joined_utterances_in_bfloat16(spoken, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spoken, data)
+    manifest = Manifest.read(data / "train.tsv")
+    joined = Utterance((Piece("train0.wav", 0, 16000), Piece("train1.wav", 0, 8000)), 24000)
+    Manifest(manifest.root, [joined, *manifest.utterances]).write(data / "train.tsv")
+    (data / "all.wrd").write_text("the dog the dog\n" + "the dog\n" * 4)
+    run("budget-asr", "prepare", "--data", data, "--splits", "train",
+        "--transcripts", data / "all.wrd")  # fmt: skip
+    log = run(
+        "fairseq-hydra-train", "--config-dir", "examples/", "--config-name",
+        "budget_ctc_librispeech", "+task.user_dir=fairseq_budget", f"task.data={data}",
+        "model.pretrained=null", "model.size=tiny", f"checkpoint.save_dir={tmp_path}",
+        "optimization.max_update=3", "dataset.num_workers=0", "common.log_format=simple",
+    ).stdout  # fmt: skip
+    assert "num_updates 3" in log
 
 
 def test_fairseqs_own_task_trains_ctc_on_a_pretrained_encoder(spoken, tmp_path):
@@ -58,6 +86,7 @@ def test_fairseqs_own_task_trains_ctc_on_a_pretrained_encoder(spoken, tmp_path):
     save_pretrained(tmp_path / "tera", Pretrained("budget_tera", config, {}, state))
     preset = (ROOT / "examples/budget_ctc_demo.yaml").read_text()
     preset = preset.replace("budget_finetuning\n  user_dir: null", "audio_finetuning")
+    preset = re.sub(r"  mean_interval: .*\n", "", preset)
     (tmp_path / "stock.yaml").write_text(preset)
     pretrained = f"model.pretrained={tmp_path / 'tera'}"
     log = finetune("stock", spoken, tmp_path, 2, pretrained, config_dir=tmp_path)

@@ -2,13 +2,15 @@
 
 import pytest
 
+from fairseq_budget.corpus import Corpus, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.symbols import (
     letters,
+    open_symbols,
     read_dictionary,
     write_dictionary,
-    write_symbols,
 )
+from tests.synthetic import write_tone_corpus
 
 
 def test_letters_end_each_word_with_a_bar():
@@ -37,9 +39,35 @@ def test_fairseq_reads_the_same_dictionary(tmp_path):
     assert data.Dictionary.load(str(path)).symbols == read_dictionary(path)
 
 
-def test_rows_stay_in_the_manifests_order(tmp_path):
-    write_symbols(tmp_path, "train", "ltr", ["a |", "", "b |"])
-    assert (tmp_path / "train.ltr").read_text() == "a |\n\nb |\n"
+def test_symbols_that_training_lacks_come_last(tmp_path):
+    assert write_dictionary(tmp_path, "bpe", ["▁b c"], ["▁b", "a", "c"]) == ["c", "▁b", "a"]
+    assert (tmp_path / "dict.bpe.txt").read_text() == "c 1\n▁b 1\na 0\n"
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    write_tone_corpus(tmp_path, 3).write(tmp_path / "train.tsv")
+    return Corpus.open(tmp_path / "train.tsv")
+
+
+def test_rows_of_symbols_are_in_the_manifests_order(corpus):
+    write_column(corpus.path, "ltr", ["a |", "", "b |"], None)
+    assert [open_symbols(corpus, "ltr")[i] for i in range(3)] == ["a |", "", "b |"]
+
+
+def test_rows_of_another_manifest_are_refused(corpus, tmp_path):
+    write_column(corpus.path, "ltr", ["a |", "", "b |"], None)
+    write_tone_corpus(tmp_path, 3, seed=1).write(corpus.path)
+    with pytest.raises(BudgetError, match="made for another manifest"):
+        open_symbols(Corpus.open(corpus.path), "ltr")
+
+
+def test_rows_of_fairseqs_scripts_are_counted(corpus, tmp_path):
+    (tmp_path / "train.ltr").write_text("A |\nB |\nC |\n")
+    assert open_symbols(corpus, "ltr")[2] == "C |"
+    (tmp_path / "train.ltr").write_text("A |\nB |\n")
+    with pytest.raises(BudgetError, match=r"2 lines, but .* 3 utterances: write it again"):
+        open_symbols(corpus, "ltr")
 
 
 def test_nothing_said_makes_no_dictionary(tmp_path):

@@ -8,7 +8,9 @@ from fairseq_budget.labels.word_pieces import (
     decode,
     encode,
     num_pieces,
+    pieces,
     train_word_pieces,
+    vocabulary,
 )
 
 TEXTS = ["the quick brown fox", "jumps over the lazy dog", "the dog and the fox", ""] * 3
@@ -26,6 +28,14 @@ def test_pieces_spell_the_text_again(model):
     assert decode(model, ids) == TEXTS
     assert ids[3] == []
     assert max(map(max, filter(None, ids))) < num_pieces(model) == 48
+
+
+def test_pieces_are_of_the_vocabulary_and_begin_words_with_a_mark(model):
+    rows = pieces(model, TEXTS)
+    assert "".join(rows[0]) == "▁the▁quick▁brown▁fox"
+    assert {piece for row in rows for piece in row} <= set(vocabulary(model))
+    assert len(vocabulary(model)) == num_pieces(model) - 3
+    assert pieces(model, ["é"]) == [["▁", "é"]]
 
 
 def test_special_symbols_are_where_s3prl_wants_them(model):

@@ -48,9 +48,8 @@ def criterion_of(kind: str):
     from fairseq_budget.criterions import recognition as module
 
     if kind == "ctc":
-        return module.BudgetCtcCriterion(module.BudgetRecognitionConfig(), task())
-    config = module.BudgetTransducerCriterionConfig(post_process="letter")
-    return module.BudgetTransducerCriterion(config, task())
+        return module.BudgetCtcCriterion(module.FairseqDataclass(), task())
+    return module.BudgetTransducerCriterion(module.BudgetTransducerCriterionConfig(), task())
 
 
 def sample() -> dict:
