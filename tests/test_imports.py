@@ -125,7 +125,7 @@ def test_segments_give_pieces(audio) -> None:
 def test_a_pipe_is_refused_and_not_run(audio, pipe) -> None:
     victim = audio / "executed"
     folder = kaldi(audio, wav_scp=f"utt1 {pipe.format(victim)}\n")
-    with pytest.raises(BudgetError, match=r"wav.scp, line 1: .* is a pipe, and nothing is execut"):
+    with pytest.raises(BudgetError, match=r"wav.scp, line 1: .* is a pipe, and nothing is exec"):
         list(read_kaldi(folder, audio))
     assert not victim.exists()
 

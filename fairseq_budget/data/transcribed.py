@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus import Column, Corpus
 from fairseq_budget.data.audio_dataset import BudgetAudioDataset
 
 
@@ -23,7 +23,7 @@ class TranscribedDataset(BudgetAudioDataset):
     def __init__(
         self,
         corpus: Corpus,
-        rows: Sequence[str],
+        rows: Column | Sequence[str],
         dictionary: Any,
         *,
         seed: int,
