@@ -7,6 +7,7 @@ argument, manifest, checkpoint or model makes another folder, so nothing stale c
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import itertools
 import json
@@ -31,6 +32,8 @@ from fairseq_budget.frames import SAMPLE_RATE
 
 WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all is done
 MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 Task = TypeVar("Task")
 
@@ -111,6 +114,7 @@ class Workers:
         The first error ends the work; parts that other processes have begun are finished.
         """
         if self._num_workers == 1 or len(tasks) < 2 * self._tasks_per_worker:
+            _keep_memory()
             with single_threaded():
                 for task in tasks:
                     bar.update(work(task))
@@ -136,7 +140,20 @@ class Workers:
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
+    _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _keep_memory() -> None:
+    """Let the C library keep freed blocks for the next ones.
+
+    By default glibc hands megabytes back to the kernel after every part, which then has to clear
+    each page anew: half of the time that MFCC take.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_TRIM_THRESHOLD, 1 << 28)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25)
 
 
 def _end_with_parent() -> None:
