@@ -14,6 +14,18 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
 
 
+def save_fresh(folder: Path, model: str, config: EncoderConfig) -> Path:
+    """Export an encoder with random weights, ever the same; returns the folder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        encoder = SpeechEncoder(config)
+        if config.subsample == "cif":  # alphas that vary
+            torch.nn.init.normal_(encoder.subsampler.cif.proj.weight, std=0.5)
+    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    save_pretrained(folder, Pretrained(model, config, {}, state))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported folder with layer drop, dropout and waveform normalisation on."""
@@ -21,13 +33,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         size="tiny", encoder_embed_dim=32, encoder_ffn_embed_dim=64, conv_dim=32, normalize=True,
         encoder_layerdrop=0.5,
     )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        encoder = SpeechEncoder(config)
-    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-    folder = tmp_path_factory.mktemp("exported")
-    save_pretrained(folder, Pretrained("budget_tera", config, {}, state))
-    return folder
+    return save_fresh(tmp_path_factory.mktemp("exported"), "budget_tera", config)
 
 
 @pytest.fixture(scope="session")

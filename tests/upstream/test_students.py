@@ -11,12 +11,11 @@ from fairseq_budget.corpus import Corpus
 from fairseq_budget.frames import num_frames
 from fairseq_budget.labels.segments import write_segments
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.pretrained import Pretrained, save_pretrained
 from fairseq_budget.upstream.hubconf import budget_upstream
 from fairseq_budget.upstream.layout import Request, make_layout
 from fairseq_budget.upstream.scores import update_overrides
 from tests.synthetic import write_tone_corpus
+from tests.upstream.conftest import save_fresh
 from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, on other checkpoints
     make_waves,
     s3prl_nn,
@@ -37,14 +36,7 @@ def save_student(folder: Path, subsample: str, **fields) -> Path:
         encoder_layerdrop=0.5, feature_layer_norm=False, mask_embedding=False,
         subsample=subsample, subsample_rate=3, **fields,
     )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        encoder = SpeechEncoder(config)
-        if subsample == "cif":  # alphas that vary
-            torch.nn.init.normal_(encoder.subsampler.cif.proj.weight, std=0.5)
-    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-    save_pretrained(folder, Pretrained("budget_distilhubert", config, {}, state))
-    return folder
+    return save_fresh(folder, "budget_distilhubert", config)
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.nn.zipformer_layers import Bypass
-from fairseq_budget.pretrained import Pretrained, save_pretrained
 from fairseq_budget.upstream.hubconf import budget_upstream
+from tests.upstream.conftest import save_fresh
 from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, on another checkpoint
     extract,
     make_waves,
@@ -27,13 +26,7 @@ from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, o
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = EncoderConfig(size="zipformer_tiny", normalize=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        encoder = SpeechEncoder(config)
-    state = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-    folder = tmp_path_factory.mktemp("zipformer")
-    save_pretrained(folder, Pretrained("budget_hubert", config, {}, state))
-    return folder
+    return save_fresh(tmp_path_factory.mktemp("zipformer"), "budget_hubert", config)
 
 
 @pytest.mark.s3prl
