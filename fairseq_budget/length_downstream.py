@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from fairseq_budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR, encoder_macs
 from fairseq_budget.frames import SAMPLE_RATE, num_frames, num_frames_after
-from fairseq_budget.length_plan import activation_bytes
 from fairseq_budget.measure import BYTES_PER_PARAMETER, peak_bytes, timed
+from fairseq_budget.memory import activation_bytes
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 
@@ -155,7 +155,7 @@ def measure_downstream(
 
 
 def _build_head(task: Task, config: EncoderConfig) -> nn.Module:
-    return HEADS[task.head](config.resolved().encoder_embed_dim, task.num_classes)
+    return HEADS[task.head](config.resolved().output_dim, task.num_classes)
 
 
 def _loss(task: Task, logits: Tensor) -> Tensor:

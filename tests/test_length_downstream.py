@@ -27,10 +27,9 @@ def test_models_answer_per_utterance_or_per_frame(head):
 
 @pytest.mark.parametrize("frozen", [True, False])
 @pytest.mark.parametrize("task", ["kws", "sid", "asr"])
-def test_every_model_trains_on_noise(short, task, frozen):
-    seconds, num_bytes = measure_downstream(
-        task, "tiny", frozen=frozen, device="cpu", num_updates=1
-    )
+@pytest.mark.parametrize("size", ["tiny", "zipformer_tiny"])
+def test_every_model_trains_on_noise(short, task, frozen, size):
+    seconds, num_bytes = measure_downstream(task, size, frozen=frozen, device="cpu", num_updates=1)
     assert 0 < seconds < 60
     assert num_bytes >= 0
 

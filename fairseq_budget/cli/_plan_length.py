@@ -19,7 +19,7 @@ from fairseq_budget.length_measure import measure_lengths, measure_tasks
 from fairseq_budget.length_plan import BATCHES, LENGTHS_S, plan_length
 from fairseq_budget.measure import default_device, machine_name
 from fairseq_budget.objectives import MASK_PROB
-from fairseq_budget.sizes import TRANSFORMER_SIZES
+from fairseq_budget.sizes import SIZES
 from fairseq_budget.table import cell, markdown_table
 
 Commands = argparse._SubParsersAction  # generic in stubs only
@@ -50,11 +50,7 @@ def add_length_command(commands: Commands[argparse.ArgumentParser]) -> None:
         "the task's mean length, as its Table 3 and Figure 3.",
     )
     parser.add_argument(
-        "--size",
-        choices=list(TRANSFORMER_SIZES),
-        default="base",
-        help="a transformer's (default: %(default)s); a Zipformer's activations have no closed "
-        "form here: see `budget-plan measure`",
+        "--size", choices=list(SIZES), default="base", help="(default: %(default)s)"
     )
     parser.add_argument(
         "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
