@@ -72,13 +72,6 @@ def subsampling_macs(config: ResolvedConfig, num_frames: Any, num_segments: Any)
     return num_frames * 0
 
 
-def upsampling_macs(config: ResolvedConfig, num_segments: Any) -> Any:
-    """The transposed convolution back to 50 Hz; on top of ``encoder_macs``, as heads are."""
-    if config.subsample != "conv" or not config.upsample:
-        return num_segments * 0
-    return num_segments * config.output_dim**2 * int(config.subsample_rate)
-
-
 def num_segments(config: EncoderConfig, num_samples: Any) -> Any:
     """Frames that follow the front-end: ceil(T / rate), or all T without subsampling.
 

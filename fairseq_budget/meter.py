@@ -67,10 +67,6 @@ class BudgetMeter:
         return None if rate is None or self._peak is None else rate / self._peak
 
     @property
-    def share_of_budget(self) -> float | None:
-        return None if self.budget_flops is None else self.flops / self.budget_flops
-
-    @property
     def hours_left(self) -> float | None:
         """Until the budget is spent, at the rate achieved so far."""
         rate = self.flops_per_second

@@ -12,7 +12,6 @@ from fairseq_budget.flops import (
     num_segments,
     training_flops_per_second,
     updates_for_budget,
-    upsampling_macs,
 )
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
@@ -68,16 +67,6 @@ def test_closed_form_of_shortened_students_agrees_with_torchs_counter(subsample)
     pooling = segments * num_frames(num_samples) * 512 if subsample == "cif" else 0
     closed = 2 * (encoder_macs(config, num_samples, segments) + pooling)
     assert closed == pytest.approx(counter.get_total_flops(), rel=0.01)
-
-
-def test_upsampling_by_convolution_stands_beside_the_encoder():
-    config = EncoderConfig(size="base", subsample="conv", subsample_rate=2)
-    macs = encoder_macs(config, 16000)
-    config.upsample = True
-    assert encoder_macs(config, 16000) == macs
-    assert upsampling_macs(config.resolved(), 25) == 25 * 768 * 768 * 2
-    config.subsample = "average"
-    assert upsampling_macs(config.resolved(), 25) == 0
 
 
 @pytest.mark.parametrize(("rate", "segments"), [(1, 49), (2, 25), (4.5, 11), (50, 1)])

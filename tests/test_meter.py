@@ -39,8 +39,8 @@ def test_budget_is_spent_within_one_update():
     spent = []
     while not meter.exhausted:
         meter.add(10.0)
-        spent.append(meter.share_of_budget)
-    assert spent == [0.4, 0.8, 1.2]
+        spent.append(meter.flops)
+    assert spent == [10.0, 20.0, 30.0]
     assert meter.hours_left == 0.0
 
 
@@ -56,7 +56,7 @@ def test_without_a_budget_nothing_is_ever_spent():
         meter = BudgetMeter(budget_flops=budget, clock=Clock())
         meter.add(1e30)
         assert not meter.exhausted
-        assert meter.share_of_budget is None
+        assert meter.hours_left is None
 
 
 def test_a_resumed_meter_goes_on_counting_and_times_afresh():

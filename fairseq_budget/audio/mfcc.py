@@ -41,11 +41,6 @@ def num_mfcc_frames(num_samples: Count) -> Count:
     return frames * (frames > 0)
 
 
-def num_target_frames(num_samples: Count) -> Count:
-    """Number of 50 Hz frames after ``stack_pairs``: equal to the encoder's, or one fewer."""
-    return num_mfcc_frames(num_samples) // 2
-
-
 class MFCC(nn.Module):
     """13 MFCC with their deltas and delta-deltas: wave (B, S) -> features (B, T, 39) float32.
 

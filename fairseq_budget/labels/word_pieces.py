@@ -84,11 +84,6 @@ def decode(path: str | Path, ids: Sequence[Sequence[int]]) -> list[str]:
     return list(_load(path).decode([list(map(int, row)) for row in ids]))
 
 
-def num_pieces(path: str | Path) -> int:
-    """Number of ids of the model in `path`, the special symbols included."""
-    return int(_load(path).get_piece_size())
-
-
 def _load(path: str | Path) -> sentencepiece.SentencePieceProcessor:
     try:
         return sentencepiece.SentencePieceProcessor(model_proto=Path(path).read_bytes())

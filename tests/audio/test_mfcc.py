@@ -14,7 +14,6 @@ from fairseq_budget.audio.mfcc import (
     LogMel,
     normalize_frames,
     num_mfcc_frames,
-    num_target_frames,
     stack_pairs,
 )
 from fairseq_budget.frames import num_frames
@@ -126,14 +125,11 @@ def test_autocast_changes_nothing() -> None:
 
 def test_stacked_frames_follow_the_encoder_within_one_frame() -> None:
     num_samples = torch.arange(40000)
-    missing = num_frames(num_samples) - num_target_frames(num_samples)
+    missing = num_frames(num_samples) - num_mfcc_frames(num_samples) // 2
     assert set(missing.tolist()) == {0, 1}
-    assert num_target_frames(250000) == 780  # measured on the paper's code, beside 781
-    counts = [(num_mfcc_frames(n), num_target_frames(n)) for n in range(0, 3000, 7)]
+    assert num_mfcc_frames(250000) // 2 == 780  # measured on the paper's code, beside 781
     batch = torch.arange(0, 3000, 7)
-    assert counts == list(
-        zip(num_mfcc_frames(batch).tolist(), num_target_frames(batch).tolist(), strict=True)
-    )
+    assert num_mfcc_frames(batch).tolist() == [num_mfcc_frames(n) for n in range(0, 3000, 7)]
 
 
 def test_pairs_are_joined_in_time_and_an_odd_frame_is_dropped() -> None:
