@@ -77,7 +77,8 @@ def read_k2ssl(path: str | Path) -> tuple[ZipformerSize, dict[str, Tensor]]:
         return zipformer_size(state), state
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise BudgetError(
-            f"{path} is no HuBERT Zipformer checkpoint of k2SSL: {error!r} is missing"
+            f"{path} is no HuBERT Zipformer checkpoint of k2SSL ({error!r}): expected one of its "
+            "pre-trained models, or of its recognisers"
         ) from error
 
 

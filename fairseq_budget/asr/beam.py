@@ -128,7 +128,7 @@ def _language_model(decoder: Any, path: str | Path | None, words: Any) -> Any:
 
         return KenLM(str(path), words)
     except (RuntimeError, ValueError) as error:
-        reason = str(error).rpartition("because ")[2]
+        reason = str(error).splitlines()[-1]  # those before it are about KenLM's own code
         raise BudgetError(
             f"{path} is not a language model that KenLM reads ({reason}): expected ARPA text or "
             "KenLM's binary"

@@ -21,7 +21,7 @@ def ctc_loss(
     """Sum of -log p(symbols) in float32 (nats), and the number of symbols.
 
     logits (B, T, V) of any float type, symbols (B, S) int64, lengths (B,) int64. Padding has no
-    influence. An utterance with more symbols than its frames can spell adds nothing to the sum.
+    influence. An utterance with more symbols than its frames can spell adds nothing to either.
     """
     log_probs = logits.float().log_softmax(2).transpose(0, 1)  # (T, B, V)
     loss = F.ctc_loss(
@@ -33,12 +33,19 @@ def ctc_loss(
         reduction="sum",
         zero_infinity=True,
     )
-    return LossTerm(loss, int(num_symbols.sum()))
+    return LossTerm(loss, (num_symbols * _can_spell(symbols, num_symbols, num_frames)).sum())
+
+
+def _can_spell(symbols: Tensor, num_symbols: Tensor, num_frames: Tensor) -> Tensor:
+    """(B,) bool: there is a frame for every symbol, and for a blank between equal neighbours."""
+    doubled = symbols[:, 1:] == symbols[:, :-1]
+    doubled = doubled & ~padding_mask(num_symbols - 1, doubled.shape[1])
+    return num_frames >= num_symbols + doubled.sum(1)
 
 
 def greedy_ctc(logits: Tensor, num_frames: Tensor, blank: int = BLANK) -> list[list[int]]:
     """The best class of each frame, repetitions and blanks removed: one list per utterance."""
-    best = logits.argmax(2)  # (B, T)
+    best, num_frames = logits.argmax(2).cpu(), num_frames.cpu()  # (B, T)
     changed = F.pad(best[:, 1:] != best[:, :-1], (1, 0), value=True)
     kept = changed & (best != blank) & ~padding_mask(num_frames, best.shape[1])
     return [row[keep].tolist() for row, keep in zip(best, kept, strict=True)]

@@ -25,10 +25,12 @@ class Recognizer:
     BudgetError when the checkpoint is another model, or its classes are not these symbols.
     """
 
-    def __init__(self, checkpoint: Pretrained, symbols: Sequence[str]) -> None:
-        self.symbols = list(symbols)
-        self.encoder = checkpoint.build_encoder()
-        self.head = _build_head(checkpoint, len(symbols))
+    def __init__(
+        self, checkpoint: Pretrained, symbols: Sequence[str], *, device: str = "cpu"
+    ) -> None:
+        self.symbols, self.device = list(symbols), device
+        self.encoder = checkpoint.build_encoder().to(device)
+        self.head = _build_head(checkpoint, len(symbols)).to(device)
 
     @torch.inference_mode()
     def __call__(
@@ -43,7 +45,7 @@ class Recognizer:
 
         ``beam`` above 1 is the transducer's beam search; ``lexicon`` decodes CTC's letters.
         """
-        out = self.encoder(source, num_samples)
+        out = self.encoder(source.to(self.device), num_samples.to(self.device))
         num_frames = (~out.output_padding).sum(1)
         if isinstance(self.head, TransducerHead):
             if beam > 1:

@@ -7,7 +7,7 @@ occupations say which nodes the full joiner has to see.
 Shapes: B batch, T frames, S symbols, R window, V vocabulary. Lengths are (B,) int64. Losses are
 sums of -log p in nats, in float32 (float64 for float64 input) whatever autocast says; their count
 is the number of symbols. Padded frames and symbols never change them; padded symbols must be below
-V. An utterance that no path can explain adds nothing to the sum.
+V. An utterance that no path can explain adds nothing to either.
 """
 
 from __future__ import annotations
@@ -66,36 +66,29 @@ def simple_lattice(
     num_symbols: Tensor,
     blank: int = 0,
     lm_scale: float = 0.0,
-    am_scale: float = 0.0,
     one_per_frame: bool = False,
 ) -> Lattice:
     """The lattice of the trivial joiner, whose logits at (s, t) are am[t] + lm[s].
 
     am (B, T, V) from the encoder, lm (B, S+1, V) from the predictor, symbols (B, S). The paper's
-    smoothing mixes its log-probabilities with those of lm alone (weight ``lm_scale``) and of am
-    with the batch's mean unigram (``am_scale``), so that the occupations trust neither part alone.
-    With ``am_scale`` above 0 an utterance's value depends on the others of its batch.
+    smoothing mixes its log-probabilities with those of lm alone (weight ``lm_scale``); its third
+    part, of am alone, has no weight in k2SSL's recipe and is left out.
     """
     with torch.autocast(am.device.type, enabled=False):
         am, lm = am.to(_precise(am)), lm.to(_precise(lm))
         symbol, blanks = _joint_arcs(am, lm, symbols, blank)
-        joint = 1 - lm_scale - am_scale
-        arcs = joint * symbol, joint * blanks
         if lm_scale:
-            lm_only = _joint_arcs(torch.zeros_like(am[:, :1]), lm, symbols, blank)
-            arcs = _add(arcs, lm_scale, lm_only)
-        if am_scale:
-            am_only = _joint_arcs(am, _unigram(lm, num_symbols), symbols, blank)
-            arcs = _add(arcs, am_scale, am_only)
+            lm_symbol, lm_blanks = _joint_arcs(torch.zeros_like(am[:, :1]), lm, symbols, blank)
+            symbol, blanks = symbol.lerp(lm_symbol, lm_scale), blanks.lerp(lm_blanks, lm_scale)
     return lattice(
-        *arcs, num_symbols=num_symbols, num_frames=num_frames, one_per_frame=one_per_frame
+        symbol, blanks, num_symbols=num_symbols, num_frames=num_frames, one_per_frame=one_per_frame
     )
 
 
 def negative_log_prob(paths: Lattice, num_symbols: Tensor) -> LossTerm:
-    """The loss of a lattice; utterances without any path are left out of the sum."""
-    loss = -paths.log_prob
-    return LossTerm(loss.masked_fill(loss.isinf(), 0).sum(), int(num_symbols.sum()))
+    """The loss of a lattice; utterances without any path are left out of sum and count."""
+    loss, left_out = -paths.log_prob, paths.log_prob.isinf()
+    return LossTerm(loss.masked_fill(left_out, 0).sum(), num_symbols.masked_fill(left_out, 0).sum())
 
 
 def _joint_arcs(am: Tensor, lm: Tensor, symbols: Tensor, blank: int) -> Arcs:
@@ -109,18 +102,6 @@ def _joint_arcs(am: Tensor, lm: Tensor, symbols: Tensor, blank: int) -> Arcs:
     lm_symbol = lm[:, :-1].gather(2, symbols.unsqueeze(2))  # (B, S, 1)
     am_blank, lm_blank = am[:, :, blank].unsqueeze(1), lm[:, :, blank].unsqueeze(2)
     return am_symbol + lm_symbol - normaliser[:, :-1], am_blank + lm_blank - normaliser
-
-
-def _unigram(lm: Tensor, num_symbols: Tensor) -> Tensor:
-    """The mean distribution of lm over the batch's valid positions, as logits of lm's shape."""
-    position = torch.arange(lm.shape[1], device=lm.device)
-    valid = (position <= num_symbols.unsqueeze(1)).unsqueeze(2)
-    mean = (lm.softmax(2) * valid).sum((0, 1)) / valid.sum()
-    return mean.clamp(min=torch.finfo(lm.dtype).tiny).log().expand_as(lm)
-
-
-def _add(arcs: Arcs, weight: float, others: Arcs) -> Arcs:
-    return arcs[0] + weight * others[0], arcs[1] + weight * others[1]
 
 
 def _spread(values: Tensor, positions: Tensor, next_symbols: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from fairseq_budget.files import atomic_write
 from fairseq_budget.labels.symbols import letters, read_dictionary, write_dictionary
 from fairseq_budget.labels.transcripts import read_transcripts
 from fairseq_budget.manifest import Manifest
+from fairseq_budget.measure import default_device
 from fairseq_budget.pretrained import read_pretrained, save_pretrained
 
 
@@ -65,10 +66,16 @@ def _add_decode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", default="ltr", help="transcripts and dictionary of training")
     parser.add_argument("--beam", type=int, help="hypotheses kept (greedy without)")
     parser.add_argument("--lexicon", type=Path, help="CTC: file with a word per line")
-    parser.add_argument("--lm", type=Path, help="CTC: n-gram model (ARPA or KenLM), with --lexicon")
-    parser.add_argument("--lm-weight", type=float, default=2.0)
-    parser.add_argument("--word-score", type=float, default=0.0)
+    parser.add_argument(
+        "--lm", type=Path,
+        help="CTC: n-gram model of words (ARPA or KenLM's binary), with --lexicon; KenLM's lmplz "
+        "estimates one from text, openslr.org/11 has LibriSpeech's: 4-gram.arpa.gz, and "
+        "librispeech-vocab.txt for the lexicon",
+    )  # fmt: skip
+    parser.add_argument("--lm-weight", type=float, default=2.0, help="(default: %(default)s)")
+    parser.add_argument("--word-score", type=float, default=0.0, help="(default: %(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="utterances at once")
+    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
     parser.add_argument("--out", type=Path, help="write reference<TAB>hypothesis lines here")
     parser.set_defaults(run=_decode)
 
@@ -103,7 +110,7 @@ def _learn_word_pieces(
 
 def _decode(args: argparse.Namespace) -> None:
     symbols = read_dictionary(args.data / f"dict.{args.labels}.txt")
-    recognizer = Recognizer(read_pretrained(args.checkpoint), symbols)
+    recognizer = Recognizer(read_pretrained(args.checkpoint), symbols, device=args.device)
     corpus = Corpus.open(args.data / f"{args.split}.tsv")
     manifest = Manifest.read(args.data / f"{args.split}.tsv")
     references = read_transcripts(args.data / f"{args.split}.{args.labels}", manifest)

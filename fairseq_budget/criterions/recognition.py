@@ -1,8 +1,10 @@
 """Criterions of speech recognition: CTC and the pruned transducer, with word errors.
 
 Batches hold ``target`` (B, S) and ``target_lengths``, as in fairseq's ``audio_finetuning``. The
-sample size is the number of symbols. Losses are logged in nats per symbol; ``wer`` is the greedy
-word error rate of validation, errors over words of the whole set.
+sample size is the number of symbols. Losses are logged in nats per symbol; ``explained`` is the
+share of symbols in utterances that some alignment explains (more symbols than frames: none does),
+for the others add nothing to the loss; ``wer`` is the greedy word error rate of validation, errors
+over words of the whole set.
 """
 
 from dataclasses import dataclass, field
@@ -43,18 +45,19 @@ class BudgetRecognitionCriterion(BudgetCriterion):
             "ntokens": size,
         }
         for name, (_, term) in terms.items():
-            log[f"{name}.sum"], log[f"{name}.count"] = term.sum.detach(), size
+            log[f"{name}.sum"], log[f"{name}.count"] = term.sum.detach(), term.count
+            log["explained.sum"], log["explained.count"] = term.count, size  # of the last loss
         if not model.training:
-            pairs = zip(sample["target"], sample["target_lengths"], strict=True)
+            pairs = zip(sample["target"].tolist(), sample["target_lengths"].tolist(), strict=True)
             references = [row[:length] for row, length in pairs]
             found = word_errors(self.words(references), self.words(model.recognize(out)))
             log["wer.sum"], log["wer.count"] = found.num_errors, found.num_words
         return loss, size, log
 
-    def words(self, rows: List[Any]) -> List[str]:
+    def words(self, rows: List[List[int]]) -> List[str]:
         """The text of each row of symbols, a blank between two words."""
         dictionary = self.task.target_dictionary
-        return [spell(dictionary[int(symbol)] for symbol in row) for row in rows]
+        return [spell(dictionary[symbol] for symbol in row) for row in rows]
 
 
 @register_criterion("budget_ctc", dataclass=FairseqDataclass)

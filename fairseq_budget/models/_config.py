@@ -17,8 +17,9 @@ class BudgetEncoderConfig(FairseqDataclass, EncoderConfig):
         default=None,
         metadata={
             "help": "seconds of audio by which an update advances a Zipformer's schedules; None: "
-            "in pre-training dataset.max_tokens x update_freq x GPUs, in fine-tuning they stand at "
-            "their end. More takes those of a short run to their end in time"
+            "in pre-training dataset.max_tokens (or batch_size x task.max_sample_size) x "
+            "update_freq x GPUs, in fine-tuning they stand at their end. More takes those of a "
+            "short run to their end in time"
         },
     )
     seed: int = II("common.seed")

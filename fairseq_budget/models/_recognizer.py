@@ -59,7 +59,9 @@ class BudgetRecognizer(BudgetModel):
 
     def __init__(self, cfg: BudgetRecognizerConfig, vocab_size: int) -> None:
         super().__init__(cfg)
-        self.freeze_encoder, self.freeze_updates = cfg.freeze_encoder, cfg.freeze_updates
+        self.freeze_updates = cfg.freeze_updates
+        if cfg.freeze_encoder:
+            self.encoder.requires_grad_(False)  # no optimizer holds state for it
         self.mask_prob, self.mask_length = cfg.mask_prob, cfg.mask_length
 
     @classmethod
@@ -88,7 +90,7 @@ class BudgetRecognizer(BudgetModel):
             num_samples = (~padding_mask).sum(1)
         lengths = [wave.shape[1]] * len(wave) if num_samples is None else num_samples.tolist()
         seed = seed_from(self.seed, self.num_updates, *lengths)
-        frozen = self.freeze_encoder or self.num_updates < self.freeze_updates
+        frozen = self.num_updates < self.freeze_updates
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             out = self.encode(
                 wave,

@@ -21,7 +21,8 @@ c keeps the norm of all g, each weighted with its rms, below twice the median of
 norms. It stays on the device: nothing is read back, but once in a hundred updates (and at the
 10th, 20th and 40th) to see that the median is finite.
 
-Differs: a gradient that is not finite counts as zero (there, NaN passes); a missing one, too.
+Differs: a gradient that is not finite counts as zero (there, NaN passes); a missing one, too. For
+each tensor t counts from its first gradient: what was frozen would leap otherwise when it thaws.
 """
 
 from __future__ import annotations
@@ -36,19 +37,14 @@ from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
 
-SCALAR_LR_SCALE = 0.1
-"""Rate of scalars, and of the size of tensors, in units of lr."""
-SIZE_PERIOD = 4
-"""Updates between two changes of a tensor's size."""
+SCALAR_LR_SCALE = 0.1  # rate of scalars, and of the size of tensors, in units of lr
+SIZE_PERIOD = 4  # updates between two changes of a tensor's size
 MIN_RMS, MAX_RMS = 1e-5, 3.0
 MAX_SIZE_STEP = 0.1
 MAX_SCALAR = 10.0
-CLIPPING_PERIOD = 100
-"""Norms remembered, and updates between two thresholds."""
-EARLY_THRESHOLDS = (10, 20, 40)
-"""Updates at which the first thresholds are set, doubled, for norms fall fast then."""
-MAX_BATCH_ELEMENTS = 2**20
-"""Enough to keep a GPU busy, little enough for a CPU's cache; bounds the working space, too."""
+CLIPPING_PERIOD = 100  # norms remembered, and updates between two thresholds
+EARLY_THRESHOLDS = (10, 20, 40)  # the first updates that set one, doubled, for norms fall fast then
+MAX_BATCH_ELEMENTS = 2**20  # keeps a GPU busy and fits a CPU's cache; bounds the working space, too
 
 
 class ScaledAdam(torch.optim.Optimizer):
@@ -58,8 +54,8 @@ class ScaledAdam(torch.optim.Optimizer):
     it belongs to the scale of the gradients: 1e-8 to those of a loss that is summed over frames.
     Groups may have an ``lr_scale`` of their own; each is clipped by itself.
 
-    State: 8 bytes a parameter and 24 a tensor (``num_state_bytes``), under the tensor it belongs
-    to, so it does not depend on how tensors are batched. An update needs some copies of one batch
+    State: 8 bytes a parameter and 28 a tensor (``num_state_bytes``), under the tensor it belongs
+    to, so it does not depend on how tensors are batched. An update needs three copies of one batch
     besides. A restored optimizer goes on with the very same numbers.
     """
 
@@ -152,41 +148,47 @@ class _Batch:
 
     def squared_norm(self) -> Tensor:
         """Sum of squares of the gradients, each times the rms of its tensor."""
-        norms = torch.stack(torch._foreach_norm([_gradient(p) for p in self.params]))
+        self.norms = torch.stack(torch._foreach_norm([_gradient(p) for p in self.params]))
         weights = SCALAR_LR_SCALE if self.is_scalar else self.state["param_rms"][:, 0]
-        return (norms * weights).square().sum()
+        return (self.norms * weights).square().sum()
 
     def update(self, group: dict[str, Any], factor: Tensor) -> None:
         """factor: 0-dim, what gradients are multiplied with; 0 where they are not finite."""
-        (beta1, beta2), t = group["betas"], group["num_updates"]
-        grad = torch.stack([_gradient(p).flatten() for p in self.params])  # (N, K)
-        grad.masked_fill_(factor == 0, 0).mul_(factor)
+        beta1, beta2 = group["betas"]
+        # in one piece: of several, glibc returns some to the system after every batch
+        grad, *space = self.state["delta"].new_empty(3, *self.state["delta"].shape)  # (N, K)
+        torch.stack([_gradient(p).flatten() for p in self.params], out=grad)
+        grad.mul_(factor).nan_to_num_(0, 0, 0)  # inf * 0, where the norm is not finite
+        num_updates = self.state["num_updates"]
+        num_updates.add_((num_updates > 0) | (self.norms * factor > 0).unsqueeze(1))
         self.state["exp_avg_sq"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         self.state["delta"].mul_(beta1)
         advance = self._advance_scalars if self.is_scalar else self._advance_tensors
-        advance(grad, group, correction=1 - beta2 ** (t + 1))
+        advance(grad, group, space)
         torch._foreach_add_(self.params, self.deltas)
 
-    def _advance_scalars(self, grad: Tensor, group: dict[str, Any], *, correction: float) -> None:
+    def _advance_scalars(self, grad: Tensor, group: dict[str, Any], _: list[Tensor]) -> None:
         lr = group["lr"] * group["lr_scale"] * SCALAR_LR_SCALE
-        root = math.sqrt(correction)
+        root = self._correction(group["betas"][1]).sqrt()
         scale = self.state["exp_avg_sq"].sqrt().add_(group["eps"] * root)
-        self.state["delta"].addcdiv_(grad, scale, value=-lr * (1 - group["betas"][0]) * root)
+        self.state["delta"].addcdiv_(grad * root, scale, value=-lr * (1 - group["betas"][0]))
         for p in self.params:  # before the update, as published
             p.clamp_(-MAX_SCALAR, MAX_SCALAR)
 
-    def _advance_tensors(self, grad: Tensor, group: dict[str, Any], *, correction: float) -> None:
+    def _advance_tensors(self, grad: Tensor, group: dict[str, Any], space: list[Tensor]) -> None:
         lr, t = group["lr"] * group["lr_scale"], group["num_updates"]
         rate, rms = 1 - group["betas"][0], self.state["param_rms"]
-        rows = torch.stack([p.flatten() for p in self.params])  # (N, K)
-        self.state["scale_grads"][:, t % SIZE_PERIOD] = (rows * grad).sum(1)
+        rows, other = space
+        torch.stack([p.flatten() for p in self.params], out=rows)
+        self.state["scale_grads"][:, t % SIZE_PERIOD] = torch.mul(rows, grad, out=other).sum(1)
         if t % SIZE_PERIOD == SIZE_PERIOD - 1:
             rms.copy_(_rms(rows))
             self.state["delta"].addcmul_(rows, self._size_step(group), value=rate)
         # beyond 0.99 the published code leaves the correction out
-        root = math.sqrt(correction) if correction < 0.99 else 1.0
-        grad.div_(self.state["exp_avg_sq"].sqrt().add_(group["eps"] * root))
-        self.state["delta"].addcmul_(grad, rms.clamp(min=MIN_RMS), value=-lr * rate * root)
+        correction = self._correction(group["betas"][1])
+        root = correction.sqrt().masked_fill_(correction >= 0.99, 1)
+        grad.div_(torch.sqrt(self.state["exp_avg_sq"], out=other).add_(group["eps"] * root))
+        self.state["delta"].addcmul_(grad, rms.clamp(min=MIN_RMS) * root, value=-lr * rate)
 
     def _size_step(self, group: dict[str, Any]) -> Tensor:
         """By how much of itself each tensor should grow or shrink, (N, 1)."""
@@ -194,15 +196,21 @@ class _Batch:
         beta = group["betas"][1] ** SIZE_PERIOD
         variance = self.state["scale_exp_avg_sq"]
         variance.mul_(beta).add_(grads.square().mean(1, keepdim=True), alpha=1 - beta)
-        correction = 1 - beta ** ((group["num_updates"] + 1) // SIZE_PERIOD)
         lr = group["lr"] * group["lr_scale"] * SCALAR_LR_SCALE
         step = grads.sum(1, keepdim=True) / (variance.sqrt() + group["eps"])
-        step = step.mul_(-lr * correction**0.5).masked_fill_(rms < MIN_RMS, 0)
+        root = self._correction(beta, period=SIZE_PERIOD).sqrt()
+        step = step.mul_(-lr * root).masked_fill_(rms < MIN_RMS, 0)
         return torch.minimum(step.clamp_(-MAX_SIZE_STEP, MAX_SIZE_STEP), MAX_RMS / rms - 1)
+
+    def _correction(self, beta: float, period: int = 1) -> Tensor:
+        """1 - beta^t, (N, 1), with t periods begun since a tensor's first gradient."""
+        periods = (self.state["num_updates"] / period).ceil().clamp_(min=1)
+        return -torch.expm1(periods * math.log(beta))
 
 
 def _initial_state(p: Tensor) -> dict[str, Tensor]:
-    state = {"exp_avg_sq": torch.zeros_like(p), "delta": torch.zeros_like(p)}
+    state = {name: torch.zeros_like(p) for name in ("exp_avg_sq", "delta")}
+    state["num_updates"] = p.detach().new_zeros(())
     if p.numel() > 1:
         state["param_rms"] = _rms(p.detach().flatten())[0]
         state["scale_exp_avg_sq"] = torch.zeros_like(state["param_rms"])

@@ -110,6 +110,8 @@ class BudgetFinetuningTask(BudgetTask):
         super().begin_epoch(epoch, model)
         if self.cfg.mean_interval and not self._mean.count and self._is_first_process():
             checkpoint = self._root().checkpoint
-            path = Path(checkpoint.save_dir, checkpoint.restore_file)
+            path = Path(checkpoint.restore_file)
+            if checkpoint.restore_file == "checkpoint_last.pt":  # only then does fairseq look there
+                path = checkpoint.save_dir / path
             if path.is_file():
                 self._mean = read_running_mean(path)

@@ -1,12 +1,12 @@
-"""Time and peak memory of the pruned transducer loss beside losses on the full lattice.
+"""Time and peak memory of the pruned transducer loss, beside CTC and losses on the full lattice.
 
     python scripts/bench/transducer.py --frames 250 500 --symbols 50
 
-Forward and backward from encoder output to gradients, the joiner included, with the same random
-weights and inputs; every case in a process of its own. Full lattice: our scan over the joiner's
-(B, T, S+1, V) logits, and torchaudio's `rnnt_loss` on them where its extension can be loaded.
-Memory is what the case adds to the peak of the process after a small warm-up (on a GPU: what torch
-allocates).
+Forward and backward from encoder output to gradients, the joiner (of CTC: one linear layer)
+included, with the same random weights and inputs; every case in a process of its own. Full
+lattice: our scan over the joiner's (B, T, S+1, V) logits, and torchaudio's `rnnt_loss` on them
+where its extension can be loaded. Memory is what the case adds to the peak of the process after a
+small warm-up (on a GPU: what torch allocates).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from fairseq_budget.asr.ctc import ctc_loss
 from fairseq_budget.asr.predictor import TransducerHead, with_start
 from fairseq_budget.asr.transducer import transducer_loss
 from fairseq_budget.table import markdown_table
@@ -98,6 +99,12 @@ def peak_bytes(device: str) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def ctc(
+    head: TransducerHead, encoded: torch.Tensor, symbols: torch.Tensor, ends: dict[str, Any]
+) -> torch.Tensor:
+    return ctc_loss(head.simple_am_proj(encoded), symbols, **ends).sum
+
+
 def pruned(
     head: TransducerHead, encoded: torch.Tensor, symbols: torch.Tensor, ends: dict[str, Any]
 ) -> torch.Tensor:
@@ -126,6 +133,7 @@ def all_logits(head: TransducerHead, encoded: torch.Tensor, symbols: torch.Tenso
 
 
 LOSSES = {
+    "CTC": ctc,
     "pruned (window 5)": pruned,
     "full lattice, our scan": full,
     "full lattice, torchaudio": torchaudio_full,

@@ -65,6 +65,7 @@ def test_too_many_symbols_for_the_frames_add_nothing():
         num_symbols=NUM_SYMBOLS[1:],
     )
     torch.testing.assert_close(term.sum, alone.sum)
+    assert term.count == alone.count == 1
 
 
 def test_greedy_removes_repetitions_then_blanks_and_ignores_padding():

@@ -74,15 +74,12 @@ def test_the_simple_loss_is_the_full_loss_of_added_logits():
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12)
 
 
-def test_smoothing_mixes_three_log_probabilities():
+def test_smoothing_mixes_two_log_probabilities():
     am, lm, symbols = random_parts()
-    valid = torch.arange(5) <= NUM_SYMBOLS.unsqueeze(1)
-    unigram = lm.softmax(2)[valid].mean(0).log()
     joint = (am.unsqueeze(2) + lm.unsqueeze(1)).log_softmax(3)
     lm_only = lm.log_softmax(2).unsqueeze(1)
-    am_only = (am + unigram).log_softmax(2).unsqueeze(2)
-    expected = by_hand(0.6 * joint + 0.25 * lm_only + 0.15 * am_only, symbols)
-    smoothed = simple_lattice(am, lm, symbols, **ENDS, lm_scale=0.25, am_scale=0.15)
+    expected = by_hand(0.75 * joint + 0.25 * lm_only, symbols)
+    smoothed = simple_lattice(am, lm, symbols, **ENDS, lm_scale=0.25)
     found = negative_log_prob(smoothed, NUM_SYMBOLS).sum
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 

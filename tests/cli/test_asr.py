@@ -109,6 +109,27 @@ def test_a_lexicon_allows_its_words_only(data, tmp_path):
     assert heard <= {"the", "dog", "a", "cat"}
 
 
+@pytest.mark.parametrize("likely", ["dog", "cat"])
+def test_a_language_model_chooses_among_the_words_of_the_lexicon(data, tmp_path, likely):
+    pytest.importorskip("flashlight.lib.text")
+    words = ["the", "dog", "a", "cat"]
+    (tmp_path / "words").write_text("\n".join(words) + "\n")
+    logs = {"<s>": -99, "</s>": -1, "<unk>": -9, **dict.fromkeys(words, -9), likely: -0.1}
+    unigrams = "\n".join(f"{log}\t{word}\t0" for word, log in logs.items())
+    header = f"\\data\\\nngram 1={len(logs)}\nngram 2=1\n"
+    bigrams = f"-0.1\t{likely} {likely}"
+    (tmp_path / "words.arpa").write_text(
+        f"{header}\n\\1-grams:\n{unigrams}\n\n\\2-grams:\n{bigrams}\n\n\\end\\\n"
+    )
+    path = checkpoint(tmp_path / "model", "budget_ctc", num_symbols(data))
+    options = ["--lexicon", "words", "--lm", "words.arpa", "--out", "out.tsv"]
+    options = [x if x.startswith("-") else str(tmp_path / x) for x in options]
+    weights = ["--lm-weight", "5", "--word-score", "20"]
+    assert main(["decode", path, "--data", str(data), *options, *weights]) == 0
+    rows = (tmp_path / "out.tsv").read_text().splitlines()
+    assert {word for row in rows for word in row.split("\t")[1].split()} == {likely}
+
+
 def test_average_writes_a_folder_that_decodes(data, tmp_path):
     paths = [checkpoint(tmp_path / str(n), "budget_ctc", num_symbols(data), n) for n in (1, 2)]
     assert main(["average", *paths, "--out", str(tmp_path / "mean")]) == 0

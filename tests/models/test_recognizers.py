@@ -90,7 +90,7 @@ def test_a_frozen_encoder_gets_no_gradient_until_it_thaws(kind):
     frozen = build(kind, freeze_encoder=True)
     frozen.set_num_updates(99)
     criterion_of(kind)(frozen, sample())[0].backward()
-    assert all(p.grad is None for p in frozen.encoder.parameters())
+    assert not any(p.requires_grad for p in frozen.encoder.parameters())
 
 
 def test_a_frozen_front_end_leaves_the_layers_free():
@@ -136,8 +136,20 @@ def test_validation_counts_word_errors(kind):
     assert "wer.sum" not in criterion_of(kind)(build(kind), sample())[2]
 
 
+@pytest.mark.parametrize("kind", ["ctc", "transducer"])
+def test_the_log_tells_the_share_of_symbols_that_can_be_aligned(kind):
+    batch = sample()
+    batch["target"] = torch.full((2, 90), 4)  # an utterance of 18 frames cannot hold so many
+    batch["target_lengths"], batch["ntokens"] = torch.tensor([3, 90]), 93
+    _, size, log = criterion_of(kind)(build(kind), batch)
+    assert size == log["explained.count"] == 93
+    assert log["explained.sum"] == 3
+    last = "ctc" if kind == "ctc" else "pruned"
+    assert log[f"{last}.count"] == 3
+
+
 def test_words_are_what_the_letters_spell():
-    rows = [torch.tensor([4, 5, 7, 6, 7]), [6, 6, 7], []]
+    rows = [[4, 5, 7, 6, 7], [6, 6, 7], []]
     assert criterion_of("ctc").words(rows) == ["ab c", "cc", ""]
 
 

@@ -114,7 +114,7 @@ def test_memory_is_that_of_the_state():
     optimizer = ScaledAdam(params)
     assert optimizer.num_state_bytes() == 0
     train(optimizer, params, range(1))
-    assert optimizer.num_state_bytes() == 4 * (3 * (2 * 100 + 6) + 100)
+    assert optimizer.num_state_bytes() == 4 * (3 * (2 * 100 + 7) + 100)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
@@ -212,6 +212,22 @@ def test_a_missing_gradient_counts_as_zero():
                 params[2].grad = None if params is ours else torch.zeros_like(params[2])
             optimizer.step()
     assert all(torch.equal(p, q) for p, q in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("frozen", [4, 600])
+def test_a_tensor_that_thaws_later_starts_as_if_it_were_the_first_update(frozen):
+    late, fresh = parameters(), parameters()
+    late[6].data.clamp_(max=10)  # as the first update does, frozen or not
+    fresh[6].data.clamp_(max=10)
+    other = torch.nn.Parameter(torch.ones(3))  # trains from the first update on
+    optimizer = ScaledAdam([*late, other], clipping_scale=None)
+    for _ in range(frozen):
+        other.grad = torch.ones(3)
+        optimizer.step()
+    train(optimizer, late, range(30))
+    train(ScaledAdam(fresh, clipping_scale=None), fresh, range(30))
+    for p, q in zip(late, fresh, strict=True):
+        torch.testing.assert_close(p, q)
 
 
 def test_parameters_in_half_precision_are_refused():

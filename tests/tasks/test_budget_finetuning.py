@@ -83,3 +83,22 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
     assert task.state_dict()["weights_count"] == 3
     assert task.state_dict()["weights_mean"]["weight"].item() == 3  # of updates 1, 3 and 5
     assert task_on(data).state_dict() == {}
+
+
+def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkeypatch):
+    import torch
+
+    from fairseq_budget.asr.averaging import RunningMean
+    from fairseq_budget.tasks.budget_finetuning import BudgetFinetuningTask
+    from tests.examples.test_presets import compose
+
+    mean = RunningMean({"weight": torch.ones(1)}, 7)
+    torch.save({"task_state": mean.state_dict()}, data / "other.pt")
+    monkeypatch.chdir(data.parent)
+    cfg = compose(
+        "budget_ctc_demo", f"task.data={data}", "task.labels=ltr", "task.mean_interval=2",
+        f"checkpoint.save_dir={data}/run", f"checkpoint.restore_file={data.name}/other.pt",
+    )  # fmt: skip
+    task = BudgetFinetuningTask.setup_task(cfg.task)
+    task.begin_epoch(1, None)
+    assert task.state_dict()["weights_count"] == 7
