@@ -1,7 +1,8 @@
-"""Manifests made of what other toolkits have: Lhotse's cuts and Kaldi's data folders.
+"""Manifests made of what other toolkits have: Lhotse's cuts and Kaldi's folders (imports_kaldi.py).
 
 Both are read line by line, without those toolkits, into ``{split}.tsv`` and a column of transcripts
-``{split}.txt`` where there are any. Only recordings that are plain 16 kHz mono files are taken:
+``{split}.txt`` where there are any; k-means labels of cuts, where k2SSL puts them, become labels to
+train on if they are asked for. Only recordings that are plain 16 kHz mono files are taken:
 nothing read from a file is executed, so a pipe in ``wav.scp`` is refused, not run.
 """
 
@@ -11,68 +12,118 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from fairseq_budget.audio.io import audio_info, find_mismatch
 from fairseq_budget.corpus import column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
+from fairseq_budget.labels.label_file import (
+    CENTROIDS_KEY,
+    LabelInfo,
+    read_info,
+    write_dictionary,
+    write_info,
+)
 from fairseq_budget.manifest import Piece, Utterance, parse_utterance
 
-TRANSCRIPTS = "txt"  # the name of the column
+TRANSCRIPTS, LABELS = "txt", "km"  # names of columns
+CENTROIDS = "unknown: imported"  # in place of the hash of those that made the labels
 
 
 class Imported(NamedTuple):
-    """An utterance, and its transcript if it has one."""
+    """An utterance; its transcript and its k-means labels at 50 Hz, if it has them."""
 
     utterance: Utterance
     text: str | None
+    labels: str | None = None
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        return {TRANSCRIPTS: self.text, LABELS: self.labels}
 
 
 def write_imported(
-    manifest: Path, rows: Iterable[Imported], *, root: Path, progress: bool = True
+    manifest: Path,
+    rows: Iterable[Imported],
+    *,
+    root: Path,
+    num_clusters: int | None = None,
+    progress: bool = True,
 ) -> int:
-    """Write a manifest below `root` and its transcripts, row by row; returns the number of rows.
+    """Write a manifest below `root` and its columns, row by row; returns the number of rows.
 
-    No column of transcripts is left where none of the rows has one.
+    No column of transcripts is left where none of the rows has one. With `num_clusters`, the number
+    of their clusters, the labels are written, and what training asks of them beside it. Raises
+    BudgetError for a row without labels then, or a folder that has labels of another origin.
     """
-    text_path, num_rows, any_text = column_path(manifest, TRANSCRIPTS), 0, False
-    digest = hashlib.sha256()
-    with atomic_write(manifest, "wb") as file, atomic_write(text_path) as texts:
+    if num_clusters:
+        _claim_labels(manifest.parent, num_clusters)
+    rates = {TRANSCRIPTS: None} | ({LABELS: FRAME_RATE_HZ} if num_clusters else {})
+    num_rows, any_text, digest = 0, False, hashlib.sha256()
+    bar = tqdm(rows, desc=manifest.stem, unit=" lines", disable=None if progress else True)
+    with ExitStack() as files:
+        file = files.enter_context(atomic_write(manifest, "wb"))
+        columns = {
+            name: files.enter_context(atomic_write(column_path(manifest, name))) for name in rates
+        }
         file.write(f"{root}\n".encode())
-        for row in tqdm(
-            rows, desc=manifest.stem, unit=" lines", disable=None if progress else True
-        ):
+        for row in bar:
+            if num_clusters and row.labels is None:
+                raise BudgetError(f"{row.utterance.name} has no k-means labels (custom.kmeans)")
             line = f"{row.utterance.name}\t{row.utterance.num_samples}\n".encode()
             file.write(line)
             digest.update(line)
-            texts.write(f"{row.text or ''}\n")
+            for name, column in columns.items():
+                column.write(f"{row.columns[name] or ''}\n")
             num_rows, any_text = num_rows + 1, any_text or row.text is not None
         if not num_rows:
             raise BudgetError(f"there is nothing to put into {manifest}: no utterances were found")
     if not any_text:
-        text_path.unlink()
-        return num_rows
-    description = {"name": TRANSCRIPTS, "rate": None, "manifest": digest.hexdigest()}
-    with atomic_write(description_path(text_path)) as file:
-        file.write(json.dumps({**description, "num_lines": num_rows}, indent=2) + "\n")
+        column_path(manifest, TRANSCRIPTS).unlink()
+        del rates[TRANSCRIPTS]
+    for name, rate in rates.items():
+        _describe(manifest, name, rate, manifest_hash=digest.hexdigest(), num_lines=num_rows)
     return num_rows
 
 
+def _claim_labels(folder: Path, num_clusters: int) -> None:
+    """Say what imported labels are, once for all splits of a folder, which hold no others."""
+    info = LabelInfo(FRAME_RATE_HZ, num_clusters, {"kind": "imported"}, CENTROIDS)
+    if (folder / "labels.json").is_file() and read_info(folder) != info:
+        raise BudgetError(
+            f"{folder / 'labels.json'} describes labels of another origin, or not {num_clusters} "
+            "clusters; choose another --data, or remove it with the labels that it describes"
+        )
+    write_dictionary(folder, num_clusters, LABELS)
+    write_info(folder, info)
+
+
+def _describe(
+    manifest: Path, name: str, rate: int | None, *, manifest_hash: str, num_lines: int
+) -> None:
+    description = {"name": name, "rate": rate, "manifest": manifest_hash, "num_lines": num_lines}
+    if name == LABELS:
+        description[CENTROIDS_KEY] = CENTROIDS
+    with atomic_write(description_path(column_path(manifest, name))) as file:
+        file.write(json.dumps(description, indent=2) + "\n")
+
+
 def read_lhotse(path: Path) -> Iterator[Imported]:
-    """Each cut of ``cuts.jsonl`` or ``cuts.jsonl.gz``; its transcript is that of its supervisions.
+    """Each cut of ``cuts.jsonl`` or ``cuts.jsonl.gz``; its transcript is that of its supervisions,
+    its labels are ``custom["kmeans"]``.
 
     Raises BudgetError, naming the line, for cuts that are mixed or altered, of another rate, of
     several channels, or not in a plain file.
     """
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path):
         try:
             yield _from_cut(json.loads(line))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise BudgetError(
                 f"{path}, line {number}: {reason}; only MonoCuts of plain 16 kHz files can be "
@@ -90,88 +141,17 @@ def _from_cut(cut: dict[str, Any]) -> Imported:
         raise ValueError(f"the recording {recording['id']} is not one mono file")
     if rate != SAMPLE_RATE:
         raise ValueError(f"the recording {recording['id']} has {rate} Hz")
-    start, num_samples = round(cut["start"] * rate), round(cut["duration"] * rate)
+    start, end = round(cut["start"] * rate), round((cut["start"] + cut["duration"]) * rate)
     texts = [said["text"] for said in cut.get("supervisions", []) if said.get("text") is not None]
-    utterance = _segment(source["source"], start, num_samples, total=recording["num_samples"])
-    return Imported(utterance, _one_line(" ".join(texts)) if texts else None)
+    labels = (cut.get("custom") or {}).get("kmeans")
+    return Imported(
+        part_of(source["source"], start, end - start, total=recording["num_samples"]),
+        _one_line(" ".join(texts)) if texts else None,
+        None if labels is None else _one_line(labels),
+    )
 
 
-def read_kaldi(folder: Path, root: Path) -> Iterator[Imported]:
-    """Each utterance of a data folder: ``wav.scp``, with ``segments`` and ``text`` if they exist.
-
-    Lengths are read from the headers of the files; relative ones lie below `root`. Raises
-    BudgetError, naming the line, for pipes, archives, files that are not 16 kHz mono, and a
-    ``text`` in another order.
-    """
-    texts = _KaldiTexts(folder / "text")
-    if (folder / "segments").is_file():
-        utterances = _kaldi_segments(folder, root)
-    else:
-        files = _kaldi_files(folder / "wav.scp", root)
-        utterances = ((key, _segment(path, 0, total, total=total)) for key, path, total in files)
-    for key, utterance in utterances:
-        yield Imported(utterance, texts.find(key))
-
-
-def _kaldi_segments(folder: Path, root: Path) -> Iterator[tuple[str, Utterance]]:
-    files = {key: (path, total) for key, path, total in _kaldi_files(folder / "wav.scp", root)}
-    for number, line in enumerate(_lines(folder / "segments"), start=1):
-        try:
-            key, recording, start_s, end_s = line.split()[:4]
-            path, total = files[recording]
-            start, end = round(float(start_s) * SAMPLE_RATE), round(float(end_s) * SAMPLE_RATE)
-            num_samples = (end if end > 0 else total) - start  # -1: to the end of the recording
-            yield key, _segment(path, start, num_samples, total=total)
-        except (KeyError, ValueError) as error:
-            raise BudgetError(
-                f"{folder / 'segments'}, line {number}: {error}; expected `utterance recording "
-                "start end` in seconds, within a recording of wav.scp"
-            ) from error
-
-
-def _kaldi_files(path: Path, root: Path) -> Iterator[tuple[str, str, int]]:
-    """Key, path and samples of each line of ``wav.scp``."""
-    for number, line in enumerate(_lines(path), start=1):
-        key, _, name = line.strip().partition(" ")
-        name = name.strip()
-        if name.endswith("|") or name.startswith("|"):
-            raise BudgetError(
-                f"{path}, line {number}: {name[:80]!r} is a pipe, and nothing is executed here; "
-                "write the audio to files first, and name those"
-            )
-        info = audio_info(root / name)
-        if reason := find_mismatch(info):
-            raise BudgetError(f"{path}, line {number}: {name}: {reason}; convert it first")
-        yield key, name, info.num_samples
-
-
-class _KaldiTexts:
-    """The lines of ``text``, which stand in the order of the utterances, some perhaps missing."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines = enumerate(_lines(path) if path.is_file() else (), start=1)
-        self._number, self._key, self._text = 0, "", ""
-        self._advance()
-
-    def find(self, key: str) -> str | None:
-        if self._key != key:
-            if self._key and self._key < key:
-                raise BudgetError(
-                    f"{self._path}, line {self._number}: {self._key} is not the next utterance, "
-                    f"{key}; sort the folder as utils/fix_data_dir.sh does"
-                )
-            return None
-        text = self._text
-        self._advance()
-        return text
-
-    def _advance(self) -> None:
-        self._number, line = next(self._lines, (self._number, ""))
-        self._key, _, self._text = line.strip().partition(" ")
-
-
-def _segment(path: str, start: int, num_samples: int, *, total: int) -> Utterance:
+def part_of(path: str, start: int, num_samples: int, *, total: int) -> Utterance:
     """Part of a file of `total` samples, or the whole file where it is all of it."""
     if start < 0 or num_samples < 1 or start + num_samples > total:
         raise ValueError(
@@ -188,13 +168,14 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _lines(path: Path) -> Iterator[str]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers from 1 on."""
     try:
         with (
             gzip.open(path, "rt", encoding="utf-8")
             if path.suffix == ".gz"
             else path.open(encoding="utf-8") as file
         ):
-            yield from file
+            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise BudgetError(f"cannot read {path}: {error}; name a file of text") from error

@@ -131,7 +131,7 @@ def read_lines(path: str | Path) -> tuple[Path, bytes]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise BudgetError(
-            f"cannot read the manifest {path}: {error.strerror}; write one with budget-manifest"
+            f"cannot read the manifest {path}: {error.strerror}; {_cure_of_missing(Path(path))}"
         ) from error
     first, _, body = content.replace(b"\r\n", b"\n").partition(b"\n")
     root = parse_root(first, path=path)
@@ -139,6 +139,12 @@ def read_lines(path: str | Path) -> tuple[Path, bytes]:
     if not body:
         raise BudgetError(f"{path} holds no utterances; write it again with budget-manifest")
     return root, body + b"\n"
+
+
+def _cure_of_missing(path: Path) -> str:
+    if path.with_suffix(".pack").is_file():
+        return "packs are for training: restore the manifest that the .pack beside it was made of"
+    return "write one with budget-manifest"
 
 
 def parse_root(line: bytes, *, path: str | Path) -> Path:

@@ -34,9 +34,10 @@ from fairseq_budget.corpus import (
     read_description,
 )
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import sha256_file
 from fairseq_budget.manifest import Utterance, hash_lines, read_lines
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"budgpack"
 ALIGNMENT = 64
 PREFIX = struct.Struct("<8sQQ32s8x")  # magic, place and length of the header, its SHA-256
@@ -154,12 +155,13 @@ class PackedCorpus(Corpus):
 
     def open_column(self, name: str) -> Column:
         """The packed column; BudgetError if there is none, or its text was written again since."""
-        description = self.pack.header["columns"].get(name)
+        packed = self.pack.header["columns"].get(name)
         text = column_path(self.path, name)
-        if description is None:
+        if packed is None:
             raise BudgetError(f"{self.path} has no column {name!r}; write it, then {_again(self)}")
-        if description_path(text).is_file() and read_description(text) != description:
+        if not _is_unchanged(text, packed):
             raise BudgetError(f"{text} is not the one in {self.path} any more; {_again(self)}")
+        description = packed["description"]
         if f"{name}.values" not in self.pack.header["arrays"]:
             return Column(name, description, self._mapped_lines(f"{name}.lines"))
         return PackedColumn(name, description, self.pack)
@@ -203,6 +205,16 @@ def fingerprint(path: Path) -> list[int]:
     """Length and time of change, in bytes and ns: the same for a file that was left alone."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
+
+
+def _is_unchanged(text: Path, packed: Mapping[str, Any]) -> bool:
+    """Whether a column is what was packed, or gone; read only where its time alone changed."""
+    if description_path(text).is_file() and read_description(text) != packed["description"]:
+        return False
+    if not text.is_file() or fingerprint(text) == packed["fingerprint"]:
+        return True
+    has_its_length = text.stat().st_size == packed["fingerprint"][0]
+    return has_its_length and sha256_file(text) == packed["sha256"]
 
 
 def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> PackedCorpus:

@@ -1,4 +1,4 @@
-"""Lhotse's cuts and Kaldi's folders as manifests; what is refused, and that nothing is executed."""
+"""Lhotse's cuts as manifests and labels; what is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from fairseq_budget.corpus import Corpus, column_path
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.imports import read_kaldi, read_lhotse, write_imported
+from fairseq_budget.imports import read_lhotse, write_imported
+from fairseq_budget.labels.label_file import LabelInfo, open_labels, read_info, write_info
+from fairseq_budget.packing import pack_split
 from tests.synthetic import write_tone
 
 
@@ -63,6 +65,50 @@ def test_without_transcripts_there_is_no_column(audio) -> None:
     assert not column_path(audio / "train.tsv", "txt").exists()
 
 
+def write_labelled_cuts(folder: Path, *labels: str) -> Path:
+    """b.wav as many times, with k-means ids where k2SSL puts them."""
+    return write_cuts(
+        folder, *(cut("b.wav", 0, 1.0, 16000, custom={"kmeans": line}) for line in labels)
+    )
+
+
+def test_labels_of_cuts_are_labels_to_train_on(audio) -> None:
+    lines = [" ".join(str(3 * i % 7) for i in range(49)), " ".join(["6"] * 50)]
+    rows = read_lhotse(write_labelled_cuts(audio, *lines))
+    write_imported(audio / "train.tsv", rows, root=audio, num_clusters=7)
+    pack_split(audio / "train.tsv")
+    labels = open_labels(audio, "train")
+    assert (labels.rate, labels.num_clusters) == (50, 7)
+    assert [" ".join(map(str, labels.ids(i))) for i in range(2)] == lines
+
+
+def test_labels_of_cuts_are_left_where_they_are_unless_asked_for(audio) -> None:
+    rows = read_lhotse(write_labelled_cuts(audio, "1 2"))
+    write_imported(audio / "train.tsv", rows, root=audio)
+    assert sorted(path.name for path in audio.glob("*km*")) == []
+
+
+def test_a_cut_without_labels_is_named_where_they_are_asked_for(audio) -> None:
+    rows = read_lhotse(write_cuts(audio, cut("b.wav", 0, 1.0, 16000)))
+    with pytest.raises(BudgetError, match=r"b.wav has no k-means labels"):
+        write_imported(audio / "train.tsv", rows, root=audio, num_clusters=7)
+
+
+def test_imported_labels_do_not_join_others(audio) -> None:
+    info = LabelInfo(50, 7, {"kind": "mfcc"}, "0" * 64)
+    write_info(audio, info)
+    rows = read_lhotse(write_labelled_cuts(audio, "1 2"))
+    with pytest.raises(BudgetError, match=r"labels of another origin"):
+        write_imported(audio / "train.tsv", rows, root=audio, num_clusters=7)
+    assert read_info(audio) == info
+    assert not (audio / "train.tsv").exists()
+
+
+def test_cuts_between_samples_stay_within_their_recording(audio) -> None:
+    halves = cut("b.wav", 101.5 / 16000, 15898.5 / 16000, 16000)
+    assert next(read_lhotse(write_cuts(audio, halves))).utterance.name == "b.wav@102+15898"
+
+
 def with_recording(**changes) -> dict:
     one = cut("a.wav", 0, 2.0, 32000)
     return {**one, "recording": {**one["recording"], **changes}}
@@ -94,67 +140,6 @@ def test_a_file_of_something_else_is_an_error(tmp_path) -> None:
     for name, message in (("cuts.jsonl", "line 1"), ("cuts.jsonl.gz", "cannot read")):
         with pytest.raises(BudgetError, match=message):
             list(read_lhotse(tmp_path / name))
-
-
-def kaldi(folder: Path, **files: str) -> Path:
-    for name, text in files.items():
-        (folder / name.replace("_", ".")).write_text(text)
-    return folder
-
-
-def test_wav_scp_alone_gives_whole_files(audio) -> None:
-    folder = kaldi(audio, wav_scp="utt1 a.wav\nutt2 b.wav\n", text="utt2 hello there\n")
-    write_imported(audio / "train.tsv", read_kaldi(folder, audio), root=audio)
-    corpus = Corpus.open(audio / "train.tsv", ["txt"])
-    assert [corpus.name(i) for i in range(2)] == ["a.wav", "b.wav"]
-    assert [corpus.columns["txt"][i] for i in range(2)] == ["", "hello there"]
-
-
-def test_segments_give_pieces(audio) -> None:
-    folder = kaldi(
-        audio, wav_scp="rec1 a.wav\nrec2 b.wav\n", text="u1 one\nu2 two\nu3 three\n",
-        segments="u1 rec1 0.25 1.0\nu2 rec1 1.0 -1\nu3 rec2 0 1\n",
-    )  # fmt: skip
-    rows = list(read_kaldi(folder, audio))
-    names = [row.utterance.name for row in rows]
-    assert names == ["a.wav@4000+12000", "a.wav@16000+16000", "b.wav"]
-    assert [row.text for row in rows] == ["one", "two", "three"]
-
-
-@pytest.mark.parametrize("pipe", ["touch {} |", "| touch {}"])
-def test_a_pipe_is_refused_and_not_run(audio, pipe) -> None:
-    victim = audio / "executed"
-    folder = kaldi(audio, wav_scp=f"utt1 {pipe.format(victim)}\n")
-    with pytest.raises(BudgetError, match=r"wav.scp, line 1: .* is a pipe, and nothing is exec"):
-        list(read_kaldi(folder, audio))
-    assert not victim.exists()
-
-
-@pytest.mark.parametrize(
-    ("segments", "message"),
-    [
-        ("u1 rec9 0 1\n", "'rec9'"),
-        ("u1 rec1 1 5\n", "do not lie within"),
-        ("u1 rec1\n", "expected"),
-    ],
-)
-def test_a_wrong_segment_is_named_by_line(audio, segments, message) -> None:
-    folder = kaldi(audio, wav_scp="rec1 a.wav\n", segments=segments)
-    with pytest.raises(BudgetError, match=rf"segments, line 1: .*{message}"):
-        list(read_kaldi(folder, audio))
-
-
-def test_transcripts_in_another_order_are_refused(audio) -> None:
-    folder = kaldi(audio, wav_scp="utt1 a.wav\nutt2 b.wav\n", text="utt0 zero\nutt1 one\n")
-    with pytest.raises(BudgetError, match=r"text, line 1: utt0 is not the next utterance, utt1"):
-        list(read_kaldi(folder, audio))
-
-
-def test_audio_of_another_rate_is_refused(audio) -> None:
-    write_tone(audio / "c.wav", 8000, sample_rate=8000)
-    folder = kaldi(audio, wav_scp="utt1 a.wav\nutt2 c.wav\n")
-    with pytest.raises(BudgetError, match=r"wav.scp, line 2: .*wrong sample rate: 8000"):
-        list(read_kaldi(folder, audio))
 
 
 def test_nothing_to_import_leaves_nothing(tmp_path) -> None:

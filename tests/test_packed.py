@@ -87,6 +87,12 @@ def test_the_pack_needs_neither_manifest_nor_columns(folder, packed) -> None:
     assert corpus.columns["txt"][2] == "zwölf"
 
 
+def test_commands_that_need_the_manifest_say_so_where_there_is_only_a_pack(folder, packed) -> None:
+    (folder / "train.tsv").unlink()
+    with pytest.raises(BudgetError, match=r"restore the manifest that the .pack beside it was"):
+        Manifest.read(folder / "train.tsv")
+
+
 def test_a_split_that_was_not_packed_is_opened_from_its_manifest(folder) -> None:
     assert type(open_corpus(folder, "train")) is Corpus
 
@@ -126,6 +132,21 @@ def test_a_column_that_was_written_again_since_is_refused(folder, packed) -> Non
         open_corpus(folder, "train", ["ids"])
 
 
+@pytest.mark.parametrize("rewrite", [["uno", *TRANSCRIPTS[1:]], ["two", *TRANSCRIPTS[1:]]])
+def test_a_column_of_other_lines_is_refused_though_its_description_is_the_same(
+    folder, packed, rewrite
+) -> None:
+    write_column(folder / "train.tsv", "txt", rewrite, None)
+    os.utime(folder / "train.txt", (1, 1))
+    with pytest.raises(BudgetError, match=r"train.txt is not the one in .*make it anew"):
+        open_corpus(folder, "train", ["txt"])
+
+
+def test_a_column_that_was_copied_or_touched_still_fits(folder, packed) -> None:
+    os.utime(folder / "train.txt", (1, 1))
+    assert open_corpus(folder, "train", ["txt"]).columns["txt"][0] == "one"
+
+
 def test_a_column_that_was_not_packed_is_named(folder, packed) -> None:
     with pytest.raises(BudgetError, match="has no column 'km'"):
         open_corpus(folder, "train", ["km"])
@@ -149,7 +170,7 @@ def test_a_pack_that_was_cut_off_is_found_on_opening(folder, packed, length) -> 
 
 def test_a_newer_format_is_refused(folder, packed, monkeypatch) -> None:
     monkeypatch.setattr("fairseq_budget.packed.FORMAT_VERSION", 0)
-    with pytest.raises(BudgetError, match="format_version 1, not 0"):
+    with pytest.raises(BudgetError, match=r"format_version \d, not 0"):
         open_corpus(folder, "train")
 
 

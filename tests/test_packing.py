@@ -51,6 +51,27 @@ def test_a_label_that_is_no_cluster_is_found_wherever_it_is(folder) -> None:
         pack_split(folder / "train.tsv")
 
 
+def test_labels_are_checked_whatever_their_first_line_looks_like(folder) -> None:
+    write_labels(folder, lambda index, line: f"-1 {line}")
+    with pytest.raises(BudgetError, match=r"train.km, line 1: label -1 is none of the 2 clusters"):
+        pack_split(folder / "train.tsv")
+
+
+def test_more_clusters_than_16_bits_can_tell_apart_are_refused(folder) -> None:
+    info = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps({**info, "num_clusters": 65537}))
+    (folder / "dict.km.txt").write_text("".join(f"{cluster} 1\n" for cluster in range(65537)))
+    with pytest.raises(BudgetError, match=r"train.km has labels of 65537 clusters.* 65536"):
+        pack_split(folder / "train.tsv")
+
+
+def test_text_that_is_not_utf_8_is_named_by_line(folder) -> None:
+    write_column(folder / "train.tsv", "txt", ["a", "b", "c", "d"], None)
+    (folder / "train.txt").write_bytes(b"a\nb\n\xff\nd\n")
+    with pytest.raises(BudgetError, match=r"train.txt, line 3: .*utf-8.*write it again"):
+        pack_split(folder / "train.tsv")
+
+
 def test_labels_that_do_not_fit_the_audio_are_found_wherever_they_are(folder) -> None:
     write_labels(folder, lambda index, line: line[: len(line) // 2] if index == 3 else line)
     with pytest.raises(BudgetError, match=r"train.km, line 4: \d+ labels for .* label rate is 50"):

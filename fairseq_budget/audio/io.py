@@ -137,7 +137,7 @@ def inspect(path: str | Path, full: bool) -> str | None:
 
 def unreadable(error: BudgetError) -> str:
     """The reason that a file is left out whose header `audio_info` refused with `error`."""
-    return f"unreadable: {_said_by_libsndfile(error)}"
+    return f"unreadable: {_cause(error)}"
 
 
 def find_mismatch(info: AudioInfo) -> str | None:
@@ -171,7 +171,7 @@ def _find_damage_by_decoding(path: str | Path, num_samples: int) -> str | None:
                     return _NOT_FINITE
                 num_decoded += len(block)
     except BudgetError as error:
-        return f"truncated: {_said_by_libsndfile(error)} after {num_decoded} samples or more"
+        return f"truncated: {_cause(error)} after {num_decoded} samples or more"
     if num_decoded < num_samples:
         return f"truncated: {num_decoded} of {num_samples} samples decode"
     return None
@@ -205,9 +205,15 @@ def _missing_wav_bytes(path: str | Path) -> int:
     return 0
 
 
-def _said_by_libsndfile(error: BudgetError) -> str:
+def _cause(error: BudgetError) -> str:
     """The bare cause of an error of `_open`, without the path and the cure."""
-    return str(getattr(error.__cause__, "error_string", error.__cause__)).rstrip(".")
+    return _said(error.__cause__ or error)
+
+
+def _said(error: BaseException) -> str:
+    """What libsndfile or the system object to, without the path."""
+    own = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+    return str(own or error).rstrip(".")
 
 
 @contextmanager
@@ -218,5 +224,5 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
             yield file
     except (soundfile.SoundFileError, OSError) as error:
         raise BudgetError(
-            f"cannot read {path}: {error}; restore the file or leave it out of the manifest"
+            f"cannot read {path}: {_said(error)}; restore the file or leave it out of the manifest"
         ) from error

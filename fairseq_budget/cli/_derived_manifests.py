@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_budget.audio.crop import SpeakerRule, cut_manifest, find_speaker_rule
+from fairseq_budget.audio.crop import SpeakerRule, cut_manifest
 from fairseq_budget.audio.length_sets import plan_length_sets
 from fairseq_budget.cli._packs import build_pack_parser, run_pack
 from fairseq_budget.corpus import column_path
@@ -17,6 +17,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.length_files import write_files, write_length_set
 from fairseq_budget.manifest import Manifest
+from fairseq_budget.names import find_named_speakers, read_names, write_names
 from fairseq_budget.subset import choose_hours, column_names, remove_stale_columns, write_subset
 
 Summary = dict[str, dict[str, Any]]
@@ -85,28 +86,37 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 def _cut(argv: Sequence[str]) -> int:
     args = build_cut_parser().parse_args(argv)
     manifest = Manifest.read(args.manifest)
-    rule = find_speaker_rule([utt.pieces[0].path for utt in manifest.utterances], args.speaker)
+    names = read_names(args.manifest, manifest)
+    source = _Source(manifest, names, find_named_speakers(manifest, names, args.speaker))
     cut = _cut_one if len(args.seconds) == 1 else _cut_sets
-    print_summary(cut(args, manifest, rule), as_json=args.json)
+    print_summary(cut(args, source), as_json=args.json)
     return 0
 
 
-def _cut_one(args: argparse.Namespace, manifest: Manifest, rule: SpeakerRule) -> Summary:
+class _Source(NamedTuple):
+    """What is cut, the names of what is in archives, and who speaks."""
+
+    manifest: Manifest
+    names: dict[str, str]
+    rule: SpeakerRule
+
+
+def _cut_one(args: argparse.Namespace, source: _Source) -> Summary:
     """Utterances of exactly one length, in DESTDIR itself."""
     path = args.destdir / args.manifest.name
     _require_another(path, args.manifest)
     num_samples = round(args.seconds[0] * SAMPLE_RATE)
-    cut = cut_manifest(manifest, num_samples, rule=rule, seed=args.seed)
+    cut = cut_manifest(source.manifest, num_samples, rule=source.rule, seed=args.seed)
     cut.manifest.write(path)
-    row = _finish_cut(args, path, cut.manifest, rule=rule, audio=args.write_audio)
+    row = _finish_cut(args, path, cut.manifest, source=source, audio=args.write_audio)
     row |= {"num_speakers": cut.num_speakers, "left_out_hours": _hours_of(cut.num_samples_left_out)}
     return {args.manifest.stem: row}
 
 
-def _cut_sets(args: argparse.Namespace, manifest: Manifest, rule: SpeakerRule) -> Summary:
+def _cut_sets(args: argparse.Namespace, source: _Source) -> Summary:
     """Sets of several lengths that hold the same audio, each in a folder of its own."""
     seconds = sorted(set(args.seconds))
-    sets = plan_length_sets(manifest, seconds, rule=rule, seed=args.seed)
+    sets = plan_length_sets(source.manifest, seconds, rule=source.rule, seed=args.seed)
     summary = {}
     for length in seconds:
         name = f"{length:g}s"
@@ -114,21 +124,22 @@ def _cut_sets(args: argparse.Namespace, manifest: Manifest, rule: SpeakerRule) -
         _require_another(path, args.manifest)
         cut, columns = write_length_set(args.manifest, path, sets, length)
         audio = args.write_audio and args.write_audio / name
-        row = _finish_cut(args, path, cut, rule=rule, audio=audio)
+        row = _finish_cut(args, path, cut, source=source, audio=audio)
         row |= {"num_speakers": sets.num_speakers, "columns": columns}
         summary[name] = row | {"left_out_hours": _hours_of(sets.num_samples_left_out)}
     return summary
 
 
 def _finish_cut(
-    args: argparse.Namespace, path: Path, cut: Manifest, *, rule: SpeakerRule, audio: Path | None
+    args: argparse.Namespace, path: Path, cut: Manifest, *, source: _Source, audio: Path | None
 ) -> dict[str, Any]:
     """Say what became of columns, write files where they are wanted; a row of the summary."""
+    write_names(path, cut, source.names)
     _report_removed(path)
     _report_missing(args.manifest, path)
     if audio:
-        write_files(path, audio, rule.speaker_of)
-    row = {"manifest": str(path), **cut.summary(), "speaker_rule": rule.description}
+        write_files(path, audio, source.rule.speaker_of)
+    row = {"manifest": str(path), **cut.summary(), "speaker_rule": source.rule.description}
     return row | {"files": str(audio)} if audio else row
 
 

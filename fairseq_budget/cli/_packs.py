@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.imports import read_kaldi, read_lhotse, write_imported
+from fairseq_budget.imports import read_lhotse, write_imported
+from fairseq_budget.imports_kaldi import read_kaldi
 from fairseq_budget.packed import PackedCorpus, pack_path
 from fairseq_budget.packing import pack_split
 
@@ -39,6 +40,13 @@ def build_pack_parser() -> argparse.ArgumentParser:
         default=Path(),
         help="what relative paths of --lhotse or --kaldi are relative to (default: this folder)",
     )
+    parser.add_argument(
+        "--kmeans",
+        metavar="K",
+        type=int,
+        help="with --lhotse: take the labels of K clusters, at 50 Hz, that k2SSL's cuts hold in "
+        "custom['kmeans']",
+    )
     return parser
 
 
@@ -46,12 +54,14 @@ def run_pack(argv: Sequence[str]) -> int:
     args = build_pack_parser().parse_args(argv)
     if (args.lhotse or args.kaldi) and len(args.splits) != 1:
         raise BudgetError("--lhotse and --kaldi make one split: name it, as --splits train")
+    if args.kmeans is not None and not (args.lhotse and args.kmeans > 1):
+        raise BudgetError(f"--kmeans {args.kmeans}: expected at least 2 clusters, and --lhotse")
     for split in args.splits:
         manifest = args.data / f"{split}.tsv"
         if args.lhotse or args.kaldi:
             root = args.root.absolute()
             rows = read_lhotse(args.lhotse) if args.lhotse else read_kaldi(args.kaldi, root)
-            write_imported(manifest, rows, root=root)
+            write_imported(manifest, rows, root=root, num_clusters=args.kmeans)
         path = pack_path(manifest) if args.check else pack_split(manifest)
         corpus = PackedCorpus(path)
         if args.check:

@@ -11,18 +11,17 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect
 from fairseq_budget.audio.find import EXTENSIONS, find_audio
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._derived_manifests import DERIVED, print_summary
-from fairseq_budget.corpus import write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.manifest import Manifest
+from fairseq_budget.names import write_names
 
 _NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them go to a file
 
@@ -122,7 +121,7 @@ def _write_manifests(argv: Sequence[str]) -> int:
         path = args.destdir / f"{split}.tsv"
         _write_rejected(path.with_suffix(".rejected.tsv"), rejected)
         manifest.write(path)
-        _write_names(path, manifest, names)
+        write_names(path, manifest, names)
         kinds = dict(Counter(finding.kind for finding in rejected))
         summary[split] = {"manifest": str(path), **manifest.summary(), "rejected": kinds}
     print_summary(summary, as_json=args.json)
@@ -191,13 +190,6 @@ def _report_rejected(split: str, findings: Sequence[Finding]) -> None:
     for kind, count in shown.items():
         if count > _NUM_SHOWN:
             print(f"{split}: and {count - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
-
-
-def _write_names(path: Path, manifest: Manifest, names: Mapping[str, str]) -> None:
-    """A column of what utterances are called where their paths, in an archive, do not tell."""
-    paths = [utterance.name for utterance in manifest.utterances]
-    if any(file_of(own) != own for own in paths):
-        write_column(path, "name", (names[own] for own in paths), None)
 
 
 def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:

@@ -103,6 +103,15 @@ class BudgetAudioDataset(FairseqDataset):
         too_short = self.corpus.by_size[self.num_kept :]
         return self.corpus.num_samples - int(self.corpus.sizes[too_short].sum())
 
+    @property
+    def num_cropped(self) -> int:
+        """Samples beyond ``max_sample_size``, in all utterances: an epoch does not hear them."""
+        if self.max_size is None:
+            return 0
+        sizes, by_size = self.corpus.sizes, self.corpus.by_size
+        longer = sizes[by_size[: count_kept(sizes, by_size, self.max_size + 1)]]
+        return int(longer.sum()) - len(longer) * self.max_size
+
     def set_epoch(self, epoch: int) -> None:
         self._epoch[0] = epoch
 
@@ -193,6 +202,10 @@ class BudgetAudioDataset(FairseqDataset):
             "bad_audio": [sample["bad_audio"] for sample in samples if "bad_audio" in sample],
             "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
         }
+
+    def filler(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch once more, marked as counting for nothing: for a GPU that has none left."""
+        return {**batch, "bad_audio": [], "is_filler": True}
 
     def _masks(self, ids: list[int], lengths: np.ndarray, masking: Masking) -> np.ndarray:
         mask = np.zeros((len(ids), lengths.max()), dtype=bool)

@@ -8,6 +8,7 @@ batch of the epoch that was left, once.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from fairseq.data.iterators import BufferedIterator, CountingIterator, EpochBatc
 from torch.utils.data import DataLoader
 
 from fairseq_budget.data.batches import Batches
+
+logger = logging.getLogger(__name__)
 
 MAX_BUFFER = 20  # batches: fairseq's own limit
 MAX_WORKERS = 8  # beyond, reading and cropping speech is no bottleneck
@@ -39,8 +42,9 @@ class EpochBatches(EpochBatchIterating):
     """Epochs of `batches` of a dataset, for one of `num_shards` GPUs.
 
     The loader's workers live through all epochs. What a batch is does not depend on num_workers,
-    buffer_size or num_shards. Where batches do not divide by num_shards, ranks without one get an
-    empty batch in the last round, as from fairseq.
+    buffer_size or num_shards. Where batches do not divide by num_shards, ranks without one get a
+    filler in the last round: a batch once more, for the task to count as nothing. (fairseq hands
+    out an empty one, for which its trainer drops all that the rank has accumulated.)
     """
 
     def __init__(
@@ -135,15 +139,27 @@ class EpochBatches(EpochBatchIterating):
             "epoch": self.epoch + 1 if ended else self.epoch,
             "iterations_in_epoch": 0 if ended else self.iterations_in_epoch,
             "position": 0 if ended else self.position,
+            "num_batches": len(self.batches),
             "shuffle": self._shuffle,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a position; that of a checkpoint of fairseq's iterator counts as ours."""
+        """Go on from a position; that of a checkpoint of fairseq's iterator counts as ours.
+
+        Where there are other batches than when it was saved, go on at the same share of the epoch.
+        """
         self.epoch, self._current = state_dict["epoch"], None
         iterations = state_dict.get("iterations_in_epoch", 0)
         self._start = state_dict.get("position", iterations * self.num_shards)
-        if self._start >= len(self.batches):  # it was saved with other, more batches
+        num_batches, before = len(self.batches), state_dict.get("num_batches", len(self.batches))
+        if self._start and num_batches != before:
+            self._start = self._start * num_batches // before
+            logger.warning(
+                f"an epoch has {num_batches} batches in place of {before} (dataset.max_tokens, "
+                "dataset.batch_size, the corpus): going on at the same share of it; until its end, "
+                "some utterances come again and others not at all"
+            )
+        if self._start >= num_batches:  # of fairseq's iterator, which made more batches
             self.epoch, self._start = self.epoch + 1, 0
 
 
@@ -167,14 +183,18 @@ class _Sampler:
 
 
 class _Timed(CountingIterator):
-    """Counts batches, and the time that was spent waiting for them."""
+    """Counts batches, and the time that was spent waiting for them; makes fillers."""
 
     def __init__(self, epochs: EpochBatches, batches: Any) -> None:
         super().__init__(batches)
         self._epochs = epochs
+        self._last: Any = None
 
     def __next__(self) -> Any:
         started = time.perf_counter()
         batch = super().__next__()
         self._epochs.waited_s += time.perf_counter() - started
+        if not batch:
+            return self._epochs.dataset.filler(self._last or self._epochs.first_batch)
+        self._last = batch
         return batch

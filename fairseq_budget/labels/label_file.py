@@ -214,7 +214,7 @@ def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:
                 "one shard of several, or another manifest's; let all shards of `budget-labels "
                 f"apply` come to their end, which joins them, or {cure}"
             ) from error
-        raise BudgetError(f"{error}: {cure}") from error
+        raise BudgetError(f"{error} (labels: {cure})") from error
 
 
 def _count_lines(path: Path) -> int:

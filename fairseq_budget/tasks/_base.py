@@ -2,8 +2,9 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Dict, NoReturn, Optional, Tuple
 
+from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -49,13 +50,34 @@ class BudgetTask(FairseqTask):
         return corpus
 
     def add_dataset(self, split: str, dataset: Any) -> None:
-        """Log what the split holds, and keep it for fairseq."""
-        hours = dataset.num_samples / SAMPLE_RATE / 3600
+        """Log what the split holds, and what the limits drop and crop; keep it for fairseq.
+
+        Raises BudgetError if most of the audio would be dropped.
+        """
+        total, kept = dataset.corpus.num_samples, dataset.num_samples
+        cropped = dataset.num_cropped
         left_out = len(dataset) - dataset.num_kept
         logger.info(
-            f"{split}: {dataset.num_kept:,} utterances, {hours:.2f} h; {left_out:,} left out as "
-            f"shorter than task.min_sample_size={self.cfg.min_sample_size}"
+            f"{split}: {dataset.num_kept:,} utterances, {kept / SAMPLE_RATE / 3600:.2f} h; "
+            f"{left_out:,} left out as shorter than task.min_sample_size={self.cfg.min_sample_size}"
         )
+        dropped = (
+            f"utterances shorter than {dataset.min_size / SAMPLE_RATE:g} s "
+            f"(task.min_sample_size={self.cfg.min_sample_size}) are dropped: "
+            f"{1 - kept / total:.2%} of {split}"
+        )
+        if 2 * kept < total:
+            raise BudgetError(
+                f"{dropped}; set task.min_sample_size=0, or join them with `budget-manifest cut`"
+            )
+        if left_out:
+            logger.warning(dropped)
+        if cropped:
+            logger.warning(
+                f"task.max_sample_size={dataset.max_size} ({dataset.max_size / SAMPLE_RATE:g} s) "
+                f"crops {cropped / total:.2%} of {split} away, "
+                "another part in each epoch; null crops nothing"
+            )
         self.datasets[split] = dataset
 
     def get_batch_iterator(
@@ -92,8 +114,39 @@ class BudgetTask(FairseqTask):
         self._train_batches = self._train_batches or iterator  # fairseq asks for this one first
         return iterator
 
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
+        ignore_grad = ignore_grad or "is_filler" in sample
+        step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+        return _without_filler(sample, *step)
+
+    def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        return _without_filler(sample, *super().valid_step(sample, model, criterion))
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        super().begin_epoch(epoch, model)
+        root = self._root()
+        made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
+        if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:
+            return
+        if 0 < root.optimization.max_update <= made.val:
+            self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def leave(self, reason: str) -> NoReturn:
+        """End a process that a finished run was started again in: fairseq would train on."""
+        logger.info(f"{reason}: nothing to do")
+        raise SystemExit(0)
+
     def max_positions(self) -> None:
         return None  # batches are made here, and say what does not fit
+
+
+def _without_filler(
+    sample: Dict[str, Any], loss: Any, sample_size: Any, log: Dict[str, Any]
+) -> Tuple[Any, Any, Dict[str, Any]]:
+    """Loss, sample size and log of a batch; a filler (see EpochBatches) counts as nothing."""
+    if "is_filler" not in sample:
+        return loss, sample_size, log
+    return loss, 0 * sample_size, {key: 0 * value for key, value in log.items()}
 
 
 def _make_manifests(folder: str) -> str:

@@ -112,13 +112,17 @@ class BudgetPretrainingTask(BudgetTask):
         return super().build_model(cfg, from_checkpoint)
 
     def _batch_seconds(self) -> Optional[float]:
-        """Audio in an update if all batches are full; None where batches count utterances only."""
+        """Audio in an update if all batches are full; None where nothing limits a batch's audio."""
         root = self._root()
-        if "dataset" not in root or not root.dataset.max_tokens:
+        if "dataset" not in root:
+            return None
+        num_utterances, longest = root.dataset.batch_size or 0, self.cfg.max_sample_size or 0
+        limits = [limit for limit in (root.dataset.max_tokens, num_utterances * longest) if limit]
+        if not limits:
             return None
         num_batches = root.optimization.update_freq[-1]
         num_batches *= root.distributed_training.distributed_world_size
-        return float(root.dataset.max_tokens / SAMPLE_RATE * num_batches)
+        return float(min(limits) / SAMPLE_RATE * num_batches)
 
     def num_classes(self) -> int:
         """Clusters of the label files, and fairseq's four special symbols."""
@@ -135,6 +139,8 @@ class BudgetPretrainingTask(BudgetTask):
         if self.progress is None:
             self.progress = Progress(self._new_meter(), self.cfg.max_update)
             self.progress.restore()
+            if self.progress.meter.exhausted:
+                self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
             for warning in self._schedule_warnings(model.encoder.config):
                 logger.warning(warning)
 

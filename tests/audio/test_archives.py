@@ -15,7 +15,7 @@ from fairseq_budget.audio.io import inspect, read_audio
 from fairseq_budget.cli.manifest import main
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.imports import read_kaldi
+from fairseq_budget.imports_kaldi import read_kaldi
 from fairseq_budget.manifest import Manifest, Piece, Utterance
 from fairseq_budget.packed import open_corpus
 from fairseq_budget.packing import pack_split

@@ -34,10 +34,12 @@ def test_check_finds_damage(folder, capsys):
     assert "damaged in its array 'sizes'" in capsys.readouterr().err
 
 
-def test_a_kaldi_folder_is_packed_in_one_command(folder, tmp_path, capsys):
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_kaldi_folder_is_packed_in_one_command(folder, tmp_path, absolute):
     kaldi = tmp_path / "kaldi"
     kaldi.mkdir()
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.wav"))
+    files = sorted(folder.rglob("*.wav"))
+    names = files if absolute else [path.relative_to(folder) for path in files]
     (kaldi / "wav.scp").write_text("".join(f"utt{i} {name}\n" for i, name in enumerate(names)))
     command = ["pack", "--data", str(tmp_path / "out"), "--splits", "train"]
     assert main([*command, "--kaldi", str(kaldi), "--root", str(folder)]) == 0
@@ -49,3 +51,9 @@ def test_a_kaldi_folder_is_packed_in_one_command(folder, tmp_path, capsys):
 def test_an_import_into_several_splits_is_an_error(folder, capsys):
     assert main(["pack", "--data", str(folder), "--kaldi", str(folder)]) == 2
     assert "make one split: name it" in capsys.readouterr().err
+
+
+def test_labels_are_taken_from_cuts_only(folder, capsys):
+    command = ["pack", "--data", str(folder), "--splits", "train", "--kmeans", "500"]
+    assert main(command) == 2
+    assert "--kmeans 500: expected" in capsys.readouterr().err

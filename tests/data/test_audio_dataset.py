@@ -219,3 +219,11 @@ def test_a_corpus_of_too_short_utterances_is_an_error_with_a_cure(tmp_path):
     write_tone_corpus(tmp_path, 2, seconds=(0.02, 0.024)).write(tmp_path / "train.tsv")
     with pytest.raises(BudgetError, match=r"all 2 utterances .* shorter than 400 .*cut"):
         dataset(Corpus.open(tmp_path / "train.tsv"))
+
+
+def test_cropped_samples_are_counted_over_all_utterances(corpus):
+    limit = int(corpus.sizes.mean())
+    data = dataset(corpus, max_sample_size=limit)
+    assert data.num_cropped == sum(max(0, int(size) - limit) for size in corpus.sizes) > 0
+    assert data.num_cropped == corpus.num_samples - sum(map(data.size, range(len(data))))
+    assert dataset(corpus, max_sample_size=None).num_cropped == 0

@@ -34,12 +34,16 @@ class Numbers(torch.utils.data.Dataset):
     def set_epoch(self, epoch):
         self.epoch = epoch
 
+    def filler(self, batch):
+        assert batch
+        return []
 
-def iterator(**options):
+
+def iterator(max_tokens=256_000, **options):
     from fairseq_budget.data.epoch_iterator import EpochBatches
 
     by_size = np.argsort(-SIZES, kind="stable")
-    batches = Batches(SIZES, by_size, Limits(max_tokens=256_000), seed=1)
+    batches = Batches(SIZES, by_size, Limits(max_tokens), seed=1)
     return EpochBatches(Numbers(), batches, **options)
 
 
@@ -142,6 +146,20 @@ def test_another_update_freq_after_an_interruption_loses_no_batch(update_freq):
     assert resumed.end_of_epoch()
 
 
+@pytest.mark.parametrize("max_tokens", [128_000, 512_000])
+def test_with_other_batches_a_resumed_run_goes_on_at_the_same_share_of_the_epoch(
+    max_tokens, caplog
+):
+    own, other = iterator(), iterator(max_tokens)
+    current = own.next_epoch_itr()
+    while 2 * current.n < len(own):
+        next(current)
+    other.load_state_dict(own.state_dict())
+    assert other.epoch == 1
+    assert other.position == pytest.approx(len(other.batches) / 2, abs=2)
+    assert f"{len(other.batches)} batches in place of {len(own.batches)}" in caplog.text
+
+
 def test_the_end_of_an_epoch_is_saved_as_the_beginning_of_the_next():
     own = iterator()
     list(own.next_epoch_itr())
@@ -164,7 +182,7 @@ def test_waiting_for_data_is_timed():
     import time
 
     own = iterator()
-    own.dataset.collater = own._loader.collate_fn = lambda samples: time.sleep(0.02)
+    own.dataset.collater = own._loader.collate_fn = lambda samples: time.sleep(0.02) or samples
     current = own.next_epoch_itr()
     next(current)
     next(current)
@@ -184,7 +202,7 @@ def test_a_loader_worker_uses_one_thread():
     from fairseq_budget.data.epoch_iterator import EpochBatches
 
     by_size = np.argsort(-SIZES, kind="stable")
-    batches = Batches(SIZES, by_size, Limits(max_tokens=256_000), seed=1)
+    batches = Batches(SIZES, by_size, Limits(256_000), seed=1)
     own = EpochBatches(Threads(), batches, num_workers=1)
     assert set(next(own.next_epoch_itr())) == {1}
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.masking import span_mask
 from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
 
 pytestmark = pytest.mark.fairseq
@@ -61,23 +63,41 @@ def test_every_preset_composes_with_every_spelling_of_user_dir(preset, user_dir)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_names_are_ours_or_fairseqs_and_every_model_field_is_listed(preset):
+def test_names_are_ours_or_fairseqs_and_every_field_of_ours_is_listed(preset):
     import dataclasses
 
     from fairseq.models import MODEL_DATACLASS_REGISTRY
     from fairseq.tasks import TASK_DATACLASS_REGISTRY
 
     cfg = compose(preset)
-    assert cfg.task._name in TASK_DATACLASS_REGISTRY
-    fields = {f.name for f in dataclasses.fields(MODEL_DATACLASS_REGISTRY[cfg.model._name])}
-    text = (EXAMPLES / f"{preset}.yaml").read_text().split("\nmodel:")[1]
-    listed = {line.split(":")[0].strip() for line in text.splitlines() if ":" in line}
-    assert fields - {"seed"} == listed
+    yaml = (EXAMPLES / f"{preset}.yaml").read_text()
+    for group, registry in (("task", TASK_DATACLASS_REGISTRY), ("model", MODEL_DATACLASS_REGISTRY)):
+        fields = {f.name for f in dataclasses.fields(registry[cfg[group]._name])}
+        text = yaml.split(f"\n{group}:")[1].split("\n\n")[0]
+        listed = {line.split(":")[0].strip() for line in text.splitlines() if ":" in line}
+        assert fields - {"seed", "max_update"} == listed
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_never_fix_a_world_size(preset):
     assert "world_size" not in (EXAMPLES / f"{preset}.yaml").read_text()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_masks_of_1_s_hide_as_much_as_those_of_15_s(preset):
+    cfg = compose(preset)
+    masks = cfg.task if "mask_prob" in cfg.task else cfg.model
+    options = {"prob": masks.mask_prob, "length": masks.mask_length, "min_masks": 2}
+    short, long = (
+        np.array([
+            span_mask(num_frames, **options, rng=np.random.default_rng(seed)).mean()
+            for seed in range(300)
+        ])
+        for num_frames in (49, 749)
+    )  # fmt: skip
+    assert short.mean() == pytest.approx(long.mean(), abs=0.03)
+    if masks.mask_prob:
+        assert 0.15 < short.min() < short.max() < 0.9
 
 
 def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
@@ -90,6 +110,7 @@ def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
 
 
 ZIPFORMER = "budget_hubert_zipformer_librispeech"
+PAGE = (EXAMPLES.parent / "docs/paper_k2ssl.md").read_text()
 
 
 def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
@@ -99,9 +120,15 @@ def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
         words = line.removeprefix("#").split()
         if words[:1] and words[0] in ("Transformer", "Zipformer"):
             rows.append((line, []))
-        elif words and all("=" in word and "." in word for word in words):
+        elif line.startswith("#   ") and all("=" in word and "." in word for word in words):
             rows[-1][1].extend(words)
     return rows
+
+
+def is_on_the_page(overrides: list[str], parameters: int) -> bool:
+    """Whether docs/paper_k2ssl.md has a row of these overrides with this total."""
+    shown = f"| `{' '.join(overrides)}` |" if overrides else "| none |"
+    return any(shown in row and f"| {parameters:,} |" in row for row in PAGE.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -113,6 +140,7 @@ def test_every_row_of_k2ssls_table_is_the_preset_and_overrides(row, parameters):
     cfg = compose(ZIPFORMER, *overrides)
     counted = count_parameters(cfg.model.size, "hubert", head=cfg.model.head)["parameters"]
     assert counted == parameters
+    assert is_on_the_page(overrides, parameters)
     assert f"({parameters / 1e6:.1f} M" in text
     seconds = cfg.dataset.max_tokens / 16000
     assert f"x {seconds:g} s" in text
@@ -147,6 +175,7 @@ def test_every_fine_tuning_of_k2ssls_table_is_a_preset_and_overrides(preset, row
     # the recipe keeps the layer of pre-training, and counts it
     counted += count_parameters(size, "hubert", head=head)["head"]
     assert f"({counted / 1e6:.1f} M" in text
+    assert is_on_the_page(overrides, counted)
 
 
 def test_examples_readme_has_a_row_for_every_preset():

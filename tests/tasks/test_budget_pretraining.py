@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
+from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -49,6 +51,16 @@ def test_what_an_update_holds_is_in_the_models_config(tones):
     assert cfg.model.batch_seconds_per_update == 30
 
 
+def test_an_update_of_so_many_utterances_holds_their_longest_crops(tones):
+    from fairseq_budget.tasks.budget_pretraining import BudgetPretrainingTask
+    from tests.examples.test_presets import compose
+
+    limits = ["dataset.max_tokens=null", "dataset.batch_size=4", "task.max_sample_size=80000"]
+    cfg = compose("budget_tera_demo", f"task.data={tones}", "model.size=tiny", *limits)
+    BudgetPretrainingTask.setup_task(cfg.task).build_model(cfg.model)
+    assert cfg.model.batch_seconds_per_update == 4 * 5
+
+
 def test_a_missing_split_is_an_error(tones):
     with pytest.raises(BudgetError, match=r"valid.tsv does not exist; make it"):
         task_on(tones).load_dataset("valid")
@@ -80,3 +92,34 @@ def test_utterances_shorter_than_asked_are_counted_in_the_log(tones, caplog):
     caplog.set_level("INFO")
     task_on(tones, min_sample_size=20000).load_dataset("train")
     assert re.search(r"train: \d utterances, .* [1-3] left out as shorter", caplog.text)
+
+
+def test_the_share_of_audio_that_is_dropped_is_a_warning_once_per_split(tones, caplog):
+    sizes = Corpus.open(tones / "train.tsv").sizes
+    limit = int(np.median(sizes))
+    task_on(tones, min_sample_size=limit).load_dataset("train")
+    share = sizes[sizes < limit].sum() / sizes.sum()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"task.min_sample_size={limit}) are dropped: {share:.2%} of train" in record.message
+
+
+def test_the_share_of_audio_that_is_cropped_is_a_warning_once_per_split(tones, caplog):
+    sizes = Corpus.open(tones / "train.tsv").sizes
+    task_on(tones, max_sample_size=20000).load_dataset("train")
+    share = (sizes - sizes.clip(max=20000)).sum() / sizes.sum()
+    (record,) = caplog.records
+    assert f"task.max_sample_size=20000 (1.25 s) crops {share:.2%} of train" in record.message
+
+
+def test_whole_utterances_warn_of_nothing(tones, caplog):
+    task_on(tones, min_sample_size=0, max_sample_size=None).load_dataset("train")
+    assert caplog.records == []
+
+
+def test_a_minimum_that_drops_most_of_a_split_is_refused(tones):
+    limit = int(Corpus.open(tones / "train.tsv").sizes.max())
+    with pytest.raises(
+        BudgetError, match=rf"={limit}\) are dropped: \d.* train; set .*=0, or join"
+    ):
+        task_on(tones, min_sample_size=limit).load_dataset("train")
