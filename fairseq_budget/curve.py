@@ -39,11 +39,31 @@ def loss_row(folder: Path) -> dict[str, Any]:
     return {
         "run": folder.name,
         "updates": int(last["num_updates"]),
+        "FLOPs": checkpoint.provenance["flops"],
         "validation loss": loss,
         "of guessing": math.log(choices) if choices > 1 else None,
         "accuracy (%)": None if accuracy is None else 100 * accuracy,
         "of guessing (%)": 100 / choices if choices > 1 else None,
     }
+
+
+def accuracy_curve(folder: Path) -> tuple[list[float], list[float]]:
+    """FLOPs spent up to each validation of a run, and its accuracy there in per cent.
+
+    Updates cost the same but for the ends of their sequences, so the run's FLOPs, which its
+    checkpoint counts, are shared among them evenly.
+    """
+    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    name = next((key for record in log.valid for key in record if key.endswith("_accuracy")), None)
+    flops = checkpoint.provenance["flops"]
+    if name is None or not flops:
+        what = "validation accuracy" if name is None else "count of FLOPs"
+        raise BudgetError(
+            f"{folder} has no {what} to draw: leave it out, or call without --png; HuBERT and "
+            "wav2vec 2.0 of this version log both"
+        )
+    per_update = flops / checkpoint.provenance["num_updates"]
+    return [per_update * r["num_updates"] for r in log.valid], [100 * r[name] for r in log.valid]
 
 
 @dataclass(frozen=True)

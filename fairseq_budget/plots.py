@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,22 @@ def plot_curve(runs: Sequence[Run], path: Path) -> None:
     _save(figure, path)
 
 
+def plot_accuracies(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path
+) -> None:
+    """Validation accuracy in per cent against FLOPs spent (`accuracy_curve`), a line for a run."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, (flops, accuracies) in curves.items():
+        axes.plot(flops, accuracies, marker="o", markersize=4, label=name)
+    axes.set(xlabel="FLOPs spent", ylabel="validation accuracy (%)")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
 def plot_units(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Units per second as bars (rows of `units_per_second`), with the frame rates to hold them."""
     figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
@@ -146,6 +162,27 @@ def plot_downstream(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.margins(x=0.1)
     axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
+    _save(figure, path)
+
+
+def plot_match(
+    bars: Sequence[dict[str, Any]], path: Path, *, mean_s: float, recommended_s: float
+) -> None:
+    """How long utterances are (rows of `length_histogram`), their mean, and what is recommended."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    starts = [bar["from_s"] for bar in bars]
+    widths = [bar["to_s"] - bar["from_s"] for bar in bars]
+    axes.bar(starts, [bar["num_utterances"] for bar in bars], widths, align="edge", color=GREY)
+    for seconds, label, color in (
+        (mean_s, f"mean: {mean_s:.2f} s", DARK),
+        (recommended_s, f"pre-train at {recommended_s:g} s", ORANGE),
+    ):
+        axes.axvline(seconds, color=color, linewidth=1.5, label=label)
+    longest = ", the last bar: and longer" if bars[-1]["is_open"] else ""
+    axes.set(xlabel=f"seconds{longest}", ylabel="utterances", xlim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     _save(figure, path)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_budget.cli.report import main
-from fairseq_budget.curve import read_run
+from fairseq_budget.curve import accuracy_curve, read_run
 from fairseq_budget.errors import BudgetError
 
 
@@ -113,3 +113,39 @@ def test_damaged_scores_name_their_file(tmp_path):
     (folder / "results.json").write_text('{"task": "ic", "runs": []}')
     with pytest.raises(BudgetError, match=r"a/results\.json .*budget-downstream compare"):
         read_run(folder)
+
+
+def validate(folder: Path, accuracies: dict[int, float]) -> None:
+    """Append validations of HuBERT to a run's log: accuracy by update."""
+    with (folder / "train.log").open("a") as log:
+        for update, accuracy in accuracies.items():
+            numbers = {"loss": 2.0, "masked_prediction": 2.0, "masked_accuracy": accuracy}
+            record = {f"valid_{key}": str(value) for key, value in numbers.items()}
+            log.write("\n" + json.dumps({"epoch": 1, "valid_num_updates": str(update), **record}))
+
+
+def test_accuracies_stand_over_the_flops_spent_until_then(tmp_path):
+    folder = write_run(tmp_path / "a", width=4, loss=2.0, flops=4e12)
+    validate(folder, {10: 0.25, 20: 0.5})
+    assert accuracy_curve(folder) == ([2e12, 4e12], [25.0, 50.0])
+
+
+def test_losses_come_with_their_flops_and_a_picture(tmp_path, capsys):
+    folders = [write_run(tmp_path / name, width=4, loss=2.0) for name in "ab"]
+    for folder in folders:
+        validate(folder, {10: 0.25, 20: 0.5})
+    arguments = ["losses", "--runs", *map(str, folders)]
+    assert main([*arguments, "--png", str(tmp_path / "new/picture.png")]) == 0
+    assert (tmp_path / "new/picture.png").read_bytes().startswith(b"\x89PNG")
+    table = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in table[0].split("|")][1:4] == ["run", "updates", "FLOPs"]
+    assert [cell.strip() for cell in table[2].split("|")][1:4] == ["a", "20", "1e+12"]
+
+
+def test_runs_without_accuracy_or_flops_are_not_drawn(tmp_path):
+    folder = write_run(tmp_path / "a", width=4, loss=2.0, flops=None)
+    with pytest.raises(BudgetError, match=r"a has no validation accuracy .*without --png"):
+        accuracy_curve(folder)
+    validate(folder, {20: 0.5})
+    with pytest.raises(BudgetError, match="a has no count of FLOPs"):
+        accuracy_curve(folder)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from fairseq_budget.accumulation import PAPER_UPDATE_S, accumulate
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.flops import LEFT_OUT
@@ -37,6 +38,7 @@ _HEADERS = {
     "fp32_peak_gib": "GiB fp32, measured",
     "mixed_s": "s mixed, measured",
     "mixed_peak_gib": "GiB mixed, measured",
+    "update_audio_s": "s of audio an update",
 }
 
 
@@ -49,20 +51,21 @@ def add_length_command(commands: Commands[argparse.ArgumentParser]) -> None:
         "Figure 2 and Table 2 of 'Match to win'; with --downstream those of downstream training at "
         "the task's mean length, as its Table 3 and Figure 3.",
     )
+    add_model(parser)
     parser.add_argument(
-        "--size", choices=list(SIZES), default="base", help="(default: %(default)s)"
-    )
-    parser.add_argument(
-        "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=_positive, nargs="+", default=list(LENGTHS_S), metavar="S",
+        "--seconds", type=_length_s, nargs="+", default=list(LENGTHS_S), metavar="S",
         help="lengths (default: 1 5 10 15)",
     )  # fmt: skip
     parser.add_argument(
         "--batch", type=_count, nargs="+", default=list(BATCHES), metavar="B",
         help="sequences in a batch (default: 1 2 4 8 12)",
     )  # fmt: skip
+    parser.add_argument(
+        "--update-seconds", type=positive, metavar="S",
+        help="audio of one update over all GPUs, to print the update_freq that keeps it (the "
+        f"paper's 1.6 h: {PAPER_UPDATE_S:g})",
+    )  # fmt: skip
+    add_gpus(parser)
     parser.add_argument(
         "--downstream", choices=list(TASKS), nargs="+", metavar="TASK",
         help=f"downstream training in place of pre-training: {', '.join(TASKS)}",
@@ -81,9 +84,26 @@ def add_length_command(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=_length)
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", choices=list(SIZES), default="base", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
+    )
+
+
+def add_gpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gpus", type=_count, default=1, metavar="N", help="GPUs of an update (default: 1)"
+    )
+
+
 def _length(args: argparse.Namespace) -> int:
     if (args.frozen or args.unfrozen) and not args.downstream:
         raise BudgetError("--frozen and --unfrozen are of downstream training; add --downstream")
+    if args.update_seconds and args.downstream:
+        raise BudgetError("--update-seconds is of pre-training; leave out --downstream")
     planned = _plan_tasks(args) if args.downstream else _plan_lengths(args)
     rows = list(_measured(planned, args)) if args.measure else planned
     if args.csv:
@@ -101,9 +121,17 @@ def _length(args: argparse.Namespace) -> int:
 def _plan_lengths(args: argparse.Namespace) -> list[Row]:
     return [
         plan_length(args.size, args.objective, length_s=length, batch=batch, device=_kind(args))
+        | _accumulation(length, batch, args)
         for length in args.seconds
         for batch in args.batch
     ]
+
+
+def _accumulation(length_s: float, batch: int, args: argparse.Namespace) -> Row:
+    if not args.update_seconds:
+        return {}
+    update = accumulate(args.update_seconds, length_s=length_s, batch=batch, gpus=args.gpus)
+    return {"update_freq": update.update_freq, "update_audio_s": update.audio_s}
 
 
 def _plan_tasks(args: argparse.Namespace) -> list[Row]:
@@ -155,7 +183,14 @@ def _print_notes(args: argparse.Namespace) -> None:
         print(f"measured on {machine_name(args.device)}; OOM: memory does not suffice")
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """An argparse type: a finite number above zero."""
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return float(text)
+
+
+def _length_s(text: str) -> float:
     """An argparse type: a length in seconds that makes at least one frame."""
     if not 0.025 <= float(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no length of at least 0.025 s, one frame")

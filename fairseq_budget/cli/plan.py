@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._plan_compression import add_compression_commands
 from fairseq_budget.cli._plan_length import add_length_command
+from fairseq_budget.cli._plan_match import add_match_command
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.flops import LEFT_OUT
 from fairseq_budget.measure import default_device
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_measure(commands)
     add_compression_commands(commands)
     add_length_command(commands)
+    add_match_command(commands)
     return parser
 
 

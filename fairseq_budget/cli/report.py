@@ -11,7 +11,7 @@ from typing import Any
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._boundary_report import add_boundaries
 from fairseq_budget.corpus import Corpus
-from fairseq_budget.curve import Run, loss_row, read_run
+from fairseq_budget.curve import Run, accuracy_curve, loss_row, read_run
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         "losses", help="last validation loss and accuracy of several runs beside their chance level"
     )
     losses.add_argument("--runs", type=Path, nargs="+", required=True, metavar="DIR")
+    losses.add_argument("--png", type=Path, help="draw accuracy against FLOPs spent into this file")
     losses.set_defaults(run=_losses)
     curve = commands.add_parser(
         "curve",
@@ -187,6 +188,10 @@ def _aligned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _losses(args: argparse.Namespace) -> int:
     rows = [loss_row(folder) for folder in args.runs]
+    if args.png:
+        from fairseq_budget.plots import plot_accuracies  # asks for matplotlib
+
+        plot_accuracies({folder.name: accuracy_curve(folder) for folder in args.runs}, args.png)
     print(markdown_table([{key: cell(value) for key, value in row.items()} for row in rows]))
     return 0
 

@@ -85,7 +85,22 @@ def test_frozen_without_a_task_is_one_line(capsys):
     assert "add --downstream" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("option", "value"), [("--seconds", "0.01"), ("--batch", "0")])
+def test_accumulation_keeps_an_updates_audio(capsys):
+    words = ["--seconds", "1", "15", "--batch", "4", "--update-seconds", "240", "--gpus", "2"]
+    found = rows(capsys, *words)
+    assert [(r["update_freq"], r["update_audio_s"]) for r in found] == [(30, 240), (2, 240)]
+    assert "update_freq" not in rows(capsys, "--seconds", "1", "--batch", "4")[0]
+
+
+def test_accumulation_with_a_downstream_task_is_one_line(capsys):
+    assert main(["length", "--update-seconds", "240", "--downstream", "kws"]) == 2
+    assert "leave out --downstream" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seconds", "0.01"), ("--batch", "0"), ("--update-seconds", "-1"), ("--gpus", "0")],
+)
 def test_lengths_hold_a_frame_and_batches_a_sequence(capsys, option, value):
     with pytest.raises(SystemExit):
         main(["length", option, value])
