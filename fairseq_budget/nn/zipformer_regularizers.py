@@ -135,14 +135,6 @@ class Whiten(nn.Module):
         return modify_gradient(x, modify)
 
 
-def whitening_metric(x: Tensor, num_groups: int = 1) -> Tensor:
-    """C * sum of squared covariances / squared sum of variances: 1 when white, else larger.
-
-    x (..., C) float32; covariances are taken within groups of channels.
-    """
-    return _metric(*_covariance(x, num_groups), x.shape[-1])
-
-
 def whiten(
     x: Tensor, grad: Tensor, *, limit: float, num_groups: int = 1, scale: float = 0.01
 ) -> Tensor:
@@ -156,7 +148,7 @@ def whiten(
     excess = centred @ covariance - covariance.square().sum() / (trace + _TINY) * centred
     penalty = excess.transpose(0, 1).reshape(x.shape)
     factor = scale * grad.norm() / (penalty.norm() + _TINY)
-    violated = _metric(centred, covariance, x.shape[-1]) > limit  # no copy to the host
+    violated = _metric(covariance, x.shape[-1]) > limit  # no copy to the host
     return grad + penalty * (factor * violated)
 
 
@@ -168,7 +160,8 @@ def _covariance(x: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
     return x, x.transpose(1, 2) @ x
 
 
-def _metric(centred: Tensor, covariance: Tensor, num_channels: int) -> Tensor:
+def _metric(covariance: Tensor, num_channels: int) -> Tensor:
+    """C * sum of squared covariances / squared sum of variances: 1 when white, else larger."""
     trace = covariance.diagonal(dim1=1, dim2=2).sum()
     return num_channels * covariance.square().sum() / (trace.square() + _TINY)
 
