@@ -92,7 +92,7 @@ def plot_accuracies(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path
 ) -> None:
     """Validation accuracy in per cent against FLOPs spent (`accuracy_curve`), a line for a run."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
     axes = figure.subplots()
     for name, (flops, accuracies) in curves.items():
         axes.plot(flops, accuracies, marker="o", markersize=4, label=name)

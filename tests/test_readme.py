@@ -11,8 +11,9 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "examples/README.md", "manifests/README.md", "docs/asr.md", "docs/budget.md",
-         "docs/paper_budget.md", "docs/paper_compression.md", "docs/paper_lengths.md",
-         "docs/scale.md", "scripts/demo.sh", "scripts/results.sh"]  # fmt: skip
+         "docs/paper_budget.md", "docs/paper_compression.md", "docs/paper_k2ssl.md",
+         "docs/paper_lengths.md", "docs/scale.md", "scripts/demo.sh",
+         "scripts/results.sh"]  # fmt: skip
 COMMANDS = [
     pytest.param(line.strip(), id=f"{page}:{number}")
     for page in PAGES
