@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The numbers of docs/asr.md: CTC and the transducer on a pre-trained encoder, on a CPU.
 # usage: scripts/asr.sh NAME MANIFESTS TRANSCRIPTS PRETRAINED [WORD_PIECES]
-#   scripts/asr.sh demo demo/manifests demo/corpus/utterances.tsv \
-#       results/runs/objectives/demo/hubert_linear/checkpoint_last.pt     (after objectives.sh)
+#   scripts/asr.sh demo demo/manifests demo/corpus/utterances.tsv demo/tera     (after `make demo`)
 #   scripts/asr.sh digits strings 'strings/{split}.wrd' \
 #       results/runs/objectives/digits/hubert_linear/checkpoint_last.pt 30
 # Stopped half-way? The same command goes on where it was.
