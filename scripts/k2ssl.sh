@@ -4,6 +4,7 @@
 # usage: scripts/k2ssl.sh [FLOPS]     (after `make demo`)
 # Stopped half-way? The same command goes on where it was.
 set -euo pipefail
+if [[ ${1:-} == -* ]]; then sed -n 's/^# //p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" OMP_NUM_THREADS=1
 flops=${1:-8e12}

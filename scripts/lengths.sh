@@ -5,6 +5,7 @@
 # All sets hold the same audio, and so do all updates: 30 s, the least that 15 and 10 divide.
 # Stopped half-way? The same command goes on where it was.
 set -euo pipefail
+if [[ ${1:-} == -* ]]; then sed -n 's/^# //p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" OMP_NUM_THREADS=1
 objective=${1:-tera}
