@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fairseq_budget.cli._arguments import count, positive
 from fairseq_budget.compression import (
     BASELINE_NOTE,
     PROFILER_NUM_SAMPLES,
@@ -72,7 +73,7 @@ def _add_macs(commands: Commands[argparse.ArgumentParser]) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--rate", type=float, metavar="R", help="frames per segment (default: 2)")
     rate.add_argument(
-        "--segments-per-second", type=_positive, metavar="HZ",
+        "--segments-per-second", type=positive, metavar="HZ",
         help="measured, of cif and segments, in place of --rate",
     )  # fmt: skip
     parser.add_argument(
@@ -81,7 +82,7 @@ def _add_macs(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--size", choices=list(TRANSFORMER_SIZES), help="the student's (default: base)"
     )
-    parser.add_argument("--layers", type=_count, metavar="L", help="the student's (default: 2)")
+    parser.add_argument("--layers", type=count, metavar="L", help="the student's (default: 2)")
     parser.add_argument(
         "--manifest", metavar="TSV", type=Path,
         help="sum over its utterances (default: the 32 that the paper profiled)",
@@ -136,7 +137,7 @@ def _add_transcripts(parser: argparse.ArgumentParser, word_pieces: str) -> None:
         "silences do not count",
     )  # fmt: skip
     parser.add_argument(
-        "--word-pieces", metavar="N", type=_count, nargs="*",
+        "--word-pieces", metavar="N", type=count, nargs="*",
         help=f"sizes of vocabularies, {word_pieces}",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -248,17 +249,3 @@ def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
 
 def _cell(value: Any) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else cell(value)
-
-
-def _positive(text: str) -> float:
-    """An argparse type: a finite number above zero."""
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return float(text)
-
-
-def _count(text: str) -> int:
-    """An argparse type: a whole number above zero."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return int(text)

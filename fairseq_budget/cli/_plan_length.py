@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fairseq_budget.accumulation import PAPER_UPDATE_S, accumulate
+from fairseq_budget.cli._arguments import count, positive
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.flops import LEFT_OUT
@@ -57,7 +58,7 @@ def add_length_command(commands: Commands[argparse.ArgumentParser]) -> None:
         help="lengths (default: 1 5 10 15)",
     )  # fmt: skip
     parser.add_argument(
-        "--batch", type=_count, nargs="+", default=list(BATCHES), metavar="B",
+        "--batch", type=count, nargs="+", default=list(BATCHES), metavar="B",
         help="sequences in a batch (default: 1 2 4 8 12)",
     )  # fmt: skip
     parser.add_argument(
@@ -95,7 +96,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_gpus(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--gpus", type=_count, default=1, metavar="N", help="GPUs of an update (default: 1)"
+        "--gpus", type=count, default=1, metavar="N", help="GPUs of an update (default: 1)"
     )
 
 
@@ -183,22 +184,8 @@ def _print_notes(args: argparse.Namespace) -> None:
         print(f"measured on {machine_name(args.device)}; OOM: memory does not suffice")
 
 
-def positive(text: str) -> float:
-    """An argparse type: a finite number above zero."""
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return float(text)
-
-
 def _length_s(text: str) -> float:
     """An argparse type: a length in seconds that makes at least one frame."""
     if not 0.025 <= float(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no length of at least 0.025 s, one frame")
     return float(text)
-
-
-def _count(text: str) -> int:
-    """An argparse type: a whole number above zero."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return int(text)

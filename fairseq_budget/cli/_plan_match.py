@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.accumulation import PAPER_UPDATE_S
-from fairseq_budget.cli._plan_length import add_gpus, add_model, positive
+from fairseq_budget.cli._arguments import positive
+from fairseq_budget.cli._plan_length import add_gpus, add_model
 from fairseq_budget.length_match import (
     RULE,
     TABLE_1,

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli._arguments import positive
 from fairseq_budget.cli._plan_compression import add_compression_commands
 from fairseq_budget.cli._plan_length import add_length_command
 from fairseq_budget.cli._plan_match import add_match_command
@@ -80,16 +81,16 @@ def _add_updates(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     _add_model(parser)
     parser.add_argument(
-        "--flops", type=_positive, required=True, help="the budget, e.g. 1.33e18 (the paper's)"
+        "--flops", type=positive, required=True, help="the budget, e.g. 1.33e18 (the paper's)"
     )
     parser.add_argument("--gpus", type=int, default=1, help="GPUs (default: %(default)s)")
     parser.add_argument(
-        "--seconds-per-gpu", type=_positive, default=87.5, metavar="S",
+        "--seconds-per-gpu", type=positive, default=87.5, metavar="S",
         help="audio in one update on one GPU, accumulation included: dataset.max_tokens / 16000 "
         "x update_freq (default: %(default)s); the paper's batches held 78.03",
     )  # fmt: skip
     _add_sequence(parser)
-    parser.add_argument("--hours", type=_positive, help="hours of audio, for the epochs")
+    parser.add_argument("--hours", type=positive, help="hours of audio, for the epochs")
     parser.add_argument(
         "--warmup-updates", type=int, metavar="N",
         help="default: 8 %% of the updates, as the paper's Slim; its runs all had 32000",
@@ -115,7 +116,7 @@ def _add_measure(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_sizes(parser)
     parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
     parser.add_argument(
-        "--seconds-per-gpu", type=_positive, metavar="S",
+        "--seconds-per-gpu", type=positive, metavar="S",
         help="audio in an update (default: 87.5 on a GPU, one sequence on a CPU)",
     )  # fmt: skip
     _add_sequence(parser)
@@ -147,7 +148,7 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
 
 def _add_sequence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--sequence-seconds", type=_positive, default=14.0, metavar="S",
+        "--sequence-seconds", type=positive, default=14.0, metavar="S",
         help="length of a training sequence (default: %(default)s, the paper's mean)",
     )  # fmt: skip
 
@@ -251,13 +252,6 @@ def _measure(args: argparse.Namespace) -> int:
         for kind, peak in read_measurements()[machine]["peak_flops"].items():
             print(f"{machine}: {kind} matrix products reach {peak / 1e12:.3g} TFLOP/s")
     return 0
-
-
-def _positive(text: str) -> float:
-    """An argparse type: a finite number above zero."""
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return float(text)
 
 
 def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
