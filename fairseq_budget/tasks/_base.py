@@ -1,10 +1,11 @@
 """What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
 
 import logging
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, NoReturn, Optional, Tuple
 
-from fairseq.logging import metrics
+import torch
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -13,7 +14,7 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import mend_checkpoint
+from fairseq_budget.recovery import is_whole, mend_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class BudgetTask(FairseqTask):
         if not Path(cfg.data).is_dir():
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
         self._mend_checkpoint()
+        self._has_begun = False
         self._train_batches: Optional[EpochBatches] = None
 
     def _mend_checkpoint(self) -> None:
@@ -124,12 +126,36 @@ class BudgetTask(FairseqTask):
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
-        root = self._root()
-        made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
-        if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:
+        if not self._has_begun:
+            self._has_begun = True
+            self.begin_training(model)
+
+    def begin_training(self, model: Any) -> None:
+        """Once, after fairseq has read its checkpoint: take up the task's state, which it does not.
+
+        (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
+        was resumed saves those that it was resumed with.)
+        """
+        root, state = self._root(), self._restored_checkpoint()
+        if state is None:
             return
-        if 0 < root.optimization.max_update <= made.val:
+        if not root.checkpoint.reset_meters:
+            self.load_state_dict(deepcopy(state.get("task_state") or {}))  # off the mapped file
+        num_updates = state["optimizer_history"][-1]["num_updates"]
+        if 0 < root.optimization.max_update <= num_updates:
             self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
+        """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""
+        root = self._root()
+        if "checkpoint" not in root or root.checkpoint.reset_optimizer:
+            return None
+        path = Path(root.checkpoint.restore_file)
+        if root.checkpoint.restore_file == "checkpoint_last.pt":  # only then fairseq looks there
+            path = root.checkpoint.save_dir / path
+        if not path.is_file():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole(path))
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""

@@ -16,7 +16,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from fairseq_budget.asr.averaging import RunningMean, read_running_mean
+from fairseq_budget.asr.averaging import RunningMean
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
@@ -100,18 +100,12 @@ class BudgetFinetuningTask(BudgetTask):
 
     def _is_first_process(self) -> bool:
         """Of all GPUs': the one that writes checkpoints."""
-        return not self._root().distributed_training.distributed_rank
+        root = self._root()
+        return not root or not root.distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
         return self._mean.state_dict() if self._mean.count else {}
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        """fairseq saves the state of tasks but never restores it in training."""
-        super().begin_epoch(epoch, model)
-        if self.cfg.mean_interval and not self._mean.count and self._is_first_process():
-            checkpoint = self._root().checkpoint
-            path = Path(checkpoint.restore_file)
-            if checkpoint.restore_file == "checkpoint_last.pt":  # only then does fairseq look there
-                path = checkpoint.save_dir / path
-            if path.is_file():
-                self._mean = read_running_mean(path)
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        if self.cfg.mean_interval and self._is_first_process():
+            self._mean = RunningMean.from_state(state_dict)

@@ -73,7 +73,7 @@ class BudgetPretrainingTask(BudgetTask):
 
     def __init__(self, cfg: BudgetPretrainingConfig) -> None:
         super().__init__(cfg)
-        self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
+        self.progress = Progress(self._new_meter(), cfg.max_update)
         self._update = 0
         self._bad_audio = BadAudio(cfg.max_bad_share)
 
@@ -134,15 +134,12 @@ class BudgetPretrainingTask(BudgetTask):
     def target_dictionary(self) -> None:
         return None
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        super().begin_epoch(epoch, model)
-        if self.progress is None:
-            self.progress = Progress(self._new_meter(), self.cfg.max_update)
-            self.progress.restore()
-            if self.progress.meter.exhausted:
-                self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
-            for warning in self._schedule_warnings(model.encoder.config):
-                logger.warning(warning)
+    def begin_training(self, model: Any) -> None:
+        super().begin_training(model)
+        if self.progress.meter.exhausted:
+            self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
+        for warning in self._schedule_warnings(model.encoder.config):
+            logger.warning(warning)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._update = update_num
@@ -159,7 +156,7 @@ class BudgetPretrainingTask(BudgetTask):
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        if criterion.training and self.progress is not None:
+        if criterion.training:
             num_bad, num_heard = (
                 int(sum(log[key] for log in logging_outputs)) for key in ("bad_audio", "nsentences")
             )
@@ -179,7 +176,9 @@ class BudgetPretrainingTask(BudgetTask):
             optimization.max_update = self._update + 1
 
     def _new_meter(self) -> BudgetMeter:
-        root = self.cfg._get_root()
+        root = self._root()
+        if not root:
+            return BudgetMeter(budget_flops=self.cfg.budget_flops)
         precision = "fp16" if root.common.fp16 else "bf16" if root.common.bf16 else "fp32"
         return BudgetMeter(
             budget_flops=self.cfg.budget_flops,
@@ -207,6 +206,11 @@ class BudgetPretrainingTask(BudgetTask):
         )
 
     def state_dict(self) -> Dict[str, Any]:
-        if self.progress is None:
-            return {}
-        return {"audio_hours": self.progress.audio_hours, "flops": self.progress.meter.flops}
+        return {**self.progress.state_dict(), **self._bad_audio.state_dict()}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Counts as they were saved: none by other tasks, no bad audio by earlier versions."""
+        if "flops" in state_dict:
+            self.progress.load_state_dict(state_dict)
+        if "num_bad_audio" in state_dict:
+            self._bad_audio.load_state_dict(state_dict)
