@@ -190,6 +190,8 @@ class BudgetAudioDataset(FairseqDataset):
             "id": torch.tensor(ids),
             "net_input": net_input,
             "nsentences": len(samples),
+            "utterances": [self.corpus.name(index) for index in ids],
+            "starts": starts,
             "num_samples": lengths,  # stays on the host, for the meter
             "bad_audio": [sample["bad_audio"] for sample in samples if "bad_audio" in sample],
             "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
