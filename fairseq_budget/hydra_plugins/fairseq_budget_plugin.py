@@ -45,6 +45,9 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
             if type(error).__name__ != "BudgetError":
                 raise
             sys.exit(f"fairseq-hydra-train: error: {error}")
+        except FloatingPointError as error:  # nothing of this process' own, or it would be named
+            words = " ".join(str(error).split())
+            sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped

@@ -2,8 +2,9 @@
 
 import logging
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 import torch
 from fairseq.tasks import FairseqTask
@@ -15,6 +16,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class BudgetTask(FairseqTask):
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
         self._mend_checkpoint()
         self._has_begun = False
+        self._numbers = FiniteNumbers(self._root())
         self._train_batches: Optional[EpochBatches] = None
 
     def _mend_checkpoint(self) -> None:
@@ -118,11 +121,21 @@ class BudgetTask(FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         ignore_grad = ignore_grad or "is_filler" in sample
-        step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        return _without_filler(sample, *step)
+        self._numbers.hear(sample, model, criterion, update_num)
+        step = partial(
+            super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        if detach_detector(model):
+            return self._numbers.rerun(step, sample, model, optimizer)
+        return _without_filler(sample, *step())
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        self._numbers.check(logging_outputs)
+        super().reduce_metrics(logging_outputs, criterion)
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)

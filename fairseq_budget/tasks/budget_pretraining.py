@@ -13,7 +13,6 @@ from fairseq_budget.corpus import Corpus
 from fairseq_budget.data.audio_dataset import (
     NUM_SPECIAL_CLASSES,
     BudgetAudioDataset,
-    Masking,
 )
 from fairseq_budget.data.bad_audio import BadAudio
 from fairseq_budget.errors import BudgetError
@@ -23,6 +22,7 @@ from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
 from fairseq_budget.tasks._progress import Progress
 
@@ -55,6 +55,10 @@ class BudgetPretrainingConfig(FairseqDataclass):
         default=0.8, metadata={"help": "share of frames covered by spans; 0: none, to distil"}
     )
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
+    equal_masks: bool = field(
+        default=False,
+        metadata={"help": "fairseq's rule: of every utterance, as many frames as of its mates"},
+    )
     max_bad_share: float = field(
         default=0.01, metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"}
     )
@@ -85,7 +89,7 @@ class BudgetPretrainingTask(BudgetTask):
             max_sample_size=self.cfg.max_sample_size,
             min_sample_size=self.cfg.min_sample_size,
             pad_audio=self.cfg.pad_audio,
-            masking=Masking(self.cfg.mask_prob, self.cfg.mask_length),
+            masking=Masking(self.cfg.mask_prob, self.cfg.mask_length, equal=self.cfg.equal_masks),
             labels=self._open_labels(split, corpus),
             segments=self._open_segments(split, corpus),
         )
