@@ -8,6 +8,7 @@ no more, as the encoder's dimensions are written into their config.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -20,9 +21,10 @@ from fairseq_budget.asr.averaging import RunningMean, read_running_mean
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.symbols import open_symbols
+from fairseq_budget.labels.symbols import open_symbols, read_vocabulary
 from fairseq_budget.models._recognizer import adopt_pretrained
 from fairseq_budget.tasks._base import BudgetTask
+from fairseq_budget.vocabulary import Vocabulary
 
 
 @dataclass
@@ -56,17 +58,23 @@ class BudgetFinetuningTask(BudgetTask):
 
     cfg: BudgetFinetuningConfig
 
-    def __init__(self, cfg: BudgetFinetuningConfig) -> None:
-        super().__init__(cfg)
-        path = Path(cfg.data) / f"dict.{cfg.labels}.txt"
-        if not path.is_file():
-            raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`")
-        self._dictionary = Dictionary.load(str(path))
+    def __init__(self, cfg: BudgetFinetuningConfig, from_checkpoint: bool = False) -> None:
+        super().__init__(cfg, from_checkpoint)
         self._mean = RunningMean()
+        if not from_checkpoint:
+            self.vocabulary  # noqa: B018  # what is wrong with it is said before all else
 
-    @property
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """That of ``cfg.data``; of a finished model its own (see load_state_dict)."""
+        return read_vocabulary(self.cfg.data, self.cfg.labels)
+
+    @cached_property
     def target_dictionary(self) -> Dictionary:
-        return self._dictionary
+        dictionary = Dictionary()
+        for symbol in self.vocabulary.symbols[dictionary.nspecial :]:
+            dictionary.add_symbol(symbol)
+        return dictionary
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -88,7 +96,9 @@ class BudgetFinetuningTask(BudgetTask):
         self.add_dataset(split, dataset)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        if not from_checkpoint and cfg.get("pretrained") is not None:
+        if from_checkpoint:
+            cfg.pretrained = None  # dimensions and weights are the checkpoint's own
+        elif cfg.get("pretrained") is not None:
             adopt_pretrained(cfg)
         return super().build_model(cfg, from_checkpoint)
 
@@ -103,7 +113,14 @@ class BudgetFinetuningTask(BudgetTask):
         return not self._root().distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
-        return self._mean.state_dict() if self._mean.count else {}
+        mean = self._mean.state_dict() if self._mean.count else {}
+        return {**self.vocabulary.state_dict(), **mean}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """fairseq opens a finished model: its classes stand for what they did in its training."""
+        found = Vocabulary.from_state(state_dict)
+        if found is not None:
+            self.vocabulary = found
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """fairseq saves the state of tasks but never restores it in training."""

@@ -82,7 +82,7 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
         torch.save({"task_state": task.state_dict()}, data / "checkpoint_last.pt")
     assert task.state_dict()["weights_count"] == 3
     assert task.state_dict()["weights_mean"]["weight"].item() == 3  # of updates 1, 3 and 5
-    assert task_on(data).state_dict() == {}
+    assert "weights_mean" not in task_on(data).state_dict()
 
 
 def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkeypatch):
