@@ -14,6 +14,7 @@ from pathlib import Path
 from fairseq_budget.corpus import Column, Corpus, column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.vocabulary import Vocabulary
 
 WORD_END = "|"
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # <s> is the blank
@@ -67,12 +68,25 @@ def write_dictionary(
     return order
 
 
+def read_vocabulary(folder: str | Path, name: str) -> Vocabulary:
+    """The dictionary ``dict.{name}.txt`` and ``{name}.model``, its word pieces, if there is one."""
+    pieces = Path(folder, f"{name}.model")
+    symbols = read_dictionary(Path(folder, f"dict.{name}.txt"))
+    return Vocabulary(symbols, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
+
+
 def read_dictionary(path: str | Path) -> list[str]:
     """The symbol of every class: fairseq's four, then those of the file in order."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return [*SPECIAL_SYMBOLS, *(line.rsplit(" ", 1)[0] for line in lines)]
+    except FileNotFoundError as error:
+        raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`") from error
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"cannot read the dictionary {path} ({error}); expected a symbol and its count per line"
         ) from error
+    symbols = [*SPECIAL_SYMBOLS, *(line.rsplit(" ", 1)[0] for line in lines)]
+    twice = sorted(symbol for symbol, count in Counter(symbols).items() if count > 1)
+    if twice:
+        raise BudgetError(f"the dictionary {path} has {twice[0]!r} twice; leave one of them")
+    return symbols

@@ -22,16 +22,25 @@ logger = logging.getLogger(__name__)
 
 
 class BudgetTask(FairseqTask):
-    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s."""
+    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s.
 
-    def __init__(self, cfg: Any) -> None:
+    from_checkpoint: fairseq opens a finished model, whose folders need not be here any more.
+    """
+
+    def __init__(self, cfg: Any, from_checkpoint: bool = False) -> None:
         super().__init__(cfg)
-        if not Path(cfg.data).is_dir():
-            raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
-        self._mend_checkpoint()
+        if not from_checkpoint:
+            self._check_data()
+            self._mend_checkpoint()
         self._has_begun = False
         self._numbers = FiniteNumbers(self._root())
         self._train_batches: Optional[EpochBatches] = None
+
+    def _check_data(self) -> None:
+        if not Path(self.cfg.data).is_dir():
+            raise BudgetError(
+                f"task.data={self.cfg.data!r} is no folder; {_make_manifests(self.cfg.data)}"
+            )
 
     def _mend_checkpoint(self) -> None:
         """Before fairseq reads it: a run that was killed while saving goes on, too."""

@@ -8,7 +8,7 @@ no more, as the encoder's dimensions are written into their config.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Dict, Optional
 
 from fairseq.data import Dictionary
@@ -20,9 +20,10 @@ from fairseq_budget.asr.averaging import RunningMean
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.symbols import open_symbols
+from fairseq_budget.labels.symbols import open_symbols, read_vocabulary
 from fairseq_budget.models._recognizer import adopt_pretrained
 from fairseq_budget.tasks._base import BudgetTask
+from fairseq_budget.vocabulary import Vocabulary
 
 
 @dataclass
@@ -56,17 +57,23 @@ class BudgetFinetuningTask(BudgetTask):
 
     cfg: BudgetFinetuningConfig
 
-    def __init__(self, cfg: BudgetFinetuningConfig) -> None:
-        super().__init__(cfg)
-        path = Path(cfg.data) / f"dict.{cfg.labels}.txt"
-        if not path.is_file():
-            raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`")
-        self._dictionary = Dictionary.load(str(path))
+    def __init__(self, cfg: BudgetFinetuningConfig, from_checkpoint: bool = False) -> None:
+        super().__init__(cfg, from_checkpoint)
         self._mean = RunningMean()
+        if not from_checkpoint:
+            self.vocabulary  # noqa: B018  # what is wrong with it is said before all else
 
-    @property
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """That of ``cfg.data``; of a finished model its own (see load_state_dict)."""
+        return read_vocabulary(self.cfg.data, self.cfg.labels)
+
+    @cached_property
     def target_dictionary(self) -> Dictionary:
-        return self._dictionary
+        dictionary = Dictionary()
+        for symbol in self.vocabulary.symbols[dictionary.nspecial :]:
+            dictionary.add_symbol(symbol)
+        return dictionary
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -88,7 +95,9 @@ class BudgetFinetuningTask(BudgetTask):
         self.add_dataset(split, dataset)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        if not from_checkpoint and cfg.get("pretrained") is not None:
+        if from_checkpoint:
+            cfg.pretrained = None  # dimensions and weights are the checkpoint's own
+        elif cfg.get("pretrained") is not None:
             adopt_pretrained(cfg)
         return super().build_model(cfg, from_checkpoint)
 
@@ -104,8 +113,19 @@ class BudgetFinetuningTask(BudgetTask):
         return not root or not root.distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
-        return self._mean.state_dict() if self._mean.count else {}
+        mean = self._mean.state_dict() if self._mean.count else {}
+        return {**self.vocabulary.state_dict(), **mean}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """A finished model's own classes, or the running mean of a run that goes on.
+
+        Raises BudgetError where that finds other classes, or these in another order, in its data.
+        """
+        found = Vocabulary.from_state(state_dict)
+        if found is not None and found != self.__dict__.setdefault("vocabulary", found):
+            raise BudgetError(
+                f"the dictionary dict.{self.cfg.labels}.txt in task.data={self.cfg.data} is not "
+                "that of the checkpoint: restore it, or begin anew in another checkpoint.save_dir"
+            )
         if self.cfg.mean_interval and self._is_first_process():
             self._mean = RunningMean.from_state(state_dict)

@@ -21,6 +21,7 @@ from fairseq_budget.labels.label_file import Labels, open_labels, read_info
 from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
+from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
@@ -75,8 +76,8 @@ class BudgetPretrainingTask(BudgetTask):
 
     cfg: BudgetPretrainingConfig
 
-    def __init__(self, cfg: BudgetPretrainingConfig) -> None:
-        super().__init__(cfg)
+    def __init__(self, cfg: BudgetPretrainingConfig, from_checkpoint: bool = False) -> None:
+        super().__init__(cfg, from_checkpoint)
         self.progress = Progress(self._new_meter(), cfg.max_update)
         self._update = 0
         self._bad_audio = BadAudio(cfg.max_bad_share)
@@ -108,9 +109,11 @@ class BudgetPretrainingTask(BudgetTask):
         return open_segments(self.cfg.data, split, self.cfg.segments, corpus=corpus)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Fill in what only labels and batches know, in the config, so that checkpoints hold it."""
+        """Fill in what labels, batches and teachers know, in the config that checkpoints hold."""
         if cfg.get("num_classes", 0) is None:
             cfg.num_classes = self.num_classes()
+        if cfg.get("teacher") is not None and not from_checkpoint:
+            adopt_teacher(cfg)
         if cfg.get("batch_seconds_per_update", 0) is None:
             cfg.batch_seconds_per_update = self._batch_seconds()
         return super().build_model(cfg, from_checkpoint)

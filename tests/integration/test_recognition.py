@@ -7,10 +7,11 @@ import pytest
 import soundfile
 import torch
 
+from fairseq_budget.labels.symbols import read_vocabulary
 from fairseq_budget.manifest import Manifest, Piece, Utterance
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.pretrained import Pretrained, save_pretrained
+from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained
 from tests.conftest import ROOT, on_two_processes, run
 
 pytestmark = [pytest.mark.fairseq, pytest.mark.slow]
@@ -62,8 +63,12 @@ def test_a_run_that_stops_goes_on_and_decodes_without_fairseq(spoken, tmp_path, 
     assert torch.load(checkpoint, weights_only=True)["task_state"]["weights_count"] == 4
     run("budget-asr", "average", checkpoint, "--running", "--out", tmp_path / "mean")
     for model in (checkpoint, tmp_path / "mean"):
-        done = run("budget-asr", "decode", model, "--data", spoken, "--labels", labels)
+        done = run("budget-asr", "decode", model, spoken.parent / "valid", "--transcripts",
+                   spoken / f"valid.{labels}")  # fmt: skip
         assert "in 4 words" in done.stdout
+        vocabulary = read_pretrained(model).vocabulary
+        assert vocabulary == read_vocabulary(spoken, labels)
+        assert (vocabulary.word_pieces is not None) == (labels == "bpe")
 
 
 def test_two_processes_stop_are_killed_and_go_on(spoken, tmp_path):

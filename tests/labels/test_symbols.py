@@ -78,3 +78,9 @@ def test_nothing_said_makes_no_dictionary(tmp_path):
 def test_an_unreadable_dictionary_is_named(tmp_path):
     with pytest.raises(BudgetError, match=r"none\.txt"):
         read_dictionary(tmp_path / "none.txt")
+
+
+def test_a_symbol_that_stands_twice_in_a_dictionary_is_named(tmp_path):
+    (tmp_path / "dict.ltr.txt").write_text("a 2\n<s> 1\n")
+    with pytest.raises(BudgetError, match="has '<s>' twice"):
+        read_dictionary(tmp_path / "dict.ltr.txt")
