@@ -36,7 +36,8 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        if Path(str(cfg.common.user_dir)).name == PACKAGE:
+        is_ours = Path(str(cfg.common.user_dir)).name == PACKAGE
+        if is_ours:
             adapt(cfg)
             require_writable(cfg.checkpoint.save_dir)
         try:
@@ -46,6 +47,8 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             sys.exit(f"fairseq-hydra-train: error: {error}")
         except FloatingPointError as error:  # nothing of this process' own, or it would be named
+            if not is_ours:
+                raise
             words = " ".join(str(error).split())
             sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
 

@@ -16,6 +16,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class BudgetTask(FairseqTask):
             self._check_data()
             self._mend_checkpoint()
         self._has_begun = False
-        self._numbers = FiniteNumbers(self._root())
+        self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
+        self._update = 0
         self._train_batches: Optional[EpochBatches] = None
 
     def _check_data(self) -> None:
@@ -130,6 +132,7 @@ class BudgetTask(FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         ignore_grad = ignore_grad or "is_filler" in sample
+        self._update = update_num
         self._numbers.hear(sample, model, criterion, update_num)
         step = partial(
             super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
@@ -145,9 +148,19 @@ class BudgetTask(FairseqTask):
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         self._numbers.check(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
+        if not criterion.training or not hasattr(criterion, "what_counts"):
+            return  # fairseq's own criterions do not count
+        counted, heard = (
+            float(sum(log[key] for log in logging_outputs)) for key in ("num_counted", "num_heard")
+        )
+        self._counted.add(counted, heard, what=criterion.what_counts, cure=criterion.cure)
+        root = self._root()
+        if "optimization" in root and self._update + 1 == root.optimization.max_update:
+            self._counted.judge()
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
+        self._counted.judge()
         if not self._has_begun:
             self._has_begun = True
             self.begin_training(model)

@@ -79,7 +79,6 @@ class BudgetPretrainingTask(BudgetTask):
     def __init__(self, cfg: BudgetPretrainingConfig, from_checkpoint: bool = False) -> None:
         super().__init__(cfg, from_checkpoint)
         self.progress = Progress(self._new_meter(), cfg.max_update)
-        self._update = 0
         self._bad_audio = BadAudio(cfg.max_bad_share)
 
     def load_dataset(self, split: str, **unused: Any) -> None:
@@ -149,7 +148,6 @@ class BudgetPretrainingTask(BudgetTask):
             logger.warning(warning)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
-        self._update = update_num
         self._bad_audio.name(sample["bad_audio"])
         loss, sample_size, log = super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad
