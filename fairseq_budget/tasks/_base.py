@@ -1,10 +1,12 @@
 """What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
 
 import logging
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from fairseq.logging import metrics
+import torch
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -13,7 +15,8 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import mend_checkpoint
+from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ class BudgetTask(FairseqTask):
         if not from_checkpoint:
             self._check_data()
             self._mend_checkpoint()
+        self._has_begun = False
+        self._numbers = FiniteNumbers(self._root())
         self._train_batches: Optional[EpochBatches] = None
 
     def _check_data(self) -> None:
@@ -125,20 +130,54 @@ class BudgetTask(FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         ignore_grad = ignore_grad or "is_filler" in sample
-        step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        return _without_filler(sample, *step)
+        self._numbers.hear(sample, model, criterion, update_num)
+        step = partial(
+            super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        if detach_detector(model):
+            return self._numbers.rerun(step, sample, model, optimizer)
+        return _without_filler(sample, *step())
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        self._numbers.check(logging_outputs)
+        super().reduce_metrics(logging_outputs, criterion)
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
-        root = self._root()
-        made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
-        if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:
+        if not self._has_begun:
+            self._has_begun = True
+            self.begin_training(model)
+
+    def begin_training(self, model: Any) -> None:
+        """Once, after fairseq has read its checkpoint: take up the task's state, which it does not.
+
+        (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
+        was resumed saves those that it was resumed with.)
+        """
+        root, state = self._root(), self._restored_checkpoint()
+        if state is None:
             return
-        if 0 < root.optimization.max_update <= made.val:
+        if not root.checkpoint.reset_meters:
+            self.load_state_dict(deepcopy(state.get("task_state") or {}))  # off the mapped file
+        num_updates = state["optimizer_history"][-1]["num_updates"]
+        if 0 < root.optimization.max_update <= num_updates:
             self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
+        """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""
+        root = self._root()
+        if "checkpoint" not in root or root.checkpoint.reset_optimizer:
+            return None
+        path = Path(root.checkpoint.restore_file)
+        if root.checkpoint.restore_file == "checkpoint_last.pt":  # only then fairseq looks there
+            path = root.checkpoint.save_dir / path
+        if not path.is_file():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole(path))
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""

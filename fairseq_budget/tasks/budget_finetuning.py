@@ -9,7 +9,6 @@ no more, as the encoder's dimensions are written into their config.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Dict, Optional
 
 from fairseq.data import Dictionary
@@ -17,7 +16,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from fairseq_budget.asr.averaging import RunningMean, read_running_mean
+from fairseq_budget.asr.averaging import RunningMean
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
@@ -110,25 +109,27 @@ class BudgetFinetuningTask(BudgetTask):
 
     def _is_first_process(self) -> bool:
         """Of all GPUs': the one that writes checkpoints."""
-        return not self._root().distributed_training.distributed_rank
+        root = self._root()
+        return not root or not root.distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
         mean = self._mean.state_dict() if self._mean.count else {}
         return {**self.vocabulary.state_dict(), **mean}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """fairseq opens a finished model: its classes stand for what they did in its training."""
-        found = Vocabulary.from_state(state_dict)
-        if found is not None:
-            self.vocabulary = found
+        """Of a run that goes on, or of a finished model: classes stand for what they did there."""
+        held = Vocabulary.from_state(state_dict)
+        if held is not None:
+            self._check_vocabulary(held)
+            self.vocabulary = held
+        if self.cfg.mean_interval and self._is_first_process():
+            self._mean = RunningMean.from_state(state_dict)
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        """fairseq saves the state of tasks but never restores it in training."""
-        super().begin_epoch(epoch, model)
-        if self.cfg.mean_interval and not self._mean.count and self._is_first_process():
-            checkpoint = self._root().checkpoint
-            path = Path(checkpoint.restore_file)
-            if checkpoint.restore_file == "checkpoint_last.pt":  # only then does fairseq look there
-                path = checkpoint.save_dir / path
-            if path.is_file():
-                self._mean = read_running_mean(path)
+    def _check_vocabulary(self, held: Vocabulary) -> None:
+        read = vars(self).get("vocabulary")  # of task.data, where this is a training
+        if read is not None and read.symbols != held.symbols:
+            raise BudgetError(
+                f"dict.{self.cfg.labels}.txt in task.data={self.cfg.data} has other symbols, or "
+                "another order, than the checkpoint that this run would go on from: put back the "
+                "dictionary of its training, or begin anew in another checkpoint.save_dir"
+            )
