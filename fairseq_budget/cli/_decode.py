@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fairseq_budget.asr.beam import LexiconBeamSearch
 from fairseq_budget.asr.clips import Clips, open_clips, transcribe
 from fairseq_budget.asr.recognizer import Recognizer
@@ -22,6 +20,7 @@ from fairseq_budget.labels.symbols import read_vocabulary
 from fairseq_budget.labels.transcripts import read_librispeech, read_transcripts
 from fairseq_budget.measure import default_device
 from fairseq_budget.pretrained import Pretrained, read_pretrained
+from fairseq_budget.progress import Progress
 from fairseq_budget.vocabulary import Vocabulary
 
 
@@ -117,7 +116,7 @@ def _recognize(
     clips: Clips,
 ) -> list[str]:
     texts: dict[int, str] = {}
-    with tqdm(total=len(clips.names), disable=None, unit="utterance") as progress:
+    with Progress(total=len(clips.names), unit="utterance") as progress:
         for found in transcribe(
             clips,
             lambda *batch: recognizer(*batch, beam=args.beam or 1, lexicon=lexicon),

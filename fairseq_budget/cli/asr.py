@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 from pathlib import Path
 
 from fairseq_budget.asr.averaging import average_checkpoints, average_running
@@ -10,7 +12,7 @@ from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._decode import add_decode
 from fairseq_budget.corpus import write_column
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.symbols import letters, write_dictionary
+from fairseq_budget.labels.symbols import letters, odd_characters, write_dictionary
 from fairseq_budget.labels.transcripts import read_transcripts
 from fairseq_budget.manifest import Manifest
 from fairseq_budget.pretrained import save_pretrained
@@ -58,6 +60,13 @@ def _prepare(args: argparse.Namespace) -> None:
         read_transcripts(args.transcripts.format(split=path.stem), Manifest.read(path))
         for path in paths
     ]
+    odd = odd_characters(texts[0], itertools.chain(*texts[1:]))
+    for kind, characters in odd.items():
+        print(
+            f"budget-asr: warning: characters of the transcripts that {kind}: "
+            f"{' '.join(characters)}; mend {args.transcripts} if they are slips",
+            file=sys.stderr,
+        )
     if args.word_pieces:
         name, rows, vocabulary = "bpe", *_learn_word_pieces(args, texts)
     else:

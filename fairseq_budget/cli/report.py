@@ -150,10 +150,16 @@ def _curve(args: argparse.Namespace) -> int:
     from fairseq_budget.plots import plot_curve  # asks for matplotlib
 
     folders = [folder for folder in args.runs if (folder / "train.log").is_file()]
+    if not folders:
+        raise BudgetError(
+            f"there is no run in {' '.join(map(str, args.runs))}: expected folders with a "
+            "train.log (common.log_file) and a checkpoint_last.pt"
+        )
     runs = sorted(map(read_run, folders), key=lambda run: (run.objective, run.parameters))
     finished = [run for run in runs if run.is_finished]
     if not finished:
-        raise BudgetError(f"none of the {len(runs)} runs in {len(args.runs)} folders is finished")
+        made = ", ".join(f"{run.name} {run.updates:,} of {run.max_update:,}" for run in runs)
+        raise BudgetError(f"none of the {len(runs)} runs is finished (updates: {made}); go on")
     plot_curve(finished, args.out / "curve.png")
     rows = aligned([run.row() for run in finished])
     with atomic_write(args.out / "curve.csv") as file:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from unicodedata import category
 
 from fairseq_budget.corpus import Column, Corpus, column_path, description_path
 from fairseq_budget.errors import BudgetError
@@ -31,6 +32,26 @@ def letters(text: str) -> str:
             f"the transcript {text!r} holds {WORD_END!r}, which ends words: remove it"
         )
     return " ".join(symbol for word in text.split() for symbol in [*word, WORD_END])
+
+
+def odd_characters(first: Iterable[str], others: Iterable[str]) -> dict[str, list[str]]:
+    """Characters that are likely slips, by what is odd: each would be a symbol to recognise.
+
+    first: the transcripts that are learned from; others: those of the other splits.
+    """
+    learned, other = (Counter("".join(texts)) for texts in (first, others))
+    counts = learned + other
+    del counts[" "]
+    upper = {c for c in counts if c != c.lower()}
+    lower = {c for c in counts if c != c.upper()}
+    rarer = min(upper, lower, key=lambda cased: sum(counts[c] for c in cased))
+    kinds = {
+        "are not in what is learned from, so they are never recognised": counts.keys() - learned,
+        "occur once": {c for c in counts if counts[c] == 1},
+        "are of another case than most": rarer,
+        "are no letters": {c for c in counts if category(c)[0] not in "LMN" and c != "'"},
+    }
+    return {kind: sorted(found) for kind, found in kinds.items() if found}
 
 
 def open_symbols(corpus: Corpus, name: str) -> Column | list[str]:

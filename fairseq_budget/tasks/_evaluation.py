@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Union
 
 import torch
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
+from fairseq.dataclass.configs import FairseqConfig
 from fairseq.logging import metrics
 from fairseq.models import import_models
 from fairseq.tasks import import_tasks
@@ -83,7 +84,7 @@ def _fairseq_state(checkpoint: Pretrained, name: str, folder: str) -> Dict[str, 
         "criterion": provenance["criterion"],
     }
     return {
-        "cfg": OmegaConf.create(cfg),
+        "cfg": OmegaConf.merge(OmegaConf.structured(FairseqConfig), cfg),
         "model": checkpoint.state,
         "optimizer_history": [{"num_updates": provenance["num_updates"]}],
         "task_state": vocabulary.state_dict() if vocabulary else {},

@@ -117,15 +117,19 @@ class BudgetFinetuningTask(BudgetTask):
         return {**self.vocabulary.state_dict(), **mean}
 
     def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
-        """A finished model's own classes, or the running mean of a run that goes on.
-
-        Raises BudgetError where that finds other classes, or these in another order, in its data.
-        """
-        found = Vocabulary.from_state(state_dict)
-        if found is not None and found != self.__dict__.setdefault("vocabulary", found):
-            raise BudgetError(
-                f"the dictionary dict.{self.cfg.labels}.txt in task.data={self.cfg.data} is not "
-                "that of the checkpoint: restore it, or begin anew in another checkpoint.save_dir"
-            )
+        """Of a run that goes on, or of a finished model: classes stand for what they did there."""
+        held = Vocabulary.from_state(state_dict)
+        if held is not None:
+            self._check_vocabulary(held)
+            self.vocabulary = held
         if self.cfg.mean_interval and self._is_first_process():
             self._mean = RunningMean.from_state(state_dict)
+
+    def _check_vocabulary(self, held: Vocabulary) -> None:
+        read = vars(self).get("vocabulary")  # of task.data, where this is a training
+        if read is not None and read.symbols != held.symbols:
+            raise BudgetError(
+                f"dict.{self.cfg.labels}.txt in task.data={self.cfg.data} has other symbols, or "
+                "another order, than the checkpoint that this run would go on from: put back the "
+                "dictionary of its training, or begin anew in another checkpoint.save_dir"
+            )

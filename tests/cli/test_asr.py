@@ -75,6 +75,14 @@ def test_prepare_learns_word_pieces_of_the_first_split(data, tmp_path, capsys):
     assert "ask for fewer" in refused(capsys, "prepare", *arguments, "--word-pieces", 500)
 
 
+def test_prepare_names_characters_that_are_likely_slips(data, capsys):
+    (data / "odd.wrd").write_text("the dog\na <Cat>\nthe cat\n")
+    capsys.readouterr()
+    arguments = ["--data", str(data), "--transcripts", str(data / "odd.wrd")]
+    assert main(["prepare", *arguments, "--splits", "train"]) == 0
+    assert "of another case than most: C;" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "row"), [("ltr", "t h e | d o g |"), ("bpe", "▁the ▁do g")])
 def test_references_are_the_words_that_symbols_spell(data, tmp_path, name, row):
     (data / f"valid.{name}").write_text(f"{row}\n" * 3)

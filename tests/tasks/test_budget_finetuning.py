@@ -42,15 +42,6 @@ def test_a_missing_dictionary_is_an_error_with_the_command_that_makes_it(data):
         task_on(data, labels="bpe")
 
 
-def test_a_run_goes_on_with_the_dictionary_that_it_began_with(data):
-    state = task_on(data).state_dict()
-    task_on(data).load_state_dict(state)
-    symbols = (data / "dict.ltr.txt").read_text().splitlines()
-    (data / "dict.ltr.txt").write_text("\n".join(reversed(symbols)) + "\n")
-    with pytest.raises(BudgetError, match=r"dict.ltr.txt in task.data=.* is not that of the"):
-        task_on(data).load_state_dict(state)
-
-
 def test_transcripts_of_another_manifest_are_refused(data):
     write_tone_corpus(data, 2, seed=3).write(data / "train.tsv")
     with pytest.raises(BudgetError, match="made for another manifest"):
@@ -114,3 +105,12 @@ def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkey
     task = BudgetFinetuningTask.setup_task(cfg.task)
     task.begin_epoch(1, None)
     assert task.state_dict()["weights_count"] == 7
+
+
+def test_a_run_never_goes_on_with_its_letters_in_another_order(data):
+    state = task_on(data).state_dict()
+    task_on(data).load_state_dict(state)
+    lines = (data / "dict.ltr.txt").read_text().splitlines(keepends=True)
+    (data / "dict.ltr.txt").write_text("".join(lines[::-1]))
+    with pytest.raises(BudgetError, match="another order, than the checkpoint"):
+        task_on(data).load_state_dict(state)
