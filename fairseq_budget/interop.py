@@ -31,33 +31,29 @@ _CONV_LAYER = re.compile(r"\((\d+),(\d+),(\d+)\)\]?(?:\*(\d+))?")
 def import_fairseq(path: str | Path) -> Pretrained:
     """Read a fairseq HuBERT or wav2vec 2.0 checkpoint (pre-trained or CTC) as a portable one.
 
-    Raises BudgetError when the file is missing, no such checkpoint, or of another architecture.
+    Raises BudgetError when the file is missing, something else (with what it is), or holds fields
+    or weights that the encoder here would not compute with, by name.
     """
     path = Path(path)
     checkpoint = load_inert(path)
     try:
-        weights, config = checkpoint["model"], _config(checkpoint)
-        weights = {k.removeprefix(FINE_TUNED_PREFIX): v for k, v in weights.items()}
-        encoder = _encoder_config(weights, config)
+        return _import(checkpoint, {"imported_from": path.name}, path)
+    except BudgetError as error:
+        raise BudgetError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise BudgetError(
-            f"{path} is no HuBERT or wav2vec 2.0 checkpoint of fairseq: {error!r} is missing"
+            f"{path} is no HuBERT or wav2vec 2.0 checkpoint of fairseq: it lacks {error}, and has "
+            f"{', '.join(sorted(map(str, checkpoint))[:5])}"
         ) from error
-    is_wav2vec2 = any(name.startswith("quantizer.") for name in weights)
-    state = _encoder_state(weights, encoder, path)
-    if is_wav2vec2:
-        state |= {k: v for k, v in weights.items() if k.startswith(WAV2VEC2_HEAD)}
-    else:
-        state |= {f"head.{k}": v for k, v in weights.items() if k in HUBERT_HEAD}
-    return Pretrained(
-        "budget_wav2vec2" if is_wav2vec2 else "budget_hubert",
-        encoder,
-        {"logit_temp": _number(config, "logit_temp", 0.1)},
-        state,
-        {"imported_from": path.name, "checkpoint_sha256": sha256_file(path)},
-    )
 
 
+def _import(checkpoint: Mapping[str, Any], provenance: dict[str, Any], path: Path) -> Pretrained:
+    weights = checkpoint.get("model")
+    refuse_other_kinds([*checkpoint, *(weights or ())])
+    all_weights: Mapping[str, Tensor] = checkpoint["model"]
+    fine_tuned = any(name.startswith(FINE_TUNED_PREFIX) for name in all_weights)
+    config = _config(checkpoint, fine_tuned=fine_tuned)
+    refuse_other_kinds([f"model {config.get('_name') or config.get('arch')}"])
 def read_teacher(path: str | Path) -> Pretrained:
     """Any checkpoint that can teach: an exported folder, one of ours, or one of fairseq's.
 
@@ -74,55 +70,37 @@ def read_teacher(path: str | Path) -> Pretrained:
             raise BudgetError(f"{error}; nor is it fairseq's: {other}") from other
 
 
-class _Inert:
-    """Stands in for every class in a foreign file: keeps its state, does nothing."""
+def _config(checkpoint: Mapping[str, Any], *, fine_tuned: bool) -> dict[str, Any]:
+    """The encoder's model and task fields, flat, from either of fairseq's forms.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args = args
-
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state if isinstance(state, dict) else {"state": state})
-
-
-def load_inert(path: Path) -> dict[str, Any]:
-    """What a foreign checkpoint holds, on the CPU; objects of any class in it are stand-ins."""
-    if not path.is_file():
-        raise BudgetError(f"checkpoint {path} does not exist")
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        allowed: list[Any] = [
-            (type(name.rpartition(".")[2], (_Inert,), {}), name) for name in names
-        ]
-        with torch.serialization.safe_globals(allowed):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    A fine-tuned model keeps its encoder's in ``w2v_args``, which has either form, too.
+    """
+    root = plain(checkpoint["args"] if checkpoint.get("cfg") is None else checkpoint["cfg"])
+    config = _flat(root)
+    if not fine_tuned:
+        return config
+    if not isinstance(config.get("w2v_args"), Mapping):
         raise BudgetError(
-            f"{path} cannot be read as a checkpoint ({str(error).splitlines()[0]}); files older "
-            "than torch 1.6 must be saved again with a newer torch"
-        ) from error
-    if not isinstance(checkpoint, dict):
-        raise BudgetError(f"{path} holds a {type(checkpoint).__name__}, no checkpoint")
-    return checkpoint
+            "its encoder was fine-tuned, but the fields w2v_args, which tell how to compute it, "
+            f"are not in it; import the checkpoint that it began with ({config.get('w2v_path')})"
+        )
+    return _flat(config["w2v_args"])
 
 
-def _config(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Model and task fields in one flat mapping, from either of fairseq's two forms."""
-    if checkpoint.get("cfg") is not None:
-        cfg = _plain(checkpoint["cfg"])
-        return {**cfg.get("task", {}), **cfg.get("model", {})}
-    return dict(_plain(checkpoint["args"]))
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping of ``cfg`` (groups of fields) or ``args``; ``${task.normalize}`` looked up."""
+    model, task = config.get("model"), config.get("task")
+    if not isinstance(model, Mapping):
+        return dict(config)
+    task = task if isinstance(task, Mapping) else {}
+    return {**task, **{name: _resolved(value, config) for name, value in model.items()}}
 
 
-def _plain(value: Any) -> Any:
-    """Containers out of stand-ins of argparse's and omegaconf's classes."""
-    if isinstance(value, _Inert):
-        fields = vars(value)
-        if "_content" in fields:
-            return _plain(fields["_content"])
-        return _plain(fields.get("_val", fields))
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _resolved(value: Any, root: Any) -> Any:
+    match = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+    for name in match[1].split(".") if match else []:
+        root = root.get(name) if isinstance(root, Mapping) else None
+    return root if match else value
 
 
 def _encoder_config(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> EncoderConfig:
