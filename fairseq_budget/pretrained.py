@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,18 +128,35 @@ def _read_folder(folder: Path) -> Pretrained:
     )
 
 
-def _read_fairseq(path: Path) -> Pretrained:
+def open_checkpoint(path: str | Path) -> dict[str, Any]:
+    """All that a fairseq checkpoint of ours holds, on the CPU; tensors are read when used.
+
+    Torch's format before 1.6 is read at once. Raises BudgetError for anything but a checkpoint of
+    ours.
+    """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        cfg, state = checkpoint["cfg"], checkpoint["model"]
-        name = cfg["model"]["_name"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        is_zip = zipfile.is_zipfile(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        name = checkpoint["cfg"]["model"]["_name"]
+    except (
+        *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
+        *(KeyError, TypeError, IndexError, AttributeError),
+    ) as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if isinstance(error, pickle.UnpicklingError):  # torch's words propose to trust the file
+            reason = "no zip of torch's, or with objects in it that are not read, to be safe"
         raise BudgetError(
-            f"{path} is not a fairseq checkpoint of ours ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}): expected a checkpoint that a budget_* model wrote"
+            f"{path} is not a fairseq checkpoint of ours ({reason}): expected a checkpoint that a "
+            "budget_* model wrote"
         ) from error
     if not str(name).startswith("budget_"):
         raise BudgetError(f"{path} holds a {name!r}, not a budget_* model")
+    return checkpoint
+
+
+def _read_fairseq(path: Path) -> Pretrained:
+    checkpoint = open_checkpoint(path)
+    cfg = checkpoint["cfg"]
     provenance = {
         "checkpoint": path.name,
         "checkpoint_sha256": sha256_file(path),
@@ -149,4 +167,6 @@ def _read_fairseq(path: Path) -> Pretrained:
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],
     }
-    return Pretrained(name, EncoderConfig.from_dict(cfg["model"]), cfg["model"], state, provenance)
+    model = cfg["model"]
+    encoder = EncoderConfig.from_dict(model)
+    return Pretrained(model["_name"], encoder, model, checkpoint["model"], provenance)

@@ -2,8 +2,8 @@
 
 fairseq looks for a bare user_dir in the working folder and beside itself only, which misses an
 editable install. Hydra imports this module in every program that uses Hydra, so it acts only where
-``fairseq-hydra-train`` has been started, imports nothing of the package, and never raises but to
-end such a program with a message.
+``fairseq-hydra-train`` has been started, imports nothing of the package before fairseq does, and
+never raises but to end such a program with a message.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
         if Path(str(cfg.common.user_dir)).name == PACKAGE:
             adapt(cfg)
             require_writable(cfg.checkpoint.save_dir)
+            main = functools.partial(_guarded, main)
         try:
             return call_main(cfg, main, **kwargs)
         except ValueError as error:
@@ -48,6 +49,17 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped
+
+
+def _guarded(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> Any:
+    """fairseq's main in each process of a run; spawned ones find this function by its name."""
+    from fairseq.utils import import_user_module
+
+    import_user_module(cfg.common)  # as main does: our tasks register only if it comes first
+    from fairseq_budget.tasks._guard import guarded
+
+    with guarded(cfg):
+        return main(cfg, **kwargs)
 
 
 def adapt(cfg: Any) -> None:

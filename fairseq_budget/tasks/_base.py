@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
+"""What pre-training and fine-tuning share: their folder and batches."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,6 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import mend_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -25,16 +24,7 @@ class BudgetTask(FairseqTask):
         super().__init__(cfg)
         if not Path(cfg.data).is_dir():
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
-        self._mend_checkpoint()
         self._train_batches: Optional[EpochBatches] = None
-
-    def _mend_checkpoint(self) -> None:
-        """Before fairseq reads it: a run that was killed while saving goes on, too."""
-        root = self._root()
-        if "checkpoint" in root and not root.distributed_training.distributed_rank:
-            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
-            if found:
-                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
 
     def _root(self) -> Any:
         """fairseq's whole config; empty where the task was made without one."""
