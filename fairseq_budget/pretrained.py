@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -136,13 +137,15 @@ def open_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     try:
         is_zip = zipfile.is_zipfile(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are refused anyway
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
         name = checkpoint["cfg"]["model"]["_name"]
     except (
         *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
         *(KeyError, TypeError, IndexError, AttributeError),
     ) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         if isinstance(error, pickle.UnpicklingError):  # torch's words propose to trust the file
             reason = "no zip of torch's, or with objects in it that are not read, to be safe"
         raise BudgetError(

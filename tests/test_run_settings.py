@@ -63,7 +63,7 @@ def test_a_derived_value_is_told_once_where_it_comes_from():
     fields = ("common.seed", "task.seed", "model.seed")
     assert restart(**dict.fromkeys(fields, 2)) == ["common.seed"]
     fields = ("optimization.lr", "optimizer.lr", "lr_scheduler.lr")
-    assert restart(**dict.fromkeys(fields, [0.1])) == ["optimization.lr"]
+    assert restart(**{field: [0.1] for field in fields}) == ["optimization.lr"]
 
 
 @pytest.mark.parametrize(
