@@ -8,9 +8,6 @@ holds tensors and plain containers only.
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +22,11 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
 ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
 
 
@@ -40,6 +39,7 @@ class Pretrained:
     model_config: dict[str, Any]  # all of the model's fields, heads and targets included
     state: dict[str, Tensor]
     provenance: dict[str, Any] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None  # of recognisers
 
     def build_encoder(self) -> SpeechEncoder:
         """The encoder with its weights, in eval mode, in float32."""
@@ -75,6 +75,11 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         "model_config": checkpoint.model_config,
         "provenance": {"fairseq_budget": __version__, **checkpoint.provenance},
     }
+    if (vocabulary := checkpoint.vocabulary) is not None:
+        config["vocabulary"] = {"symbols": vocabulary.symbols, "blank": vocabulary.blank}
+        if vocabulary.word_pieces is not None:
+            with atomic_write(folder / WORD_PIECES_FILE, "wb") as file:
+                file.write(vocabulary.word_pieces)
     state = {key: value.contiguous() for key, value in checkpoint.state.items()}
     with atomic_write(folder / MODEL_FILE, "wb") as file:
         file.write(save(state, metadata={"format": "pt"}))
@@ -126,32 +131,21 @@ def _read_folder(folder: Path) -> Pretrained:
         config["model_config"],
         state,
         config["provenance"],
+        _read_vocabulary(folder, config.get("vocabulary")),
     )
 
 
-def open_checkpoint(path: str | Path) -> dict[str, Any]:
-    """All that a fairseq checkpoint of ours holds, on the CPU; tensors are read when used.
+def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary | None:
+    if config is None:
+        return None
+    pieces = folder / WORD_PIECES_FILE
+    return Vocabulary(**config, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
 
-    Torch's format before 1.6 is read at once. Raises BudgetError for anything but a checkpoint of
-    ours.
-    """
-    try:
-        is_zip = zipfile.is_zipfile(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that are refused anyway
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-        name = checkpoint["cfg"]["model"]["_name"]
-    except (
-        *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
-        *(KeyError, TypeError, IndexError, AttributeError),
-    ) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch's words propose to trust the file
-            reason = "no zip of torch's, or with objects in it that are not read, to be safe"
-        raise BudgetError(
-            f"{path} is not a fairseq checkpoint of ours ({reason}): expected a checkpoint that a "
-            "budget_* model wrote"
-        ) from error
+
+def open_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
+    checkpoint = read_checkpoint(path)
+    name = checkpoint["cfg"]["model"]["_name"]
     if not str(name).startswith("budget_"):
         raise BudgetError(f"{path} holds a {name!r}, not a budget_* model")
     return checkpoint
@@ -171,5 +165,11 @@ def _read_fairseq(path: Path) -> Pretrained:
         "criterion": cfg["criterion"],
     }
     model = cfg["model"]
-    encoder = EncoderConfig.from_dict(model)
-    return Pretrained(model["_name"], encoder, model, checkpoint["model"], provenance)
+    return Pretrained(
+        model["_name"],
+        EncoderConfig.from_dict(model),
+        model,
+        checkpoint["model"],
+        provenance,
+        Vocabulary.from_state(checkpoint.get("task_state", {})),
+    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -24,16 +28,15 @@ def mend_checkpoint(folder: str | Path) -> Path | None:
     torn = Path(folder) / LAST
     if not torn.is_file() or not is_torn(torn):
         return None
-    others = [path for path in torn.parent.glob("checkpoint*.pt") if zipfile.is_zipfile(path)]
-    if not others:
+    whole = _newest_first(folder)
+    if not whole:
         raise BudgetError(
             f"{torn} is damaged and there is no other whole checkpoint in {torn.parent}: "
             "remove it to begin anew, or choose another checkpoint.save_dir"
         )
-    newest = max(others, key=lambda path: path.stat().st_mtime)
-    with open(newest, "rb") as source, atomic_write(torn, "wb") as target:
+    with open(whole[0], "rb") as source, atomic_write(torn, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 24)
-    return newest
+    return whole[0]
 
 
 def is_torn(path: Path) -> bool:
@@ -58,14 +61,21 @@ def refuse_links(folder: str | Path) -> None:
             )
 
 
-def starting_point(checkpoint: Any) -> Path | None:
+class Start(NamedTuple):
+    """Where a run goes on from; only its weights are taken as if checkpoint.reset_* were all set."""
+
+    path: Path
+    weights_only: bool = False
+
+
+def starting_point(checkpoint: Any) -> Start | None:
     """The file that fairseq goes on from by its ``checkpoint`` settings; None: it begins anew.
 
     Raises BudgetError for a named file that is not there: fairseq would begin anew, silently.
     """
     folder = Path(checkpoint.save_dir)
     if checkpoint.restore_file == LAST and (folder / LAST).exists():
-        return folder / LAST
+        return Start(folder / LAST)
     for field in ("restore_file", "continue_once", "finetune_from_model"):
         name = getattr(checkpoint, field, None)
         if name is None or name == LAST:
@@ -77,5 +87,45 @@ def starting_point(checkpoint: Any) -> Path | None:
                 f"checkpoint.{field}={name} is no file that exists{hint}: name a checkpoint, or "
                 f"leave checkpoint.{field} out"
             )
-        return Path(name)
+        return Start(Path(name), weights_only=field == "finetune_from_model")
     return None
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """All that a fairseq checkpoint holds, on the CPU; its tensors are read when they are used.
+
+    Torch's format before 1.6 is read at once. Nothing in the file is executed. Raises BudgetError
+    for anything but a checkpoint with its config and weights.
+    """
+    try:
+        is_zip = zipfile.is_zipfile(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are refused anyway
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+        checkpoint["cfg"]["model"]["_name"], checkpoint["model"].items()
+    except (
+        *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
+        *(KeyError, TypeError, IndexError, AttributeError),
+    ) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch's words propose to trust the file
+            reason = "no zip of torch's, or with objects in it that are not read, to be safe"
+        raise BudgetError(
+            f"{path} is not a fairseq checkpoint of ours ({reason}): expected a checkpoint that a "
+            "budget_* model wrote"
+        ) from error
+    return checkpoint
+
+
+def last_good(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint of ``folder`` whose weights are all finite."""
+    for path in _newest_first(folder):
+        if all(value.isfinite().all() for value in read_checkpoint(path)["model"].values()):
+            return path
+    return None
+
+
+def _newest_first(folder: str | Path) -> list[Path]:
+    """Whole checkpoints: those that have the directory at the end of torch's zip format."""
+    whole = [path for path in Path(folder).glob("checkpoint*.pt") if zipfile.is_zipfile(path)]
+    return sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)

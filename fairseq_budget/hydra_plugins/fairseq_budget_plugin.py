@@ -36,7 +36,8 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        if Path(str(cfg.common.user_dir)).name == PACKAGE:
+        is_ours = Path(str(cfg.common.user_dir)).name == PACKAGE
+        if is_ours:
             adapt(cfg)
             require_writable(cfg.checkpoint.save_dir)
             main = functools.partial(_guarded, main)
@@ -46,6 +47,11 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
             if type(error).__name__ != "BudgetError":
                 raise
             sys.exit(f"fairseq-hydra-train: error: {error}")
+        except FloatingPointError as error:  # nothing of this process' own, or it would be named
+            if not is_ours:
+                raise
+            words = " ".join(str(error).split())
+            sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped
@@ -63,11 +69,13 @@ def _guarded(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> Any:
 
 
 def adapt(cfg: Any) -> None:
-    """An absolute user_dir, which spawned workers find too; no fp16 where there is no GPU."""
+    """An absolute user_dir, which spawned workers find too; what fairseq's defaults get wrong."""
     if not Path(cfg.common.user_dir).exists():
         spec = importlib.util.find_spec(PACKAGE)
         if spec and spec.submodule_search_locations:
             cfg.common.user_dir = str(Path(spec.submodule_search_locations[0]).resolve())
+    # fairseq would send rank 0's to the others by pickle, which torch refuses to read
+    cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     import torch  # fairseq has imported it long ago
 
     if cfg.common.fp16 and not torch.cuda.is_available():

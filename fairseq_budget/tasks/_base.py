@@ -1,10 +1,11 @@
 """What pre-training and fine-tuning share: their folder and batches."""
 
 import logging
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -13,18 +14,33 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus, pack_path
+from fairseq_budget.recovery import read_checkpoint, starting_point
+from fairseq_budget.tasks._counted import Counted
+from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
 
 
 class BudgetTask(FairseqTask):
-    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s."""
+    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s.
 
-    def __init__(self, cfg: Any) -> None:
+    from_checkpoint: fairseq opens a finished model, whose folders need not be here any more.
+    """
+
+    def __init__(self, cfg: Any, from_checkpoint: bool = False) -> None:
         super().__init__(cfg)
-        if not Path(cfg.data).is_dir():
-            raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
+        if not from_checkpoint:
+            self._check_data()
+        self._has_begun = False
+        self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
+        self._update = 0
         self._train_batches: Optional[EpochBatches] = None
+
+    def _check_data(self) -> None:
+        if not Path(self.cfg.data).is_dir():
+            raise BudgetError(
+                f"task.data={self.cfg.data!r} is no folder; {_make_manifests(self.cfg.data)}"
+            )
 
     def _root(self) -> Any:
         """fairseq's whole config; empty where the task was made without one."""
@@ -106,20 +122,61 @@ class BudgetTask(FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         ignore_grad = ignore_grad or "is_filler" in sample
-        step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        return _without_filler(sample, *step)
+        self._update = update_num
+        self._numbers.hear(sample, model, criterion, update_num)
+        step = partial(
+            super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        if detach_detector(model):
+            return self._numbers.rerun(step, sample, model, optimizer)
+        return _without_filler(sample, *step())
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
+
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        self._numbers.check(logging_outputs)
+        super().reduce_metrics(logging_outputs, criterion)
+        if not criterion.training or not hasattr(criterion, "what_counts"):
+            return  # fairseq's own criterions do not count
+        counted, heard = (
+            float(sum(log[key] for log in logging_outputs)) for key in ("num_counted", "num_heard")
+        )
+        self._counted.add(counted, heard, what=criterion.what_counts, cure=criterion.cure)
+        root = self._root()
+        if "optimization" in root and self._update + 1 == root.optimization.max_update:
+            self._counted.judge()
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
-        root = self._root()
-        made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
-        if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:
+        self._counted.judge()
+        if not self._has_begun:
+            self._has_begun = True
+            self.begin_training(model)
+
+    def begin_training(self, model: Any) -> None:
+        """Once, after fairseq has read its checkpoint: take up the task's state, which it does not.
+
+        (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
+        was resumed saves those that it was resumed with.)
+        """
+        root, state = self._root(), self._restored_checkpoint()
+        if state is None:
             return
-        if 0 < root.optimization.max_update <= made.val:
+        if not root.checkpoint.reset_meters:
+            self.load_state_dict(deepcopy(state.get("task_state") or {}))  # off the mapped file
+        num_updates = state["optimizer_history"][-1]["num_updates"]
+        if 0 < root.optimization.max_update <= num_updates:
             self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
+        """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""
+        root = self._root()
+        if "checkpoint" not in root or root.checkpoint.reset_optimizer:
+            return None
+        start = starting_point(root.checkpoint)
+        return None if start is None or start.weights_only else read_checkpoint(start.path)
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""

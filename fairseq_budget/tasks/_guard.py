@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from fairseq.dataclass.initialize import add_defaults
@@ -10,7 +9,7 @@ from omegaconf import OmegaConf
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import open_checkpoint
-from fairseq_budget.recovery import mend_checkpoint, refuse_links, starting_point
+from fairseq_budget.recovery import Start, mend_checkpoint, refuse_links, starting_point
 from fairseq_budget.run_lock import hold_folder
 from fairseq_budget.run_settings import check_restart
 
@@ -49,18 +48,18 @@ def _mend(folder: str) -> None:
         logger.warning(f"the last checkpoint of {folder} was damaged: going on from {found}")
 
 
-def _compare(start: Path, cfg: Any) -> None:
+def _compare(start: Start, cfg: Any) -> None:
     add_defaults(cfg)  # as main does
     now: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    anew = str(start) == cfg.checkpoint.finetune_from_model
-    for warning in check_restart(start, open_checkpoint(start)["cfg"], now, anew=anew):
+    saved = open_checkpoint(start.path)["cfg"]
+    for warning in check_restart(start.path, saved, now, anew=start.weights_only):
         logger.warning(warning)
 
 
-def _misfit(start: Optional[Path], error: Exception) -> str:
+def _misfit(start: Optional[Start], error: Exception) -> str:
     """torch's own words, which fairseq hides."""
     causes = [line.strip() for line in str(error.__context__).splitlines()[1:4]]
     return (
-        f"the weights of {start} do not fit this model ({'; '.join(causes)}): set back what "
+        f"the weights of {start and start.path} do not fit this model ({'; '.join(causes)}): set back what "
         "differs, or begin anew in another checkpoint.save_dir"
     )
