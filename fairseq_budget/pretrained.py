@@ -22,6 +22,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.recovery import read_checkpoint
 from fairseq_budget.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -145,7 +146,10 @@ def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary 
 def open_checkpoint(path: str | Path) -> dict[str, Any]:
     """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
     checkpoint = read_checkpoint(path)
-    name = checkpoint["cfg"]["model"]["_name"]
+    try:
+        name = checkpoint["cfg"]["model"]["_name"]
+    except (KeyError, TypeError):
+        name = None
     if not str(name).startswith("budget_"):
         raise BudgetError(f"{path} holds a {name!r}, not a budget_* model")
     return checkpoint

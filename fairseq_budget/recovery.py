@@ -62,7 +62,7 @@ def refuse_links(folder: str | Path) -> None:
 
 
 class Start(NamedTuple):
-    """Where a run goes on from; only its weights are taken as if checkpoint.reset_* were all set."""
+    """Where a run goes on from; ``weights_only`` is as if all of checkpoint.reset_* were set."""
 
     path: Path
     weights_only: bool = False
@@ -102,7 +102,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are refused anyway
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-        checkpoint["cfg"]["model"]["_name"], checkpoint["model"].items()
+        checkpoint["model"].items()
     except (
         *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
         *(KeyError, TypeError, IndexError, AttributeError),
@@ -119,10 +119,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def last_good(folder: str | Path) -> Path | None:
     """The newest whole checkpoint of ``folder`` whose weights are all finite."""
-    for path in _newest_first(folder):
-        if all(value.isfinite().all() for value in read_checkpoint(path)["model"].values()):
-            return path
-    return None
+    return next(filter(_is_finite, _newest_first(folder)), None)
+
+
+def _is_finite(path: Path) -> bool:
+    try:
+        weights = read_checkpoint(path)["model"]
+    except BudgetError:  # a file of something else
+        return False
+    return all(value.isfinite().all() for value in weights.values())
 
 
 def _newest_first(folder: str | Path) -> list[Path]:

@@ -1,13 +1,14 @@
 """Checkpoints that a kill has cut short, and files that no run has written."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.recovery import mend_checkpoint, refuse_links, starting_point
+from fairseq_budget.recovery import LAST, mend_checkpoint, refuse_links, starting_point
 
 
 @pytest.fixture
@@ -81,12 +82,12 @@ def settings(folder, **changes):
 
 def test_a_run_goes_on_from_its_last_checkpoint_before_any_other(folder, tmp_path):
     best = str(folder / "checkpoint_best.pt")
-    assert starting_point(settings(folder)) == folder / "checkpoint_last.pt"
-    assert starting_point(settings(folder, finetune_from_model=best)).name == "checkpoint_last.pt"
+    assert starting_point(settings(folder)) == (folder / "checkpoint_last.pt", False)
+    assert starting_point(settings(folder, finetune_from_model=best)).path.name == LAST
     new = tmp_path / "new"
     assert starting_point(settings(new)) is None
-    assert str(starting_point(settings(new, finetune_from_model=best))) == best
-    assert str(starting_point(settings(new, restore_file=best))) == best
+    assert starting_point(settings(new, finetune_from_model=best)) == (Path(best), True)
+    assert starting_point(settings(new, restore_file=best)) == (Path(best), False)
 
 
 @pytest.mark.parametrize("field", ["restore_file", "finetune_from_model"])

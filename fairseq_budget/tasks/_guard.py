@@ -58,8 +58,8 @@ def _compare(start: Start, cfg: Any) -> None:
 
 def _misfit(start: Optional[Start], error: Exception) -> str:
     """torch's own words, which fairseq hides."""
-    causes = [line.strip() for line in str(error.__context__).splitlines()[1:4]]
+    causes = "; ".join(line.strip() for line in str(error.__context__).splitlines()[1:4])
     return (
-        f"the weights of {start and start.path} do not fit this model ({'; '.join(causes)}): set back what "
+        f"the weights of {start and start.path} do not fit this model ({causes}): set back what "
         "differs, or begin anew in another checkpoint.save_dir"
     )
