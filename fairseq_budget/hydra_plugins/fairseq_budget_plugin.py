@@ -51,15 +51,15 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def adapt(cfg: Any) -> None:
-    """An absolute user_dir, which spawned workers find too; no fp16 where there is no GPU."""
+    """An absolute user_dir, which spawned workers find too; no fp16 on a CPU."""
     if not Path(cfg.common.user_dir).exists():
         spec = importlib.util.find_spec(PACKAGE)
         if spec and spec.submodule_search_locations:
             cfg.common.user_dir = str(Path(spec.submodule_search_locations[0]).resolve())
     import torch  # fairseq has imported it long ago
 
-    if cfg.common.fp16 and not torch.cuda.is_available():
-        logger.warning("no GPU here: training in float32 (common.fp16=false)")
+    if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):
+        logger.warning("no GPU to use: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
 
 
