@@ -66,8 +66,8 @@ def adapt(cfg: Any) -> None:
     cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     import torch  # fairseq has imported it long ago
 
-    if cfg.common.fp16 and not torch.cuda.is_available():
-        logger.warning("no GPU here: training in float32 (common.fp16=false)")
+    if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):
+        logger.warning("no GPU to use: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
 
 
