@@ -26,8 +26,8 @@ import psutil
 import soundfile
 from tqdm import tqdm
 
+from fairseq_budget.column_kinds import CENTROIDS_KEY
 from fairseq_budget.labels.label_file import (
-    CENTROIDS_KEY,
     LabelInfo,
     write_dictionary,
     write_info,
