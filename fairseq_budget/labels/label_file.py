@@ -14,7 +14,7 @@ of each, ``{split}.km.json``, holds the hash of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,11 @@ class Labels:
 
     def _line(self, index: int) -> str:
         return f"{self.path}, line {index + 1}"
+
+
+def label_sets(names: str | Sequence[str] | None) -> list[str]:
+    """The label sets that ``task.labels`` names: none, one, or a list of them."""
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def _make(folder: Path, name: str) -> str:

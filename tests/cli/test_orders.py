@@ -41,7 +41,10 @@ def call(module, *arguments: str) -> None:
     assert module.main(list(arguments)) == 0
 
 
-@pytest.mark.parametrize("order", itertools.permutations(["make", "segment", "prepare", "pack"]))
+ORDERS = list(itertools.permutations(["make", "segment", "prepare", "pack"]))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
 def test_commands_beside_a_manifest_work_in_every_order(made, tmp_path, order):
     data = tmp_path / "data"
     shutil.copytree(made, data)
