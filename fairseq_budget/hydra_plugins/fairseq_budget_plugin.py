@@ -36,14 +36,15 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        if Path(str(cfg.common.user_dir)).name == PACKAGE:
-            adapt(cfg)
-            require_writable(cfg.checkpoint.save_dir)
-        try:
+        if Path(str(cfg.common.user_dir)).name != PACKAGE:
             return call_main(cfg, main, **kwargs)
-        except ValueError as error:
-            if type(error).__name__ != "BudgetError":
-                raise
+        adapt(cfg)
+        require_writable(cfg.checkpoint.save_dir)
+        from fairseq_budget.launch import processes
+
+        try:
+            return processes.start(call_main, cfg, main, **kwargs)
+        except processes.BudgetError as error:
             sys.exit(f"fairseq-hydra-train: error: {error}")
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
@@ -58,7 +59,7 @@ def adapt(cfg: Any) -> None:
             cfg.common.user_dir = str(Path(spec.submodule_search_locations[0]).resolve())
     import torch  # fairseq has imported it long ago
 
-    if cfg.common.fp16 and not torch.cuda.is_available():
+    if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):
         logger.warning("no GPU here: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
 
