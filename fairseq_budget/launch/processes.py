@@ -21,6 +21,7 @@ from fairseq.tasks import import_tasks
 
 import fairseq_budget
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.interrupt import EXIT_CODE, interrupt
 
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 
@@ -47,6 +48,23 @@ def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
         main(cfg, **kwargs)
     except BudgetError as error:
         sys.exit(f"fairseq-hydra-train: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODE)
+    if interrupt.agreed:
+        _leave_interrupted(cfg)
+
+
+def _leave_interrupted(cfg: Any) -> None:
+    """Once all processes are done: a launcher ends the others as soon as one has left."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    if not cfg.distributed_training.distributed_rank:
+        print(
+            f"fairseq-hydra-train: interrupted: saved to {cfg.checkpoint.save_dir}; "
+            "the same command goes on",
+            file=sys.stderr,
+        )
+    sys.exit(EXIT_CODE)
 
 
 def _register() -> None:

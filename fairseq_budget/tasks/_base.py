@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
@@ -12,6 +12,7 @@ from fairseq_budget.data.batches import Limits
 from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import mend_checkpoint
 
@@ -26,6 +27,7 @@ class BudgetTask(FairseqTask):
         if not Path(cfg.data).is_dir():
             raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
         self._mend_checkpoint()
+        self._update = 0
         self._train_batches: Optional[EpochBatches] = None
 
     def _mend_checkpoint(self) -> None:
@@ -115,15 +117,34 @@ class BudgetTask(FairseqTask):
         return iterator
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
+        self._update = update_num
         ignore_grad = ignore_grad or "is_filler" in sample
         step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        return _without_filler(sample, *step)
+        loss, sample_size, log = _without_filler(sample, *step)
+        log["interrupted"] = int(interrupt.asked)
+        return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
+    def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Logs are summed over all processes: what stops one stops all, after the same update."""
+        super().reduce_metrics(logging_outputs, criterion)
+        if criterion.training and any(log["interrupted"] for log in logging_outputs):
+            interrupt.agreed = True
+            self._root().dataset.disable_validation = True  # it may take long; it is due later
+            self.stop("interrupted")
+
+    def stop(self, reason: str) -> None:
+        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
+        optimization = self._root().optimization
+        if optimization.max_update != self._update + 1:
+            logger.info(reason)
+            optimization.max_update = self._update + 1
+
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
+        interrupt.listen()
         root = self._root()
         made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
         if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:

@@ -74,7 +74,6 @@ class BudgetPretrainingTask(BudgetTask):
     def __init__(self, cfg: BudgetPretrainingConfig) -> None:
         super().__init__(cfg)
         self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
-        self._update = 0
         self._bad_audio = BadAudio(cfg.max_bad_share)
 
     def load_dataset(self, split: str, **unused: Any) -> None:
@@ -145,7 +144,6 @@ class BudgetPretrainingTask(BudgetTask):
                 logger.warning(warning)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
-        self._update = update_num
         self._bad_audio.name(sample["bad_audio"])
         loss, sample_size, log = super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad
@@ -169,14 +167,7 @@ class BudgetPretrainingTask(BudgetTask):
                 logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s
             )
             if self.progress.meter.exhausted:
-                self._stop()
-
-    def _stop(self) -> None:
-        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
-        optimization = self.cfg._get_root().optimization
-        if optimization.max_update != self._update + 1:
-            logger.info(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
-            optimization.max_update = self._update + 1
+                self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
 
     def _new_meter(self) -> BudgetMeter:
         root = self.cfg._get_root()
