@@ -27,6 +27,7 @@ EXTRAS = {
     "dev": ["pytest", "ruff", "mypy", "import-linter", "codespell", "torchaudio"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"
 
 COMMANDS = {
     "budget-manifest": "manifest:main",

@@ -24,7 +24,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.audio.espeak import SILENCE, Espeak, PhoneSpan, Speech, Voice
 from fairseq_budget.audio.io import write_audio
@@ -32,6 +31,7 @@ from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.demo_script import MAX_COMMANDS, MAX_SENTENCES, Line, write_script
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.progress import Progress
 
 FORMAT_VERSION = 1
 MAX_PAUSE_S = 0.05  # kept before the first and after the last phone
@@ -108,7 +108,7 @@ def make_demo_corpus(
     made_with = json.dumps({"format_version": FORMAT_VERSION, "seed": seed, **counts})
     if not _is_finished(folder, made_with):
         script = write_script(**counts, seed=seed)
-        shown = tqdm(script, unit="utterance", disable=None if progress else True)
+        shown = Progress(script, unit="utterance", disable=not progress)
         try:
             _make(folder, shown, seed, made_with)
         except OSError as error:

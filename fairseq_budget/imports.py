@@ -16,8 +16,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from fairseq_budget.corpus import column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -30,6 +28,7 @@ from fairseq_budget.labels.label_file import (
     write_info,
 )
 from fairseq_budget.manifest import Piece, Utterance, parse_utterance
+from fairseq_budget.progress import Progress
 
 TRANSCRIPTS, LABELS = "txt", "km"  # names of columns
 CENTROIDS = "unknown: imported"  # in place of the hash of those that made the labels
@@ -65,7 +64,7 @@ def write_imported(
         _claim_labels(manifest.parent, num_clusters)
     rates = {TRANSCRIPTS: None} | ({LABELS: FRAME_RATE_HZ} if num_clusters else {})
     num_rows, any_text, digest = 0, False, hashlib.sha256()
-    bar = tqdm(rows, desc=manifest.stem, unit=" lines", disable=None if progress else True)
+    bar = Progress(rows, desc=manifest.stem, unit=" lines", disable=not progress)
     with ExitStack() as files:
         file = files.enter_context(atomic_write(manifest, "wb"))
         columns = {

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.audio.io import write_audio
 from fairseq_budget.audio.length_sets import LengthSets, Spans
@@ -20,6 +19,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 from fairseq_budget.labels.segments import KIND_KEY, crop_ends
 from fairseq_budget.manifest import Manifest, Piece, Utterance, read_lines
+from fairseq_budget.progress import Progress
 from fairseq_budget.subset import column_names, copy_dictionary
 
 
@@ -93,7 +93,7 @@ def write_files(cut: Path, folder: Path, speaker_of: Callable[[str], str]) -> Pa
     corpus = Corpus.open(cut)
     _claim(folder / f"{cut.stem}.pieces", cut)
     utterances = []
-    for index in tqdm(range(len(corpus)), desc=f"{folder.name}/{cut.stem}", disable=None):
+    for index in Progress(range(len(corpus)), desc=f"{folder.name}/{cut.stem}"):
         speaker = _folder_name(speaker_of(corpus.utterance(index).pieces[0].path))
         path = f"{cut.stem}/{speaker}/{index:07}.flac"
         if not (folder / path).exists():

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from tqdm import tqdm
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -31,6 +30,7 @@ from fairseq_budget.measure import (
     measure_peak_flops,
     precisions,
 )
+from fairseq_budget.progress import Progress
 
 Machine = dict[str, Any]
 Found = TypeVar("Found")
@@ -106,7 +106,7 @@ def measure_machine(
     peaks = {kind: measure_peak_flops(kind, device=device) for kind in kinds}
     store_measurements(machine, peaks, [])
     left_out = []
-    for size, kind in tqdm([(size, kind) for size in sizes for kind in kinds], disable=None):
+    for size, kind in Progress([(size, kind) for size in sizes for kind in kinds]):
         found = _measure_apart(size, kind, device=device, seconds=seconds, sequence_s=sequence_s)
         if found is None:
             left_out.append(f"{size}, {kind}")

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Column, Lines, column_path, read_description
 from fairseq_budget.errors import BudgetError
@@ -26,6 +25,7 @@ from fairseq_budget.labels.label_file import (
 )
 from fairseq_budget.pack_writer import Counts, PackWriter
 from fairseq_budget.packed import fingerprint
+from fairseq_budget.progress import Progress
 
 _MAX_NUMBER = np.iinfo(np.uint16).max
 
@@ -56,7 +56,7 @@ class ColumnPacker(Column):
     def __getitem__(self, index: int) -> str:
         return self._text
 
-    def pack(self, arrays: PackWriter, bar: tqdm[Any]) -> dict[str, Any]:
+    def pack(self, arrays: PackWriter, bar: Progress) -> dict[str, Any]:
         """Write the column's arrays; returns its description, and what tells its file from others.
 
         Raises BudgetError for lines that are wrong, or not as many as there are utterances.
@@ -103,7 +103,7 @@ class ColumnPacker(Column):
         except UnicodeDecodeError as error:
             raise BudgetError(f"{self._path}, line {number}: {error}; write it again") from error
 
-    def _lines_of_text(self, starts: Counts, bar: tqdm[Any]) -> Iterator[bytes]:
+    def _lines_of_text(self, starts: Counts, bar: Progress) -> Iterator[bytes]:
         end = 0
         starts.append(end)
         for text in self._texts():
@@ -113,7 +113,7 @@ class ColumnPacker(Column):
             bar.update()
             yield line
 
-    def _numbers(self, starts: Counts, bar: tqdm[Any]) -> Iterator[bytes]:
+    def _numbers(self, starts: Counts, bar: Progress) -> Iterator[bytes]:
         labels, end = self._labels(), 0
         starts.append(end)
         for index, text in enumerate(self._texts()):

@@ -11,10 +11,9 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from tqdm import tqdm
 
 from fairseq_budget.audio.archives import file_of
 from fairseq_budget.errors import BudgetError
@@ -23,6 +22,7 @@ from fairseq_budget.manifest import Utterance, parse_line, parse_root
 from fairseq_budget.pack_columns import ColumnPacker, Split
 from fairseq_budget.pack_writer import Counts, PackWriter
 from fairseq_budget.packed import FORMAT_VERSION, fingerprint, pack_path
+from fairseq_budget.progress import Progress
 from fairseq_budget.subset import column_names
 
 
@@ -38,7 +38,7 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
     with (
         atomic_write(pack_path(manifest), "wb") as file,
         ExitStack() as temporary,
-        tqdm(desc=manifest.stem, unit=" lines", disable=None if progress else True) as bar,
+        Progress(desc=manifest.stem, unit=" lines", disable=not progress) as bar,
     ):
         arrays = PackWriter(file, manifest.parent, temporary)
         split = _pack_manifest(arrays, manifest, bar)
@@ -57,7 +57,7 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
     return pack_path(manifest)
 
 
-def _pack_manifest(arrays: PackWriter, manifest: Path, bar: tqdm[Any]) -> Split:
+def _pack_manifest(arrays: PackWriter, manifest: Path, bar: Progress) -> Split:
     starts, sizes = arrays.new_counts(), arrays.new_counts()
     with open(manifest, "rb") as file:
         root = parse_root(file.readline(), path=manifest)
@@ -81,7 +81,7 @@ def _checked_lines(
     files: _Files,
     starts: Counts,
     sizes: Counts,
-    bar: tqdm[Any],
+    bar: Progress,
 ) -> Iterator[bytes]:
     """The lines of a manifest behind its first, each ended by a lone newline, while they pass."""
     end, first_blank = 0, 0

@@ -64,6 +64,7 @@ def plot_reconstruction(result: Reconstruction, path: Path) -> None:
         f"of the best constant {result.trivial_error():.3f}"
     )
     rows[-1].set_xlabel("seconds")
+    figure.supylabel("mel bands, low to high")
     _save(figure, path)
 
 

@@ -23,9 +23,11 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
 ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
 
 
@@ -38,6 +40,7 @@ class Pretrained:
     model_config: dict[str, Any]  # all of the model's fields, heads and targets included
     state: dict[str, Tensor]
     provenance: dict[str, Any] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None  # of recognisers
 
     def build_encoder(self) -> SpeechEncoder:
         """The encoder with its weights, in eval mode, in float32."""
@@ -73,6 +76,11 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         "model_config": checkpoint.model_config,
         "provenance": {"fairseq_budget": __version__, **checkpoint.provenance},
     }
+    if (vocabulary := checkpoint.vocabulary) is not None:
+        config["vocabulary"] = {"symbols": vocabulary.symbols, "blank": vocabulary.blank}
+        if vocabulary.word_pieces is not None:
+            with atomic_write(folder / WORD_PIECES_FILE, "wb") as file:
+                file.write(vocabulary.word_pieces)
     state = {key: value.contiguous() for key, value in checkpoint.state.items()}
     with atomic_write(folder / MODEL_FILE, "wb") as file:
         file.write(save(state, metadata={"format": "pt"}))
@@ -124,7 +132,15 @@ def _read_folder(folder: Path) -> Pretrained:
         config["model_config"],
         state,
         config["provenance"],
+        _read_vocabulary(folder, config.get("vocabulary")),
     )
+
+
+def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary | None:
+    if config is None:
+        return None
+    pieces = folder / WORD_PIECES_FILE
+    return Vocabulary(**config, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
 
 
 def _read_fairseq(path: Path) -> Pretrained:
@@ -149,4 +165,11 @@ def _read_fairseq(path: Path) -> Pretrained:
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],
     }
-    return Pretrained(name, EncoderConfig.from_dict(cfg["model"]), cfg["model"], state, provenance)
+    return Pretrained(
+        name,
+        EncoderConfig.from_dict(cfg["model"]),
+        cfg["model"],
+        state,
+        provenance,
+        Vocabulary.from_state(checkpoint.get("task_state", {})),
+    )

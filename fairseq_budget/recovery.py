@@ -6,6 +6,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import torch
+
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
@@ -35,3 +37,13 @@ def mend_checkpoint(folder: str | Path, name: str = "checkpoint_last.pt") -> Pat
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint has its end: torch's zip format keeps its directory there."""
     return zipfile.is_zipfile(path)
+
+
+def last_good(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint of ``folder`` whose weights are all finite."""
+    whole = [path for path in Path(folder).glob("checkpoint*.pt") if is_whole(path)]
+    for path in sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True):
+        model = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
+        if all(value.isfinite().all() for value in model.values()):
+            return path
+    return None

@@ -41,6 +41,12 @@ def read_training_log(path: str | Path) -> TrainingLog:
         if "num_updates" in record and "loss" in record:
             records[kind][record["num_updates"]] = record
     if not records["train"]:
+        if made := re.findall(r"num_updates\W+(\d+)", text):  # in summaries of epochs
+            raise BudgetError(
+                f"{path} holds no training record: the run made {made[-1]} updates, fewer than "
+                "common.log_interval, after each of which one is logged; train for longer, or set "
+                "common.log_interval=1"
+            )
         raise BudgetError(
             f"{path} holds no training records: set common.log_file and common.log_format=json or "
             "simple when you train"

@@ -23,7 +23,7 @@ train() { # OBJECTIVE
 
 decode() { # OBJECTIVE OPTIONS...
     echo "$*"
-    budget-asr decode "$out/$1/checkpoint_last.pt" --data "$data" "${@:2}"
+    budget-asr decode "$out/$1/checkpoint_last.pt" --data "$data" "${@:2}" | tail -n 1
 }
 
 mkdir -p "$data"

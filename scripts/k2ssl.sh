@@ -41,7 +41,7 @@ recognise() { # RUNS...
 
 errors() { # RUN OBJECTIVE OPTIONS...: word error rate in per cent
     budget-asr decode "$out/$1/$2/checkpoint_last.pt" --data "$data" "${@:3}" |
-        sed 's/.* rate \([0-9.]*\)%.*/\1/'
+        sed -n '$s/.* rate \([0-9.]*\)%.*/\1/p'
 }
 
 mkdir -p "$data"

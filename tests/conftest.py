@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.training_process import PROGRAM, TrainingProcess
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -17,19 +20,41 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 def run(*command: object, cwd: Path = ROOT, env: dict | None = None, check: bool = True):
     """Run a command of this environment as a user would; its output is shown when it fails."""
+    if command[0] == PROGRAM and env is None:
+        done = TrainingProcess(command, cwd).wait()
+    else:
+        done = _run_installed(*command, cwd=cwd, env=env or {})
+    if check and done.returncode:
+        pytest.fail(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def _run_installed(*command: object, cwd: Path, env: dict) -> subprocess.CompletedProcess:
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
+    return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env={**os.environ, "PATH": path, **(env or {})},
+        env={**os.environ, "PATH": path, **env},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    if check and done.returncode:
-        pytest.fail(f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+
+
+def on_two_processes(command: Sequence[object]) -> list[TrainingProcess]:
+    """Start both ranks of one run, as a launcher would on a machine without a GPU."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    where = [
+        "common.cpu=true", "distributed_training.distributed_world_size=2",
+        "distributed_training.distributed_no_spawn=true", "distributed_training.device_id=0",
+        f"distributed_training.distributed_init_method=tcp://localhost:{port}",
+        "distributed_training.distributed_backend=gloo",
+    ]  # fmt: skip
+    ranks = ([*command, *where, f"distributed_training.distributed_rank={r}"] for r in (0, 1))
+    return [TrainingProcess(words, ROOT, num_threads=1) for words in ranks]
 
 
 def train_command(

@@ -105,7 +105,7 @@ def test_runs_of_different_cost_are_no_curve_at_one_budget(tmp_path, capsys):
 
 def test_folders_without_runs_are_one_line(tmp_path, capsys):
     assert curve(tmp_path, tmp_path) == 2
-    assert "none of the 0 runs in 1 folders" in capsys.readouterr().err
+    assert "expected folders with a train.log" in capsys.readouterr().err
 
 
 def test_damaged_scores_name_their_file(tmp_path):

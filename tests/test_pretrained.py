@@ -17,6 +17,7 @@ from fairseq_budget.pretrained import (
     save_pretrained,
     untrained,
 )
+from fairseq_budget.vocabulary import Vocabulary
 
 
 @pytest.fixture
@@ -116,3 +117,13 @@ def test_weights_that_do_not_fit_are_an_error(checkpoint, tmp_path):
     save_pretrained(tmp_path, checkpoint)
     with pytest.raises(BudgetError, match="do not fit their config"):
         load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("word_pieces", [None, b"\x00\n\xff"])
+def test_a_recognisers_vocabulary_goes_through_both_files(checkpoint, tmp_path, word_pieces):
+    checkpoint.vocabulary = Vocabulary(["<s>", "▁the", '"'], 0, word_pieces)
+    save_pretrained(tmp_path / "out", checkpoint)
+    assert read_pretrained(tmp_path / "out").vocabulary == checkpoint.vocabulary
+    torch.save(checkpoint.vocabulary.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert Vocabulary.from_state(state) == checkpoint.vocabulary

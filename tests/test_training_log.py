@@ -44,3 +44,13 @@ def test_a_log_without_records_is_an_error_with_the_cure(tmp_path):
 def test_learning_rates_in_scientific_notation_are_read(tmp_path):
     (tmp_path / "log").write_text(SIMPLE)
     assert read_training_log(tmp_path / "log").train[1]["lr"] == 1e-5
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["epoch 002 | loss 0.85 | num_updates 4 | lr 0.1", '{"epoch": 2, "train_num_updates": "4"}'],
+)
+def test_a_run_that_was_too_short_to_log_is_said_to_be_so(tmp_path, line):
+    (tmp_path / "log").write_text(f"{line}\n")
+    with pytest.raises(BudgetError, match=r"made 4 updates, fewer than common\.log_interval"):
+        read_training_log(tmp_path / "log")

@@ -14,6 +14,7 @@ from fairseq_budget.asr.predictor import TransducerHead
 from fairseq_budget.asr.wer import spell
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import Pretrained
+from fairseq_budget.vocabulary import Vocabulary
 
 CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
 
@@ -21,16 +22,16 @@ CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
 class Recognizer:
     """The encoder and head of a ``budget_ctc`` or ``budget_transducer`` checkpoint.
 
-    symbols: the symbol of every class (see ``labels.symbols.read_dictionary``), blank first.
-    BudgetError when the checkpoint is another model, or its classes are not these symbols.
+    vocabulary: what its classes stand for, where the checkpoint is too old to say so itself (then
+    its own counts). BudgetError when the checkpoint is another model, or its classes are others.
     """
 
     def __init__(
-        self, checkpoint: Pretrained, symbols: Sequence[str], *, device: str = "cpu"
+        self, checkpoint: Pretrained, vocabulary: Vocabulary | None = None, *, device: str = "cpu"
     ) -> None:
-        self.symbols, self.device = list(symbols), device
+        self.vocabulary, self.device = _vocabulary(checkpoint, vocabulary), device
         self.encoder = checkpoint.build_encoder().to(device)
-        self.head = _build_head(checkpoint, len(symbols)).to(device)
+        self.head = _build_head(checkpoint, self.vocabulary).to(device)
 
     @torch.inference_mode()
     def __call__(
@@ -52,26 +53,38 @@ class Recognizer:
                 return self._texts(beam_search(self.head, out.output, num_frames, beam=beam))
             return self._texts(greedy_search(self.head, out.output, num_frames))
         logits = self.head(out.output)
-        return (
-            lexicon(logits, num_frames) if lexicon else self._texts(greedy_ctc(logits, num_frames))
-        )
+        if lexicon:
+            return lexicon(logits, num_frames)
+        return self._texts(greedy_ctc(logits, num_frames, self.vocabulary.blank))
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        return [spell(self.symbols[symbol] for symbol in row) for row in rows]
+        return [spell(self.vocabulary.symbols[symbol] for symbol in row) for row in rows]
 
 
-def _build_head(checkpoint: Pretrained, num_symbols: int) -> nn.Module:
+def _vocabulary(checkpoint: Pretrained, given: Vocabulary | None) -> Vocabulary:
+    if checkpoint.model not in (CTC, TRANSDUCER):
+        raise BudgetError(
+            f"a {checkpoint.model} checkpoint recognises nothing: expected {CTC} or {TRANSDUCER}"
+        )
+    found = checkpoint.vocabulary or given
+    if found is None:
+        raise BudgetError(
+            "this checkpoint was written before they held their dictionary: give the folder of its "
+            "training, with dict.ltr.txt (budget-asr decode --data)"
+        )
+    return found
+
+
+def _build_head(checkpoint: Pretrained, vocabulary: Vocabulary) -> nn.Module:
+    num_symbols = len(vocabulary.symbols)
     dim = checkpoint.encoder.resolved().output_dim
     head: nn.Module
     if checkpoint.model == CTC:
         prefix, head = "ctc_output.1.", nn.Linear(dim, num_symbols)
-    elif checkpoint.model == TRANSDUCER:
+    else:
         widths = {name: checkpoint.model_config[name] for name in ("decoder_dim", "joiner_dim")}
         prefix, head = "head.", TransducerHead(dim, num_symbols, **widths)
-    else:
-        raise BudgetError(
-            f"a {checkpoint.model} checkpoint recognises nothing: expected {CTC} or {TRANSDUCER}"
-        )
+        head.blank = vocabulary.blank
     state = {k.removeprefix(prefix): v for k, v in checkpoint.state.items() if k.startswith(prefix)}
     try:
         head.load_state_dict({name: value.float() for name, value in state.items()})

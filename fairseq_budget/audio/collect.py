@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.find import Source
 from fairseq_budget.audio.io import (
@@ -34,6 +32,7 @@ from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.manifest import Piece, Utterance
+from fairseq_budget.progress import Progress
 
 _CHUNK = 16  # files per message to a worker: what is still finished after an interruption
 _UNWANTED = ("too short", "too long")
@@ -130,7 +129,7 @@ def _examine_all(
     num_workers = max(1, min(num_workers, len(sources) // _CHUNK))
     with _mapper(num_workers) as run:
         results = run(work, sources)
-        return list(tqdm(results, total=len(sources), desc=name, unit="file", disable=None))
+        return list(Progress(results, total=len(sources), desc=name, unit="file"))
 
 
 def _examine_and_copy(

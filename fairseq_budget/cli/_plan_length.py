@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fairseq_budget.accumulation import PAPER_UPDATE_S, accumulate
 from fairseq_budget.cli._arguments import count, positive
 from fairseq_budget.errors import BudgetError
@@ -21,6 +19,7 @@ from fairseq_budget.length_measure import measure_lengths, measure_tasks
 from fairseq_budget.length_plan import BATCHES, LENGTHS_S, plan_length
 from fairseq_budget.measure import default_device, machine_name
 from fairseq_budget.objectives import MASK_PROB
+from fairseq_budget.progress import Progress
 from fairseq_budget.sizes import SIZES
 from fairseq_budget.table import cell, markdown_table
 
@@ -153,7 +152,7 @@ def _kind(args: argparse.Namespace) -> str:
 def _measured(planned: list[Row], args: argparse.Namespace) -> Iterator[Row]:
     measure = measure_tasks if args.downstream else measure_lengths
     done: list[Row] = []
-    progress: Iterable[Row] = tqdm(planned, disable=None, unit="cell")
+    progress: Iterable[Row] = Progress(planned, unit="cell")
     for row in measure(progress, args.size, device=args.device):
         done.append(row)
         if args.csv:

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -22,6 +20,7 @@ from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.segmenting import Segment, find_penalty
 from fairseq_budget.labels.segments import NAME, Ends, Segmentation, open_segments, write_segments
 from fairseq_budget.labels.wav2vecu import unit_ends
+from fairseq_budget.progress import Progress
 from fairseq_budget.table import markdown_table
 
 
@@ -141,7 +140,7 @@ def _report(args: argparse.Namespace, splits: Sequence[str], **more: float) -> i
 
 def _count(segments: Segmentation) -> dict[str, float]:
     name = f"{segments.split}: check"
-    indices = tqdm(range(len(segments)), name, unit="utterance", disable=None)
+    indices = Progress(range(len(segments)), name, unit="utterance")
     num_segments = sum(len(segments.ends(index)) for index in indices)
     num_frames = int(segments.num_frames.sum())
     return {

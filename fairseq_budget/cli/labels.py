@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli._segment_labels import add_segmentations
@@ -27,6 +25,7 @@ from fairseq_budget.labels.labelling import NAME, Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.quality import count_split, verdict
 from fairseq_budget.labels.shards import dump_features
+from fairseq_budget.progress import Progress
 from fairseq_budget.table import markdown_table
 
 DEFAULT_SAMPLE_FRAMES = 1_000_000
@@ -238,7 +237,7 @@ def _report(
     for split in splits:
         corpus = Corpus.open(args.data / f"{split}.tsv")
         labels = open_labels(args.data, split, corpus=corpus)
-        lines = tqdm(range(len(labels)), desc=f"{split}: check", unit="utterance", disable=None)
+        lines = Progress(range(len(labels)), desc=f"{split}: check", unit="utterance")
         summaries[split] = count_split(labels, corpus, lines, alignments).summary()
     findings = {split: verdict(summary) for split, summary in summaries.items()}
     if args.json:

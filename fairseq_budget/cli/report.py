@@ -10,13 +10,14 @@ from typing import Any
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._boundary_report import add_boundaries
+from fairseq_budget.cli._evaluate import add_evaluate
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.curve import Run, accuracy_curve, loss_row, read_run
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.reconstruct import reconstruct
-from fairseq_budget.table import cell, markdown_table
+from fairseq_budget.table import aligned, cell, markdown_table
 from fairseq_budget.training_log import read_training_log
 
 
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     curve.add_argument("--out", type=Path, required=True, help="folder to write")
     curve.set_defaults(run=_curve)
     add_boundaries(commands)
+    add_evaluate(commands)
     return parser
 
 
@@ -148,12 +150,18 @@ def _curve(args: argparse.Namespace) -> int:
     from fairseq_budget.plots import plot_curve  # asks for matplotlib
 
     folders = [folder for folder in args.runs if (folder / "train.log").is_file()]
+    if not folders:
+        raise BudgetError(
+            f"there is no run in {' '.join(map(str, args.runs))}: expected folders with a "
+            "train.log (common.log_file) and a checkpoint_last.pt"
+        )
     runs = sorted(map(read_run, folders), key=lambda run: (run.objective, run.parameters))
     finished = [run for run in runs if run.is_finished]
     if not finished:
-        raise BudgetError(f"none of the {len(runs)} runs in {len(args.runs)} folders is finished")
+        made = ", ".join(f"{run.name} {run.updates:,} of {run.max_update:,}" for run in runs)
+        raise BudgetError(f"none of the {len(runs)} runs is finished (updates: {made}); go on")
     plot_curve(finished, args.out / "curve.png")
-    rows = _aligned([run.row() for run in finished])
+    rows = aligned([run.row() for run in finished])
     with atomic_write(args.out / "curve.csv") as file:
         table = csv.DictWriter(file, rows[0], lineterminator="\n")
         table.writeheader()
@@ -178,12 +186,6 @@ def _other_budgets(runs: list[Run]) -> list[str]:
     if not flops or max(flops) < 1.1 * min(flops):
         return []
     return [f"These runs spent from {min(flops):.3g} to {max(flops):.3g} FLOPs: not one budget."]
-
-
-def _aligned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the same keys, None where a run has no such value."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [{key: row.get(key) for key in keys} for row in rows]
 
 
 def _losses(args: argparse.Namespace) -> int:

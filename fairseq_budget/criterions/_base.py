@@ -44,6 +44,13 @@ class BudgetCriterion(FairseqCriterion):
 
     name: str  # under which the objective, without penalties, is logged
 
+    # For warnings where little of what is heard counts (``num_counted`` of ``num_heard``).
+    what_counts = "the utterances were in batches with masked frames"
+    cure = (
+        "a single frame (25 to 45 ms) is never masked, and batches are cropped to their shortest "
+        "utterance; set task.min_sample_size=720 or more, or task.pad_audio=true"
+    )
+
     def __init__(self, cfg: BudgetCriterionConfig, task: Any) -> None:
         super().__init__(task)
         self.cfg = cfg
@@ -76,6 +83,8 @@ class BudgetCriterion(FairseqCriterion):
             "loss": loss.detach(),
             "sample_size": term.count,
             "nsentences": sample["nsentences"],
+            "num_counted": (term.count > 0) * sample["nsentences"],
+            "num_heard": sample["nsentences"],
             "ntokens": sample["audio_seconds"],  # so fairseq's wps is seconds of audio per second
             "audio_seconds": sample["audio_seconds"],
             "flops": model.training_flops(sample["num_samples"], out),
@@ -121,14 +130,18 @@ class BudgetCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: List[Dict[str, Any]]) -> None:
         total = {key: sum(log[key] for log in logging_outputs) for key in logging_outputs[0]}
-        size = max(float(total["sample_size"]), 1.0)
-        metrics.log_scalar("loss", total["loss"] / size, size, round=4)
+        log_mean("loss", total["loss"], total["sample_size"])
         for key in total:
             name, _, kind = key.rpartition(".")
             if kind == "sum":
-                count = max(float(total[f"{name}.count"]), 1.0)
-                metrics.log_scalar(name, total[key] / count, count, round=4)
+                log_mean(name, total[key], total[f"{name}.count"])
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def log_mean(name: str, total: Number, count: Number) -> None:
+    """What nothing counts in has no weight in the mean that is shown."""
+    weight = float(count)
+    metrics.log_scalar(name, total / (weight or 1.0), weight, round=4)

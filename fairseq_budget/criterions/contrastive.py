@@ -30,8 +30,9 @@ class BudgetContrastiveCriterion(BudgetCriterion):
     def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
         quantized = out["quantized"]
         correct = out["logits"].argmax(1) == 0
+        weight = min(1, len(correct))  # of no frames, no codes
         return {
             "contrastive_accuracy": (correct.sum(), len(correct)),
-            "code_perplexity": (quantized.code_perplexity.detach(), 1),
-            "prob_perplexity": (quantized.prob_perplexity.detach(), 1),
+            "code_perplexity": (quantized.code_perplexity.detach(), weight),
+            "prob_perplexity": (quantized.prob_perplexity.detach(), weight),
         }

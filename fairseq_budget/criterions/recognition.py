@@ -27,6 +27,13 @@ Weighted = Tuple[float, LossTerm]
 class BudgetRecognitionCriterion(BudgetCriterion):
     """Subclasses name their losses and weigh them."""
 
+    what_counts = "the symbols were in utterances that an alignment explains"
+    cure = (
+        "the others have more symbols than frames; check that transcripts belong to their audio, "
+        "or give more frames (model.subsample=none or a lower model.subsample_rate) or fewer "
+        "symbols (word pieces: `budget-asr prepare --word-pieces 500`)"
+    )
+
     def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
         raise NotImplementedError
 
@@ -47,6 +54,7 @@ class BudgetRecognitionCriterion(BudgetCriterion):
         for name, (_, term) in terms.items():
             log[f"{name}.sum"], log[f"{name}.count"] = term.sum.detach(), term.count
             log["explained.sum"], log["explained.count"] = term.count, size  # of the last loss
+            log["num_counted"], log["num_heard"] = term.count, size
         if not model.training:
             pairs = zip(sample["target"].tolist(), sample["target_lengths"].tolist(), strict=True)
             references = [row[:length] for row, length in pairs]

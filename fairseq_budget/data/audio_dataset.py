@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from fairseq_budget.frames import (
     num_frames,
 )
 from fairseq_budget.labels.segments import crop_ends
-from fairseq_budget.nn.masking import seed_from, span_mask
+from fairseq_budget.nn.masking import Masking, seed_from
 
 # fairseq's Dictionary puts <s>, <pad>, </s> and <unk> before the clusters; so do its checkpoints.
 NUM_SPECIAL_CLASSES = 4
@@ -29,15 +28,6 @@ NUM_SPECIAL_CLASSES = 4
 CROP, MASK, NOISE, REPLACEMENT = range(4)
 
 NUM_REPLACEMENTS = 20  # utterances tried in place of a bad one: the nearest by length, in any order
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Span masks in time: share of frames that start a span, its length in frames."""
-
-    prob: float
-    length: int
-    min_masks: int = 2
 
 
 class FrameSegments(Protocol):
@@ -60,8 +50,9 @@ class BudgetAudioDataset(FairseqDataset):
 
     Crops begin on a frame, so that labels made for whole utterances fall on frames of the crop.
     Crops and masks are functions of (seed, epoch, utterance) alone: the number of loader workers,
-    the batch mates and an interruption never change them. Batches are cropped to their shortest
-    utterance, or padded with ``pad_audio``.
+    the batch mates and an interruption never change them; but with ``masking.equal`` mates decide
+    how many frames are masked. Batches are cropped to their shortest utterance, or padded with
+    ``pad_audio``.
     """
 
     def __init__(
@@ -185,7 +176,8 @@ class BudgetAudioDataset(FairseqDataset):
         if lengths.min() < lengths.max():
             net_input["num_samples"] = torch.from_numpy(lengths)
         if self.masking is not None:
-            mask = self._masks(ids, num_frames(lengths), self.masking)
+            rngs = [self._rng(MASK, index) for index in ids]
+            mask = self.masking.batch(num_frames(lengths), rngs)
             net_input["mask_indices"] = torch.from_numpy(mask)
             net_input["masked"] = torch.from_numpy(np.flatnonzero(mask))
         if self.labels is not None:
@@ -198,6 +190,8 @@ class BudgetAudioDataset(FairseqDataset):
             "id": torch.tensor(ids),
             "net_input": net_input,
             "nsentences": len(samples),
+            "utterances": [self.corpus.name(index) for index in ids],
+            "starts": starts,
             "num_samples": lengths,  # stays on the host, for the meter
             "bad_audio": [sample["bad_audio"] for sample in samples if "bad_audio" in sample],
             "audio_seconds": float(lengths.sum()) / SAMPLE_RATE,
@@ -206,18 +200,6 @@ class BudgetAudioDataset(FairseqDataset):
     def filler(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch once more, marked as counting for nothing: for a GPU that has none left."""
         return {**batch, "bad_audio": [], "is_filler": True}
-
-    def _masks(self, ids: list[int], lengths: np.ndarray, masking: Masking) -> np.ndarray:
-        mask = np.zeros((len(ids), lengths.max()), dtype=bool)
-        for row, (index, length) in enumerate(zip(ids, lengths, strict=True)):
-            mask[row, :length] = span_mask(
-                int(length),
-                prob=masking.prob,
-                length=masking.length,
-                min_masks=masking.min_masks,
-                rng=self._rng(MASK, index),
-            )
-        return mask
 
     def _labels(
         self, ids: list[int], starts: list[int], lengths: np.ndarray, labels: FrameLabels

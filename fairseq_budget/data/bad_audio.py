@@ -20,8 +20,14 @@ class BadAudio:
     def __init__(self, max_share: float) -> None:
         self.max_share = max_share
         self.num_bad = 0
-        self._num_heard = 0
+        self.num_heard = 0
         self._found: dict[str, None] = {}  # in order, each once
+
+    def state_dict(self) -> dict[str, int]:
+        return {"num_bad_audio": self.num_bad, "num_utterances": self.num_heard}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.num_bad, self.num_heard = state["num_bad_audio"], state["num_utterances"]
 
     def name(self, reasons: Iterable[str]) -> None:
         """Log the reasons that are new; each names its file."""
@@ -37,12 +43,12 @@ class BadAudio:
         heard by this run were bad.
         """
         self.num_bad += num_bad
-        self._num_heard += num_heard
-        if self.num_bad < MIN_BAD or self.num_bad <= self.max_share * self._num_heard:
+        self.num_heard += num_heard
+        if self.num_bad < MIN_BAD or self.num_bad <= self.max_share * self.num_heard:
             return
         shown = "".join(f"\n  {reason}" for reason in list(self._found)[:NUM_SHOWN])
         raise BudgetError(
-            f"{self.num_bad} of {self._num_heard} utterances were bad audio, more than "
+            f"{self.num_bad} of {self.num_heard} utterances were bad audio, more than "
             f"task.max_bad_share={self.max_share:g}: restore the files, or write the manifest "
             f"again without them; {len(self._found)} were found by this process:{shown}"
         )

@@ -42,21 +42,20 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
         require_writable(cfg.checkpoint.save_dir)
         from fairseq_budget.launch import processes
 
-        try:
-            return processes.start(call_main, cfg, main, **kwargs)
-        except processes.BudgetError as error:
-            sys.exit(f"fairseq-hydra-train: error: {error}")
+        return processes.start(call_main, cfg, main, **kwargs)
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped
 
 
 def adapt(cfg: Any) -> None:
-    """An absolute user_dir, which spawned workers find too; no fp16 where there is no GPU."""
+    """An absolute user_dir, which spawned workers find too; what fairseq's defaults get wrong."""
     if not Path(cfg.common.user_dir).exists():
         spec = importlib.util.find_spec(PACKAGE)
         if spec and spec.submodule_search_locations:
             cfg.common.user_dir = str(Path(spec.submodule_search_locations[0]).resolve())
+    # fairseq would send rank 0's to the others by pickle, which torch refuses to read
+    cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     import torch  # fairseq has imported it long ago
 
     if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):

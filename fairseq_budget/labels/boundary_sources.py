@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -21,6 +20,7 @@ from fairseq_budget.labels.alignments import Span, check_order, read_spans
 from fairseq_budget.labels.segments import Ends, ends_from_times
 from fairseq_budget.labels.textgrid import read_tier
 from fairseq_budget.manifest import Piece, Utterance
+from fairseq_budget.progress import Progress
 
 TOLERANCE_S = 0.04  # two frames, between the ends of audio and of its boundaries
 
@@ -35,7 +35,7 @@ def interval_ends(corpus: Corpus, spans_of: SpansOf) -> Iterator[Ends]:
     `TOLERANCE_S` before or after its audio.
     """
     indices = range(len(corpus))
-    for index in tqdm(indices, f"{corpus.path.stem}: boundaries", unit="utterance", disable=None):
+    for index in Progress(indices, f"{corpus.path.stem}: boundaries", unit="utterance"):
         times_s = boundary_times(corpus.utterance(index), spans_of)
         yield ends_from_times(times_s, num_frames(int(corpus.sizes[index])))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -16,6 +15,7 @@ from fairseq_budget.frames import FRAME_RATE_HZ, RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.labels.boundaries import TOLERANCE_S, BoundaryScore, score_boundaries
 from fairseq_budget.labels.boundary_sources import SpansOf, boundary_times
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.progress import Progress
 
 STUDENT, EVEN = "student", "evenly spaced, as many"
 
@@ -54,7 +54,7 @@ def score_split(
     """
     scores = {STUDENT: BoundaryScore(), EVEN: BoundaryScore()}
     indices = np.flatnonzero(corpus.sizes >= RECEPTIVE_FIELD).tolist()
-    for index in tqdm(indices, f"{corpus.path.stem}: boundaries", unit="utterance", disable=None):
+    for index in Progress(indices, f"{corpus.path.stem}: boundaries", unit="utterance"):
         found = fire(encoder, corpus.read(index)).boundaries_s
         duration_s = float(corpus.sizes[index]) / SAMPLE_RATE
         even = np.linspace(0, duration_s, len(found) + 2)[1:-1]

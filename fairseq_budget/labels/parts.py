@@ -25,10 +25,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.progress import Progress
 
 WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all is done
 MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at
@@ -108,7 +108,7 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def run(self, work: Callable[[Task], int], tasks: Sequence[Task], bar: tqdm[Any]) -> None:
+    def run(self, work: Callable[[Task], int], tasks: Sequence[Task], bar: Progress) -> None:
         """Call `work` on every task, in any order; `bar` advances by what it returns.
 
         The first error ends the work; parts that other processes have begun are finished.

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -27,6 +26,7 @@ from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_thread
 from fairseq_budget.labels.segments import KIND_KEY, NAME, check_name, write_segments
 from fairseq_budget.labels.smoothing import check_penalty, smooth
 from fairseq_budget.labels.tasks import Source, run_tasks, write_smoothed
+from fairseq_budget.progress import Progress
 
 KIND = "smoothed"
 SAMPLE_S = 600  # of audio on which a penalty is searched
@@ -107,7 +107,7 @@ def find_penalty(
     model = load_model(corpus.path.parent, feature)
     source = Source.of(corpus, feature)
     with single_threaded():
-        chosen = tqdm(_sample(corpus, seed), "sample", unit="utterance", disable=None)
+        chosen = Progress(_sample(corpus, seed), "sample", unit="utterance")
         distances = [next(source.distances([index], model)) for index in chosen]
         return search_penalty(functools.partial(_rate, distances), target_hz)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from unicodedata import category
 
 from fairseq_budget.corpus import Column, Corpus, column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.vocabulary import Vocabulary
 
 WORD_END = "|"
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # <s> is the blank
@@ -30,6 +32,26 @@ def letters(text: str) -> str:
             f"the transcript {text!r} holds {WORD_END!r}, which ends words: remove it"
         )
     return " ".join(symbol for word in text.split() for symbol in [*word, WORD_END])
+
+
+def odd_characters(first: Iterable[str], others: Iterable[str]) -> dict[str, list[str]]:
+    """Characters that are likely slips, by what is odd: each would be a symbol to recognise.
+
+    first: the transcripts that are learned from; others: those of the other splits.
+    """
+    learned, other = (Counter("".join(texts)) for texts in (first, others))
+    counts = learned + other
+    del counts[" "]
+    upper = {c for c in counts if c != c.lower()}
+    lower = {c for c in counts if c != c.upper()}
+    rarer = min(upper, lower, key=lambda cased: sum(counts[c] for c in cased))
+    kinds = {
+        "are not in what is learned from, so they are never recognised": counts.keys() - learned,
+        "occur once": {c for c in counts if counts[c] == 1},
+        "are of another case than most": rarer,
+        "are no letters": {c for c in counts if category(c)[0] not in "LMN" and c != "'"},
+    }
+    return {kind: sorted(found) for kind, found in kinds.items() if found}
 
 
 def open_symbols(corpus: Corpus, name: str) -> Column | list[str]:
@@ -67,12 +89,25 @@ def write_dictionary(
     return order
 
 
+def read_vocabulary(folder: str | Path, name: str) -> Vocabulary:
+    """The dictionary ``dict.{name}.txt`` and ``{name}.model``, its word pieces, if there is one."""
+    pieces = Path(folder, f"{name}.model")
+    symbols = read_dictionary(Path(folder, f"dict.{name}.txt"))
+    return Vocabulary(symbols, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
+
+
 def read_dictionary(path: str | Path) -> list[str]:
     """The symbol of every class: fairseq's four, then those of the file in order."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return [*SPECIAL_SYMBOLS, *(line.rsplit(" ", 1)[0] for line in lines)]
+    except FileNotFoundError as error:
+        raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`") from error
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"cannot read the dictionary {path} ({error}); expected a symbol and its count per line"
         ) from error
+    symbols = [*SPECIAL_SYMBOLS, *(line.rsplit(" ", 1)[0] for line in lines)]
+    twice = sorted(symbol for symbol, count in Counter(symbols).items() if count > 1)
+    if twice:
+        raise BudgetError(f"the dictionary {path} has {twice[0]!r} twice; leave one of them")
+    return symbols

@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -21,6 +20,7 @@ from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Parts, Workers
 from fairseq_budget.labels.sample import Sample, sample_utterance
 from fairseq_budget.labels.smoothing import smooth
+from fairseq_budget.progress import Progress
 
 Task = tuple[int, range]
 """Number of a part, and the utterances that it holds."""
@@ -75,7 +75,7 @@ def run_tasks(
     tasks = [(index, runs[index]) for index in parts.missing(list(runs))]
     total, left = sum(map(len, runs.values())), sum(len(run) for _, run in tasks)
     unit = "utterance"
-    with tqdm(total=total, initial=total - left, desc=name, unit=unit, disable=None) as bar:
+    with Progress(total=total, initial=total - left, desc=name, unit=unit) as bar:
         workers.run(work, tasks, bar)
 
 

@@ -34,7 +34,7 @@ def read_transcripts(path: str | Path, manifest: Manifest) -> list[str]:
     """
     path = Path(path)
     if path.is_dir():
-        texts = _of_each(_read_librispeech(path), manifest, path)
+        texts = _of_each(read_librispeech(path), manifest, path)
     elif {"path", "transcript"} <= set((lines := _read_lines(path))[0].split("\t")):
         texts = _of_each(_read_table(lines), manifest, path)
     else:
@@ -77,7 +77,8 @@ def _read_table(lines: list[str]) -> dict[str, str]:
     return {Path(row["path"]).stem: row["transcript"] or "" for row in rows}
 
 
-def _read_librispeech(folder: Path) -> dict[str, str]:
+def read_librispeech(folder: Path) -> dict[str, str]:
+    """The words of each recording in all ``*.trans.txt`` below a folder, by its name."""
     paths = sorted(folder.rglob("*.trans.txt"))
     if not paths:
         raise BudgetError(f"no *.trans.txt lies below {folder}, as in LibriSpeech")

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.labels.boundary_sources import TOLERANCE_S
 from fairseq_budget.labels.segments import Ends, ends_from_times
+from fairseq_budget.progress import Progress
 
 Intervals = NDArray[np.int64]
 """(N, 2): first sample of speech, and the one after the last."""
@@ -38,7 +38,7 @@ def unit_ends(corpus: Corpus, units: Path, vad: Path, unit_s: float = 0.06) -> I
     intervals that are none or beyond the audio, or units of another duration than the speech.
     """
     lines = zip_longest(_read(units, len(corpus)), _read(vad, len(corpus)))
-    lines = tqdm(lines, corpus.path.stem, len(corpus), unit="utterance", disable=None)
+    lines = Progress(lines, corpus.path.stem, len(corpus), unit="utterance")
     for index, (line, intervals) in enumerate(lines):
         num_samples, symbols = int(corpus.sizes[index]), line.split()
         speech = _parse_intervals(intervals, num_samples, where=f"{vad}, line {index + 1}")

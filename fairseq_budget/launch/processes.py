@@ -18,6 +18,7 @@ import torch
 from fairseq.distributed.utils import distributed_main
 from fairseq.models import import_models
 from fairseq.tasks import import_tasks
+from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 import fairseq_budget
 from fairseq_budget.errors import BudgetError
@@ -27,17 +28,16 @@ TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 
 
 def start(call_main: Callable[..., Any], cfg: Any, main: Callable[..., Any], **kwargs: Any) -> Any:
-    """fairseq's `call_main`, right wherever it is started; ends the program with one message.
-
-    Raises BudgetError where the processes that are asked for cannot train together.
-    """
-    place(cfg)
+    """fairseq's `call_main`, right wherever it is started; ends the program with one message."""
     main = partial(train, main)
     try:
+        place(cfg)
         if not _spawns_on_cpu(cfg):
             return call_main(cfg, main, **kwargs)
         return _spawn(cfg, main, kwargs)
-    except torch.multiprocessing.ProcessExitedException as ended:  # its process has said why
+    except BudgetError as error:
+        sys.exit(f"fairseq-hydra-train: error: {error}")
+    except ProcessExitedException as ended:  # its process has said why
         sys.exit(ended.exit_code if ended.exit_code > 0 else 128 - ended.exit_code)
 
 
@@ -48,6 +48,9 @@ def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
         main(cfg, **kwargs)
     except BudgetError as error:
         sys.exit(f"fairseq-hydra-train: error: {error}")
+    except FloatingPointError as error:  # nothing of this process' own, or it would be named
+        words = " ".join(str(error).split())
+        sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
     except KeyboardInterrupt:
         sys.exit(EXIT_CODE)
     if interrupt.agreed:
@@ -75,7 +78,10 @@ def _register() -> None:
 
 
 def place(cfg: Any) -> None:
-    """Fill in rank, world size, device and backend from torchrun's environment and the devices."""
+    """Fill in rank, world size, device and backend from torchrun's environment and the devices.
+
+    Raises BudgetError where the processes that are asked for cannot train together.
+    """
     distributed = cfg.distributed_training
     if distributed.distributed_init_method is None and all(key in os.environ for key in TORCHRUN):
         _join_torchrun(cfg)
@@ -153,7 +159,7 @@ def _spawn(cfg: Any, main: Callable[..., Any], kwargs: dict[str, Any]) -> None:
         free.bind(("localhost", 0))
         distributed.distributed_init_method = f"tcp://localhost:{free.getsockname()[1]}"
     distributed.distributed_rank = None  # assigned in each process
-    torch.multiprocessing.spawn(
+    spawn(
         distributed_main,
         (main, cfg, {**kwargs, "start_rank": 0}),
         nprocs=distributed.distributed_world_size,

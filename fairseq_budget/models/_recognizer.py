@@ -15,7 +15,7 @@ from fairseq_budget.frames import num_frames
 from fairseq_budget.models._base import BudgetModel, noise_generator
 from fairseq_budget.models._config import BudgetEncoderConfig
 from fairseq_budget.nn.encoder import EncoderOutput
-from fairseq_budget.nn.masking import seed_from, span_mask
+from fairseq_budget.nn.masking import Masking, seed_from
 from fairseq_budget.pretrained import read_pretrained
 
 # How an encoder is trained is the fine-tuning's own; all other fields are the checkpoint's.
@@ -52,6 +52,10 @@ class BudgetRecognizerConfig(BudgetEncoderConfig):
         default=0.65, metadata={"help": "share of frames covered by spans in training; 0: none"}
     )
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
+    equal_masks: bool = field(
+        default=False,
+        metadata={"help": "fairseq's rule: of every utterance, as many frames as of its mates"},
+    )
 
 
 class BudgetRecognizer(BudgetModel):
@@ -62,7 +66,7 @@ class BudgetRecognizer(BudgetModel):
         self.freeze_updates = cfg.freeze_updates
         if cfg.freeze_encoder:
             self.encoder.requires_grad_(False)  # no optimizer holds state for it
-        self.mask_prob, self.mask_length = cfg.mask_prob, cfg.mask_length
+        self.masking = Masking(cfg.mask_prob, cfg.mask_length, equal=cfg.equal_masks)
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any = None) -> "BudgetRecognizer":
@@ -104,14 +108,10 @@ class BudgetRecognizer(BudgetModel):
 
     def _masks(self, num_samples: "list[int]", seed: int, device: torch.device) -> Optional[Tensor]:
         """(B, T) bool, True = hidden: a function of seed, update and the batch's lengths."""
-        if not self.training or not self.mask_prob:
+        if not self.training or not self.masking.prob:
             return None
         lengths, rng = num_frames(np.array(num_samples)), np.random.default_rng(seed)
-        mask = np.zeros((len(lengths), lengths.max()), dtype=bool)
-        for row, length in enumerate(lengths):
-            mask[row, :length] = span_mask(
-                int(length), prob=self.mask_prob, length=self.mask_length, min_masks=2, rng=rng
-            )
+        mask = self.masking.batch(lengths, [rng] * len(lengths))
         return torch.from_numpy(mask).to(device)
 
 

@@ -1,13 +1,15 @@
 """DistilHuBERT: predict several layers of a frozen teacher, from a shortened sequence if wanted."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 from fairseq.models import register_model
 from omegaconf import MISSING
 from torch import Tensor
 
 from fairseq_budget.data.audio_dataset import wave_from_bits
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.flops import FLOPS_PER_MAC, encoder_macs
 from fairseq_budget.interop import read_teacher
 from fairseq_budget.models._base import BudgetModel, common_output, noise_generator
@@ -21,6 +23,10 @@ class BudgetDistilhubertConfig(BudgetEncoderConfig):
     teacher: str = field(
         default=MISSING,
         metadata={"help": "an exported folder, a checkpoint of ours, or one of fairseq's HuBERT"},
+    )
+    teacher_dim: Optional[int] = field(
+        default=None,
+        metadata={"help": "width of the teacher's layers; None: what its checkpoint says"},
     )
     teacher_layers: List[int] = field(
         default_factory=lambda: [4, 8, 12],
@@ -46,30 +52,46 @@ class BudgetDistilhubertConfig(BudgetEncoderConfig):
 
 @register_model("budget_distilhubert", dataclass=BudgetDistilhubertConfig)
 class BudgetDistilhubertModel(BudgetModel):
-    """A student and its heads. The teacher is no submodule: never saved, trained, or halved."""
+    """A student and its heads. The teacher is no submodule: never saved, trained, or halved.
+
+    A finished student opens without it, too, and is asked for a loss only where it is.
+    """
 
     def __init__(self, cfg: BudgetDistilhubertConfig) -> None:
         super().__init__(cfg)
-        checkpoint = read_teacher(cfg.teacher)
-        teacher = Teacher(checkpoint.build_encoder(), cfg.teacher_layers, cfg.teacher_dropout)
-        if cfg.init_from_teacher:
-            init_from_teacher(self.encoder, teacher.encoder)
+        self.teacher_path = cfg.teacher
+        self._teacher: Tuple[Teacher, ...] = ()  # the tuple hides it from nn.Module
+        if cfg.teacher_dim is None or Path(cfg.teacher).exists():
+            encoder = read_teacher(cfg.teacher).build_encoder()
+            self._teacher = (Teacher(encoder, cfg.teacher_layers, cfg.teacher_dropout),)
+            if cfg.init_from_teacher:
+                init_from_teacher(self.encoder, self.teacher.encoder)
         self.mask_loss = cfg.mask_loss
         self.target_gradient = cfg.target_gradient
         self.teacher_layers = list(cfg.teacher_layers)
-        self._teacher = (teacher,)  # the tuple hides it from nn.Module
+        teacher_dim = cfg.teacher_dim or self.teacher.dim
         self.head = DistillationHead(
-            self.encoder.config.output_dim, teacher.dim, len(cfg.teacher_layers)
+            self.encoder.config.output_dim, teacher_dim, len(cfg.teacher_layers)
         )
+
+    @property
+    def teacher(self) -> Teacher:
+        if not self._teacher:
+            raise BudgetError(
+                f"the teacher model.teacher={self.teacher_path!r} does not exist here, and there "
+                "is no loss without it: put it there, or only use the student's encoder"
+            )
+        return self._teacher[0]
 
     def _apply(self, fn: Any, recurse: bool = True) -> "BudgetDistilhubertModel":
         super()._apply(fn, recurse)
-        self._teacher[0].to(self.head.weight.device)
+        for teacher in self._teacher:
+            teacher.to(self.head.weight.device)
         return self
 
     def training_flops(self, num_samples: Any, out: Dict[str, Any]) -> float:
         """The student's three passes and the teacher's one."""
-        teacher = encoder_macs(self._teacher[0].encoder.config, num_samples).sum()
+        teacher = encoder_macs(self.teacher.encoder.config, num_samples).sum()
         return super().training_flops(num_samples, out) + FLOPS_PER_MAC * float(teacher)
 
     def forward(
@@ -83,7 +105,7 @@ class BudgetDistilhubertModel(BudgetModel):
         """prediction, target (B, K or T, N, D') and the padding among them, True = no loss."""
         wave = wave_from_bits(source)
         noise = noise_generator(wave.device, noise_seed)
-        target = self._teacher[0](wave, num_samples)  # (B, T, N, D')
+        target = self.teacher(wave, num_samples)  # (B, T, N, D')
         out = self.encode(wave, num_samples, noise, segment_ends=segment_ends)
         pooled = out.at_output_rate(target.flatten(2), gradient=self.target_gradient)
         return {
@@ -93,3 +115,12 @@ class BudgetDistilhubertModel(BudgetModel):
             "layers": self.teacher_layers,
             **common_output(out),
         }
+
+
+def adopt_teacher(cfg: Any) -> None:
+    """Write into ``cfg`` where the teacher is, from any folder, and how wide.
+
+    So checkpoints say it. BudgetError when the teacher cannot be read.
+    """
+    cfg.teacher_dim = read_teacher(cfg.teacher).encoder.resolved().output_dim
+    cfg.teacher = str(Path(cfg.teacher).absolute())

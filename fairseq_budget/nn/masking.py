@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,6 +41,46 @@ def span_mask(
     starts = rng.choice(num_starts, min(num_spans, num_starts), replace=False)
     mask[(starts[:, None] + np.arange(length)).ravel()] = True
     return mask
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Span masks in time: share of frames that start a span, its length in frames.
+
+    ``equal``: afterwards, masked frames are taken back until all utterances of a batch have
+    equally many (fairseq's ``require_same_masks``).
+    """
+
+    prob: float
+    length: int
+    min_masks: int = 2
+    equal: bool = False
+
+    def batch(self, lengths: np.ndarray, rngs: Iterable[np.random.Generator]) -> np.ndarray:
+        """Masks (B, T) bool of utterances of so many frames, each drawn from its own generator.
+
+        With ``equal`` the generators decide which frames go, batch mates only how many.
+        """
+        mask, rngs = np.zeros((len(lengths), lengths.max()), dtype=bool), list(rngs)
+        for row, num_frames, rng in zip(mask, lengths, rngs, strict=True):
+            row[:num_frames] = span_mask(
+                int(num_frames),
+                prob=self.prob,
+                length=self.length,
+                min_masks=self.min_masks,
+                rng=rng,
+            )
+        if self.equal:
+            _take_back(mask, rngs)
+        return mask
+
+
+def _take_back(mask: np.ndarray, rngs: Iterable[np.random.Generator]) -> None:
+    """Leave as many frames in each row as the row with the fewest has, empty rows aside."""
+    counts = mask.sum(1)
+    fewest = counts[counts > 0].min(initial=mask.shape[1])
+    for row, rng in zip(mask, rngs, strict=True):
+        row[rng.permutation(np.flatnonzero(row))[fewest:]] = False
 
 
 def mask_channel_block(x: Tensor, *, max_width: float, generator: torch.Generator) -> Tensor:

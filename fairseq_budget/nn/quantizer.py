@@ -66,14 +66,19 @@ class GumbelQuantizer(nn.Module):
         return Quantized(
             out,
             choice.argmax(2),
-            _perplexity(hard.mean(0)),
-            _perplexity(soft.mean(0)),
+            _perplexity(_mean(hard)),
+            _perplexity(_mean(soft)),
             self.groups * self.num_vars,
         )
 
 
 def _one_hot(x: Tensor) -> Tensor:
     return torch.zeros_like(x).scatter_(2, x.detach().argmax(2, keepdim=True), 1.0)
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Over frames; 0 of none."""
+    return x.mean(0) if len(x) else x.sum(0)
 
 
 def _perplexity(probabilities: Tensor) -> Tensor:

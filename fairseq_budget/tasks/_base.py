@@ -1,10 +1,12 @@
 """What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
 
 import logging
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-from fairseq.logging import metrics
+import torch
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -14,21 +16,34 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import mend_checkpoint
+from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.tasks._counted import Counted
+from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
 
 
 class BudgetTask(FairseqTask):
-    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s."""
+    """Opens ``cfg.data``; its datasets are ``BudgetAudioDataset``s.
 
-    def __init__(self, cfg: Any) -> None:
+    from_checkpoint: fairseq opens a finished model, whose folders need not be here any more.
+    """
+
+    def __init__(self, cfg: Any, from_checkpoint: bool = False) -> None:
         super().__init__(cfg)
-        if not Path(cfg.data).is_dir():
-            raise BudgetError(f"task.data={cfg.data!r} is no folder; {_make_manifests(cfg.data)}")
-        self._mend_checkpoint()
+        if not from_checkpoint:
+            self._check_data()
+            self._mend_checkpoint()
+        self._has_begun = False
+        self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
         self._update = 0
         self._train_batches: Optional[EpochBatches] = None
+
+    def _check_data(self) -> None:
+        if not Path(self.cfg.data).is_dir():
+            raise BudgetError(
+                f"task.data={self.cfg.data!r} is no folder; {_make_manifests(self.cfg.data)}"
+            )
 
     def _mend_checkpoint(self) -> None:
         """Before fairseq reads it: a run that was killed while saving goes on, too."""
@@ -119,21 +134,33 @@ class BudgetTask(FairseqTask):
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._update = update_num
         ignore_grad = ignore_grad or "is_filler" in sample
-        step = super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
-        loss, sample_size, log = _without_filler(sample, *step)
+        self._update = update_num
+        self._numbers.hear(sample, model, criterion, update_num)
+        step = partial(
+            super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
+        )
+        if detach_detector(model):
+            step = partial(self._numbers.rerun, step, sample, model, optimizer)
+        loss, sample_size, log = _without_filler(sample, *step())
         log["interrupted"] = int(interrupt.asked)
         return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
+        self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
-        """Logs are summed over all processes: what stops one stops all, after the same update."""
+        """Logs are of all processes: what stops one stops all, after the same update."""
+        self._numbers.check(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
-        if criterion.training and any(log["interrupted"] for log in logging_outputs):
+        if not criterion.training:
+            return
+        if any(log.get("interrupted") for log in logging_outputs):
             interrupt.agreed = True
             self._root().dataset.disable_validation = True  # it may take long; it is due later
             self.stop("interrupted")
+        if hasattr(criterion, "what_counts"):  # fairseq's own criterions do not count
+            self._count(logging_outputs, criterion)
 
     def stop(self, reason: str) -> None:
         """End the run after this update, with a checkpoint: fairseq asks its config each time."""
@@ -142,15 +169,49 @@ class BudgetTask(FairseqTask):
             logger.info(reason)
             optimization.max_update = self._update + 1
 
+    def _count(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        counted, heard = (
+            float(sum(log[key] for log in logging_outputs)) for key in ("num_counted", "num_heard")
+        )
+        self._counted.add(counted, heard, what=criterion.what_counts, cure=criterion.cure)
+        root = self._root()
+        if "optimization" in root and self._update + 1 == root.optimization.max_update:
+            self._counted.judge()
+
     def begin_epoch(self, epoch: int, model: Any) -> None:
         super().begin_epoch(epoch, model)
+        self._counted.judge()
+        if not self._has_begun:
+            self._has_begun = True
+            self.begin_training(model)
+
+    def begin_training(self, model: Any) -> None:
+        """Once, after fairseq has read its checkpoint: take up the task's state, which it does not.
+
+        (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
+        was resumed saves those that it was resumed with.)
+        """
         interrupt.listen()
-        root = self._root()
-        made = metrics.get_meter("default", "num_updates")  # after a start: what a checkpoint says
-        if made is None or "optimization" not in root or root.checkpoint.reset_optimizer:
+        root, state = self._root(), self._restored_checkpoint()
+        if state is None:
             return
-        if 0 < root.optimization.max_update <= made.val:
+        if not root.checkpoint.reset_meters:
+            self.load_state_dict(deepcopy(state.get("task_state") or {}))  # off the mapped file
+        num_updates = state["optimizer_history"][-1]["num_updates"]
+        if 0 < root.optimization.max_update <= num_updates:
             self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
+        """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""
+        root = self._root()
+        if "checkpoint" not in root or root.checkpoint.reset_optimizer:
+            return None
+        path = Path(root.checkpoint.restore_file)
+        if root.checkpoint.restore_file == "checkpoint_last.pt":  # only then fairseq looks there
+            path = root.checkpoint.save_dir / path
+        if not path.is_file():
+            return None
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole(path))
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""

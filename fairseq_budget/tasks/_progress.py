@@ -23,8 +23,7 @@ class Progress:
     """Logs what is heard (audio_hours), spent (flops), left (budget_left_hours, eta_hours) and lost
     (flop_per_s, share_of_peak; data_wait, the share of time without data; bad_audio).
 
-    fairseq restores meters when it resumes, not task states; so the counts are taken up from the
-    meters. Values are logged with weight 0, which shows the latest one and not an average.
+    Values are logged with weight 0, which shows the latest one and not an average.
     """
 
     def __init__(self, meter: BudgetMeter, max_update: int) -> None:
@@ -34,11 +33,11 @@ class Progress:
         self._data_wait = _DataWait()
         self._clock: Optional[Tuple[int, float]] = None  # this process' first (update, time)
 
-    def restore(self) -> None:
-        hours, flops = (metrics.get_meter("default", key) for key in ("audio_hours", "flops"))
-        if hours is not None and flops is not None:
-            self.audio_hours = float(hours.val)
-            self.meter.flops = float(flops.val)
+    def state_dict(self) -> Dict[str, float]:
+        return {"audio_hours": self.audio_hours, "flops": self.meter.flops}
+
+    def load_state_dict(self, state: Dict[str, float]) -> None:
+        self.audio_hours, self.meter.flops = float(state["audio_hours"]), float(state["flops"])
 
     def add(
         self,
@@ -50,8 +49,8 @@ class Progress:
     ) -> None:
         """Count an update that has just ended, from the logs of all workers and micro-batches.
 
-        bad_audio utterances were replaced and waited_s seconds passed waiting for data until now,
-        both since this process began.
+        bad_audio utterances were replaced since the run began, and waited_s seconds passed waiting
+        for data since this process did.
         """
         self._data_wait.add(waited_s)
         self.audio_hours += float(sum(log["audio_seconds"] for log in logging_outputs)) / 3600

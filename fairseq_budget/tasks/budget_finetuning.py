@@ -8,7 +8,7 @@ no more, as the encoder's dimensions are written into their config.
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Dict, Optional
 
 from fairseq.data import Dictionary
@@ -16,13 +16,14 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from fairseq_budget.asr.averaging import RunningMean, read_running_mean
+from fairseq_budget.asr.averaging import RunningMean
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.symbols import open_symbols
+from fairseq_budget.labels.symbols import open_symbols, read_vocabulary
 from fairseq_budget.models._recognizer import adopt_pretrained
 from fairseq_budget.tasks._base import BudgetTask
+from fairseq_budget.vocabulary import Vocabulary
 
 
 @dataclass
@@ -56,17 +57,23 @@ class BudgetFinetuningTask(BudgetTask):
 
     cfg: BudgetFinetuningConfig
 
-    def __init__(self, cfg: BudgetFinetuningConfig) -> None:
-        super().__init__(cfg)
-        path = Path(cfg.data) / f"dict.{cfg.labels}.txt"
-        if not path.is_file():
-            raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`")
-        self._dictionary = Dictionary.load(str(path))
+    def __init__(self, cfg: BudgetFinetuningConfig, from_checkpoint: bool = False) -> None:
+        super().__init__(cfg, from_checkpoint)
         self._mean = RunningMean()
+        if not from_checkpoint:
+            self.vocabulary  # noqa: B018  # what is wrong with it is said before all else
 
-    @property
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """That of ``cfg.data``; of a finished model its own (see load_state_dict)."""
+        return read_vocabulary(self.cfg.data, self.cfg.labels)
+
+    @cached_property
     def target_dictionary(self) -> Dictionary:
-        return self._dictionary
+        dictionary = Dictionary()
+        for symbol in self.vocabulary.symbols[dictionary.nspecial :]:
+            dictionary.add_symbol(symbol)
+        return dictionary
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -88,7 +95,9 @@ class BudgetFinetuningTask(BudgetTask):
         self.add_dataset(split, dataset)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        if not from_checkpoint and cfg.get("pretrained") is not None:
+        if from_checkpoint:
+            cfg.pretrained = None  # dimensions and weights are the checkpoint's own
+        elif cfg.get("pretrained") is not None:
             adopt_pretrained(cfg)
         return super().build_model(cfg, from_checkpoint)
 
@@ -100,18 +109,27 @@ class BudgetFinetuningTask(BudgetTask):
 
     def _is_first_process(self) -> bool:
         """Of all GPUs': the one that writes checkpoints."""
-        return not self._root().distributed_training.distributed_rank
+        root = self._root()
+        return not root or not root.distributed_training.distributed_rank
 
     def state_dict(self) -> Dict[str, Any]:
-        return self._mean.state_dict() if self._mean.count else {}
+        mean = self._mean.state_dict() if self._mean.count else {}
+        return {**self.vocabulary.state_dict(), **mean}
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        """fairseq saves the state of tasks but never restores it in training."""
-        super().begin_epoch(epoch, model)
-        if self.cfg.mean_interval and not self._mean.count and self._is_first_process():
-            checkpoint = self._root().checkpoint
-            path = Path(checkpoint.restore_file)
-            if checkpoint.restore_file == "checkpoint_last.pt":  # only then does fairseq look there
-                path = checkpoint.save_dir / path
-            if path.is_file():
-                self._mean = read_running_mean(path)
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Of a run that goes on, or of a finished model: classes stand for what they did there."""
+        held = Vocabulary.from_state(state_dict)
+        if held is not None:
+            self._check_vocabulary(held)
+            self.vocabulary = held
+        if self.cfg.mean_interval and self._is_first_process():
+            self._mean = RunningMean.from_state(state_dict)
+
+    def _check_vocabulary(self, held: Vocabulary) -> None:
+        read = vars(self).get("vocabulary")  # of task.data, where this is a training
+        if read is not None and read.symbols != held.symbols:
+            raise BudgetError(
+                f"dict.{self.cfg.labels}.txt in task.data={self.cfg.data} has other symbols, or "
+                "another order, than the checkpoint that this run would go on from: put back the "
+                "dictionary of its training, or begin anew in another checkpoint.save_dir"
+            )

@@ -13,7 +13,6 @@ from fairseq_budget.corpus import Corpus
 from fairseq_budget.data.audio_dataset import (
     NUM_SPECIAL_CLASSES,
     BudgetAudioDataset,
-    Masking,
 )
 from fairseq_budget.data.bad_audio import BadAudio
 from fairseq_budget.errors import BudgetError
@@ -22,7 +21,9 @@ from fairseq_budget.labels.label_file import Labels, open_labels, read_info
 from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
+from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
 from fairseq_budget.tasks._progress import Progress
 
@@ -55,6 +56,10 @@ class BudgetPretrainingConfig(FairseqDataclass):
         default=0.8, metadata={"help": "share of frames covered by spans; 0: none, to distil"}
     )
     mask_length: int = field(default=10, metadata={"help": "length of a span, in frames"})
+    equal_masks: bool = field(
+        default=False,
+        metadata={"help": "fairseq's rule: of every utterance, as many frames as of its mates"},
+    )
     max_bad_share: float = field(
         default=0.01, metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"}
     )
@@ -71,9 +76,9 @@ class BudgetPretrainingTask(BudgetTask):
 
     cfg: BudgetPretrainingConfig
 
-    def __init__(self, cfg: BudgetPretrainingConfig) -> None:
-        super().__init__(cfg)
-        self.progress: Optional[Progress] = None  # when training begins, after a checkpoint is read
+    def __init__(self, cfg: BudgetPretrainingConfig, from_checkpoint: bool = False) -> None:
+        super().__init__(cfg, from_checkpoint)
+        self.progress = Progress(self._new_meter(), cfg.max_update)
         self._bad_audio = BadAudio(cfg.max_bad_share)
 
     def load_dataset(self, split: str, **unused: Any) -> None:
@@ -84,7 +89,7 @@ class BudgetPretrainingTask(BudgetTask):
             max_sample_size=self.cfg.max_sample_size,
             min_sample_size=self.cfg.min_sample_size,
             pad_audio=self.cfg.pad_audio,
-            masking=Masking(self.cfg.mask_prob, self.cfg.mask_length),
+            masking=Masking(self.cfg.mask_prob, self.cfg.mask_length, equal=self.cfg.equal_masks),
             labels=self._open_labels(split, corpus),
             segments=self._open_segments(split, corpus),
         )
@@ -103,9 +108,11 @@ class BudgetPretrainingTask(BudgetTask):
         return open_segments(self.cfg.data, split, self.cfg.segments, corpus=corpus)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Fill in what only labels and batches know, in the config, so that checkpoints hold it."""
+        """Fill in what labels, batches and teachers know, in the config that checkpoints hold."""
         if cfg.get("num_classes", 0) is None:
             cfg.num_classes = self.num_classes()
+        if cfg.get("teacher") is not None and not from_checkpoint:
+            adopt_teacher(cfg)
         if cfg.get("batch_seconds_per_update", 0) is None:
             cfg.batch_seconds_per_update = self._batch_seconds()
         return super().build_model(cfg, from_checkpoint)
@@ -133,15 +140,12 @@ class BudgetPretrainingTask(BudgetTask):
     def target_dictionary(self) -> None:
         return None
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        super().begin_epoch(epoch, model)
-        if self.progress is None:
-            self.progress = Progress(self._new_meter(), self.cfg.max_update)
-            self.progress.restore()
-            if self.progress.meter.exhausted:
-                self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
-            for warning in self._schedule_warnings(model.encoder.config):
-                logger.warning(warning)
+    def begin_training(self, model: Any) -> None:
+        super().begin_training(model)
+        if self.progress.meter.exhausted:
+            self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
+        for warning in self._schedule_warnings(model.encoder.config):
+            logger.warning(warning)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._bad_audio.name(sample["bad_audio"])
@@ -157,7 +161,7 @@ class BudgetPretrainingTask(BudgetTask):
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         super().reduce_metrics(logging_outputs, criterion)
-        if criterion.training and self.progress is not None:
+        if criterion.training:
             num_bad, num_heard = (
                 int(sum(log[key] for log in logging_outputs)) for key in ("bad_audio", "nsentences")
             )
@@ -170,7 +174,9 @@ class BudgetPretrainingTask(BudgetTask):
                 self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
 
     def _new_meter(self) -> BudgetMeter:
-        root = self.cfg._get_root()
+        root = self._root()
+        if not root:
+            return BudgetMeter(budget_flops=self.cfg.budget_flops)
         precision = "fp16" if root.common.fp16 else "bf16" if root.common.bf16 else "fp32"
         return BudgetMeter(
             budget_flops=self.cfg.budget_flops,
@@ -198,6 +204,11 @@ class BudgetPretrainingTask(BudgetTask):
         )
 
     def state_dict(self) -> Dict[str, Any]:
-        if self.progress is None:
-            return {}
-        return {"audio_hours": self.progress.audio_hours, "flops": self.progress.meter.flops}
+        return {**self.progress.state_dict(), **self._bad_audio.state_dict()}
+
+    def load_state_dict(self, state_dict: Dict[str, Any]) -> None:
+        """Counts as they were saved: none by other tasks, no bad audio by earlier versions."""
+        if "flops" in state_dict:
+            self.progress.load_state_dict(state_dict)
+        if "num_bad_audio" in state_dict:
+            self._bad_audio.load_state_dict(state_dict)

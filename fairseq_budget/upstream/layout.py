@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fairseq_budget.audio.io import audio_info, decode, find_mismatch, write_audio
 from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.progress import Progress
 from fairseq_budget.upstream.recordings import (
     Recording,
     hold_out,
@@ -180,7 +179,7 @@ def _convert(
     count = 0
     for name, split in splits.items():
         converted[name] = []
-        for recording in tqdm(split, desc=f"reading {name}", disable=None):
+        for recording in Progress(split, desc=f"reading {name}"):
             if find_mismatch(audio_info(recording.path)) is not None:
                 path = (folder / f"{count:06d}_{recording.path.stem}.wav").resolve()
                 write_audio(path, to_model_rate(*decode(recording.path)), SAMPLE_RATE)

@@ -20,11 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
+from fairseq_budget.progress import Progress
 from fairseq_budget.upstream.layout import Layout, shell_command
 
 RESULT_FILE, OUTPUT_FILE = "result.json", "output.txt"
@@ -182,7 +181,7 @@ def run_all(runs: Sequence[Run], num_jobs: int) -> list[dict[str, Any]]:
     num_threads = max(1, (os.cpu_count() or 1) // num_jobs)
     with ThreadPoolExecutor(num_jobs) as pool:
         results = pool.map(lambda run: run.result(num_threads), runs)
-        return list(tqdm(results, total=len(runs), unit="run", disable=None))
+        return list(Progress(results, total=len(runs), unit="run", quiet_s=0))
 
 
 def summarize(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:

@@ -105,10 +105,11 @@ def measure(classes, folder: Path, resume: bool) -> dict[str, float]:
 
 
 def packed(folder: Path | None, resume: bool):
-    from fairseq_budget.data.audio_dataset import BudgetAudioDataset, Masking
+    from fairseq_budget.data.audio_dataset import BudgetAudioDataset
     from fairseq_budget.data.batches import Limits
     from fairseq_budget.data.epoch_iterator import EpochBatches
     from fairseq_budget.labels.label_file import open_labels
+    from fairseq_budget.nn.masking import Masking
 
     if folder is None:
         return None

@@ -1,11 +1,15 @@
 """budget-asr on a small corpus of noise: files, word errors, averages, and what is refused."""
 
+import json
+
+import numpy as np
 import pytest
 import soundfile
 import torch
 
 from fairseq_budget.asr.predictor import TransducerHead
 from fairseq_budget.cli.asr import main
+from fairseq_budget.labels.symbols import read_vocabulary
 from fairseq_budget.manifest import Manifest, Piece, Utterance
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
@@ -32,7 +36,7 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def checkpoint(folder, model: str, num_symbols: int, seed: int = 0) -> str:
+def checkpoint(folder, model: str, num_symbols: int, seed: int = 0, vocabulary=None) -> str:
     torch.manual_seed(seed)
     encoder = SpeechEncoder(TINY)
     state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
@@ -43,7 +47,8 @@ def checkpoint(folder, model: str, num_symbols: int, seed: int = 0) -> str:
         head = TransducerHead(128, num_symbols, decoder_dim=16, joiner_dim=16)
         prefix = "head."
     state |= {prefix + name: value for name, value in head.state_dict().items()}
-    save_pretrained(folder, Pretrained(model, TINY, {"decoder_dim": 16, "joiner_dim": 16}, state))
+    config = {"decoder_dim": 16, "joiner_dim": 16}
+    save_pretrained(folder, Pretrained(model, TINY, config, state, vocabulary=vocabulary))
     return str(folder)
 
 
@@ -68,6 +73,14 @@ def test_prepare_learns_word_pieces_of_the_first_split(data, tmp_path, capsys):
         assert [row.replace(" ", "").replace("▁", " ").strip() for row in rows] == texts
     assert {piece for row in rows for piece in row.split()} <= set(symbols)
     assert "ask for fewer" in refused(capsys, "prepare", *arguments, "--word-pieces", 500)
+
+
+def test_prepare_names_characters_that_are_likely_slips(data, capsys):
+    (data / "odd.wrd").write_text("the dog\na <Cat>\nthe cat\n")
+    capsys.readouterr()
+    arguments = ["--data", str(data), "--transcripts", str(data / "odd.wrd")]
+    assert main(["prepare", *arguments, "--splits", "train"]) == 0
+    assert "of another case than most: C;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "row"), [("ltr", "t h e | d o g |"), ("bpe", "▁the ▁do g")])
@@ -128,6 +141,77 @@ def test_a_language_model_chooses_among_the_words_of_the_lexicon(data, tmp_path,
     assert main(["decode", path, "--data", str(data), *options, *weights]) == 0
     rows = (tmp_path / "out.tsv").read_text().splitlines()
     assert {word for row in rows for word in row.split("\t")[1].split()} == {likely}
+
+
+@pytest.fixture(params=["budget_ctc", "budget_transducer"])
+def complete(data, tmp_path, request) -> str:
+    """An exported recogniser that holds its dictionary, whose file is gone."""
+    vocabulary = read_vocabulary(data, "ltr")
+    (data / "dict.ltr.txt").unlink()
+    return checkpoint(tmp_path / "model", request.param, len(vocabulary.symbols), 0, vocabulary)
+
+
+def lines(capsys, *arguments: object) -> list[str]:
+    capsys.readouterr()
+    assert main(["decode", *map(str, arguments)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_letters_are_those_of_training_whatever_order_another_dictionary_has(
+    complete, data, capsys
+):
+    before = lines(capsys, complete, data / "valid.tsv")
+    symbols = read_pretrained(complete).vocabulary.symbols[4:]
+    assert len(set(symbols)) > 4
+    (data / "dict.ltr.txt").write_text("".join(f"{symbol} 1\n" for symbol in symbols[::-1]))
+    assert lines(capsys, complete, "--data", data) == before
+    assert any(line.split("\t")[1:] != [""] for line in before[:-1])
+
+
+def test_audio_without_transcripts_is_a_line_of_text_each(complete, data, tmp_path, capsys):
+    speech = tmp_path / "speech"
+    (speech / "b").mkdir(parents=True)
+    for number, name in enumerate(("a.wav", "b/c.flac", "b/d.wav")):
+        wave = soundfile.read(tmp_path / f"{number}.wav")[0]
+        soundfile.write(speech / name, np.stack([wave, wave], 1), 16000)  # two channels
+    soundfile.write(speech / "short.wav", np.zeros(100), 44100)
+    (speech / "bad.wav").write_bytes(b"RIFF")
+    texts = [line.split("\t")[1] for line in lines(capsys, complete, data / "valid.tsv")[:-1]]
+    expected = ["a.wav", "b/c.flac", "b/d.wav", "short.wav"]
+    found = lines(capsys, complete, speech)
+    assert found == [f"{n}\t{t}" for n, t in zip(expected, [*texts, ""], strict=True)]
+    assert main(["decode", complete, str(speech)]) == 0
+    assert "left out bad.wav: " in capsys.readouterr().err
+    assert lines(capsys, complete, speech / "b/d.wav") == [f"{speech / 'b/d.wav'}\t{texts[2]}"]
+
+
+def test_words_are_counted_of_the_recordings_that_have_transcripts(complete, tmp_path, capsys):
+    (tmp_path / "x.trans.txt").write_text("1 a cat\n")
+    found = json.loads("".join(lines(capsys, complete, tmp_path, "--json")))
+    spoken = {row["name"]: row["reference"] for row in found["utterances"]}
+    assert spoken == {"0.wav": None, "1.wav": "a cat", "2.wav": None}
+    assert found["word_errors"]["num_words"] == 2
+    table = tmp_path / "table.tsv"
+    table.write_text("path\ttranscript\n" + "".join(f"{n}.wav\tthe dog\n" for n in range(3)))
+    assert "in 6 words" in lines(capsys, complete, tmp_path, "--transcripts", table)[-1]
+
+
+def test_what_cannot_be_heard_is_refused(complete, tmp_path, capsys):
+    assert "nothing to hear" in refused(capsys, "decode", complete)
+    assert "none.wav does not exist" in refused(capsys, "decode", complete, tmp_path / "none.wav")
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    assert "expected audio" in refused(capsys, "decode", complete, tmp_path / "bad.wav")
+
+
+def test_a_checkpoint_that_holds_no_dictionary_takes_that_of_its_data_with_a_warning(
+    data, tmp_path, capsys
+):
+    path = checkpoint(tmp_path / "model", "budget_ctc", num_symbols(data))
+    assert main(["decode", path, str(data / "valid.tsv"), "--data", str(data)]) == 0
+    assert "warning: " in capsys.readouterr().err
+    assert "before they held their dictionary" in refused(
+        capsys, "decode", path, data / "valid.tsv"
+    )
 
 
 def test_average_writes_a_folder_that_decodes(data, tmp_path):

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
+from fairseq_budget.nn.masking import Masking
 from tests.synthetic import write_tone, write_tone_corpus
 
 pytestmark = pytest.mark.fairseq
@@ -22,7 +23,7 @@ def corpus(tmp_path_factory) -> Corpus:
 
 
 def dataset(corpus, **options):
-    from fairseq_budget.data.audio_dataset import BudgetAudioDataset, Masking
+    from fairseq_budget.data.audio_dataset import BudgetAudioDataset
 
     options = {"seed": 1, "max_sample_size": 16000, "masking": Masking(0.8, 5), **options}
     return BudgetAudioDataset(corpus, **options)
@@ -88,6 +89,16 @@ def test_masks_change_with_seed_epoch_and_utterance(corpus):
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first, later)
     assert not torch.equal(first, other["net_input"]["mask_indices"])
+
+
+def test_equal_masks_leave_as_many_frames_in_every_utterance_padded_or_not(corpus):
+    for pad_audio in (False, True):
+        data = dataset(corpus, pad_audio=pad_audio, masking=Masking(0.8, 5, equal=True))
+        batch, again = batch_of(data, *range(6)), batch_of(data, *range(6))
+        mask = batch["net_input"]["mask_indices"]
+        assert torch.equal(mask, again["net_input"]["mask_indices"])
+        assert len(set(mask.sum(1).tolist())) == 1
+        assert len(batch["net_input"]["masked"]) == mask.sum() > 0
 
 
 def test_masked_lists_exactly_the_masked_valid_frames(corpus):

@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-from fairseq_budget.hydra_plugins.fairseq_budget_plugin import missing_preset, require_writable
+from fairseq_budget.hydra_plugins.fairseq_budget_plugin import (
+    missing_preset,
+    require_writable,
+)
 
 
 def test_without_config_name_the_presets_are_listed():

@@ -1,6 +1,7 @@
 """From a finished run to a score and a report, as users type it."""
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,18 @@ def test_the_report_has_a_table_and_figures(training, exported, data, tmp_path):
     for name in ("loss.png", "reconstruction.png"):
         assert f"({name})" in report
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_fairseqs_validation_and_ours_have_the_loss_that_training_logged(
+    training, checkpoint, exported, data
+):
+    loss = re.findall(r"valid on 'valid' subset \| loss ([\d.]+)", training[1])[-1]
+    done = run("fairseq-validate", data, "--path", checkpoint, "--task", "budget_pretraining",
+               "--user-dir", "fairseq_budget", "--max-tokens", 128000)  # fmt: skip
+    assert f"valid on 'valid' subset | loss {loss} |" in done.stdout
+    done = run("budget-report", "evaluate", "--checkpoint", exported, "--manifest",
+               data / "valid.tsv", "--max-tokens", 128000, "--json")  # fmt: skip
+    assert json.loads(done.stdout)[0]["loss"] == float(loss)
 
 
 def test_budget_export_refuses_what_is_not_ours(tmp_path):

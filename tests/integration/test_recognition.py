@@ -7,11 +7,12 @@ import pytest
 import soundfile
 import torch
 
+from fairseq_budget.labels.symbols import read_vocabulary
 from fairseq_budget.manifest import Manifest, Piece, Utterance
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.pretrained import Pretrained, save_pretrained
-from tests.conftest import ROOT, run
+from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained
+from tests.conftest import ROOT, on_two_processes, run
 
 pytestmark = [pytest.mark.fairseq, pytest.mark.slow]
 pytest.importorskip("fairseq")
@@ -38,14 +39,18 @@ def spoken(tmp_path_factory):
     return folder / "data"
 
 
-def finetune(preset, data, save_dir, num_updates: int, *overrides, config_dir="examples/") -> str:
-    done = run(
+def finetune_command(preset, data, save_dir, num_updates: int, *overrides, config_dir="examples/"):
+    return [
         "fairseq-hydra-train", "--config-dir", config_dir, "--config-name", preset,
         f"task.data={data}", f"checkpoint.save_dir={save_dir}", "common.user_dir=fairseq_budget",
         f"optimization.max_update={num_updates}", "lr_scheduler.total_num_update=100",
         "lr_scheduler.warmup_updates=2", "common.log_format=simple", "dataset.num_workers=0",
         *overrides,
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def finetune(*words, **options) -> str:
+    done = run(*finetune_command(*words, **options))
     return done.stdout + done.stderr
 
 
@@ -58,8 +63,37 @@ def test_a_run_that_stops_goes_on_and_decodes_without_fairseq(spoken, tmp_path, 
     assert torch.load(checkpoint, weights_only=True)["task_state"]["weights_count"] == 4
     run("budget-asr", "average", checkpoint, "--running", "--out", tmp_path / "mean")
     for model in (checkpoint, tmp_path / "mean"):
-        done = run("budget-asr", "decode", model, "--data", spoken, "--labels", labels)
+        done = run("budget-asr", "decode", model, spoken.parent / "valid", "--transcripts",
+                   spoken / f"valid.{labels}")  # fmt: skip
         assert "in 4 words" in done.stdout
+        vocabulary = read_pretrained(model).vocabulary
+        assert vocabulary == read_vocabulary(spoken, labels)
+        assert (vocabulary.word_pieces is not None) == (labels == "bpe")
+
+
+def test_two_processes_stop_are_killed_and_go_on(spoken, tmp_path):
+    options = ["task.mean_interval=1", "dataset.batch_size=1", "checkpoint.save_interval_updates=1"]
+
+    def legs(folder, num_updates):
+        return on_two_processes(
+            finetune_command("budget_ctc_demo", spoken, tmp_path / folder, num_updates, *options)
+        )
+
+    def end(folder, num_updates):
+        ended = [process.wait() for process in legs(folder, num_updates)]
+        assert [done.returncode for done in ended] == [0, 0], ended
+        return torch.load(tmp_path / folder / "checkpoint_last.pt", weights_only=True)
+
+    whole = end("whole", 5)
+    end("two", 1)
+    first, second = legs("two", 5)
+    first.kill_once(tmp_path / "two/checkpoint_2_3.pt")
+    second.kill()
+    resumed = end("two", 5)
+    vocabularies = [state["task_state"].pop("vocabulary") for state in (resumed, whole)]
+    assert vocabularies[0] == vocabularies[1]
+    for key in ("model", "last_optimizer_state", "task_state"):
+        torch.testing.assert_close(resumed[key], whole[key], rtol=0, atol=0)
 
 
 def test_scaled_adam_trains_on_joined_utterances_in_bfloat16(spoken, tmp_path):

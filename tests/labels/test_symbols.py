@@ -6,6 +6,7 @@ from fairseq_budget.corpus import Corpus, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.symbols import (
     letters,
+    odd_characters,
     open_symbols,
     read_dictionary,
     write_dictionary,
@@ -78,3 +79,20 @@ def test_nothing_said_makes_no_dictionary(tmp_path):
 def test_an_unreadable_dictionary_is_named(tmp_path):
     with pytest.raises(BudgetError, match=r"none\.txt"):
         read_dictionary(tmp_path / "none.txt")
+
+
+def test_a_symbol_that_stands_twice_in_a_dictionary_is_named(tmp_path):
+    (tmp_path / "dict.ltr.txt").write_text("a 2\n<s> 1\n")
+    with pytest.raises(BudgetError, match="has '<s>' twice"):
+        read_dictionary(tmp_path / "dict.ltr.txt")
+
+
+def test_characters_that_are_likely_slips_are_named():
+    texts = ["the quick brown fox's <b>XML</b>", "the the quick brown fox jumps over"]
+    found = odd_characters(texts[:1], texts[1:])
+    assert found["are of another case than most"] == ["L", "M", "X"]
+    assert found["are no letters"] == ["/", "<", ">"]
+    assert "/" in found["occur once"]
+    assert "v" in found["are not in what is learned from, so they are never recognised"]
+    assert odd_characters(["A CAT'S CAT", "SAT"], ["A CAT"]) == {"occur once": ["'"]}
+    assert odd_characters(["नमस्ते नमस्ते"], []) == {}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fairseq_budget.nn.masking import (
+    Masking,
     add_magnitude_noise,
     mask_channel_block,
     seed_from,
@@ -39,6 +40,45 @@ def test_any_length_works_and_the_last_frame_is_never_masked(num_frames):
 
 def test_zero_probability_masks_nothing():
     assert not draw(100, prob=0.0).any()
+
+
+def batch_masks(*lengths: int, equal: bool, seed: int = 0) -> np.ndarray:
+    rngs = [np.random.default_rng((seed, row)) for row in range(len(lengths))]
+    return Masking(0.8, 10, equal=equal).batch(np.array(lengths), rngs)
+
+
+def test_equal_masks_take_frames_back_until_all_utterances_have_as_many():
+    free, equal = (batch_masks(49, 200, 1, 120, equal=equal) for equal in (False, True))
+    counts = free.sum(1)
+    assert len(set(counts)) == 4
+    assert not (equal & ~free).any()
+    assert equal.sum(1).tolist() == [counts[0], counts[0], 0, counts[0]]
+
+
+def test_what_equal_masks_take_back_is_the_utterances_own_draw():
+    first, second = (batch_masks(400, 49, mate, equal=True) for mate in (300, 200))
+    np.testing.assert_array_equal(first[:2], second[:2])  # the shortest mate decides how many
+
+
+def test_equal_masks_hide_as_much_as_fairseqs_and_in_runs_as_short():
+    data_utils = pytest.importorskip("fairseq.data.data_utils")
+    for num_frames, share, run in ((49, 0.43, 3.7), (200, 0.50, 6.0), (780, 0.53, 8.6)):
+        found = []
+        for seed in range(60):
+            theirs = data_utils.compute_mask_indices(
+                (8, num_frames), None, 0.8, 10, min_masks=2,
+                seed=1, epoch=seed, indices=torch.arange(8),
+            )  # fmt: skip
+            found.append((batch_masks(*[num_frames] * 8, equal=True, seed=seed), theirs))
+        ours, theirs = map(np.concatenate, zip(*found, strict=True))
+        assert ours.mean() == pytest.approx(theirs.mean(), abs=0.025)
+        assert ours.mean() == pytest.approx(share, abs=0.025)
+        assert mean_run(ours) == pytest.approx(mean_run(theirs), rel=0.1)
+        assert mean_run(ours) == pytest.approx(run, rel=0.1)
+
+
+def mean_run(mask: np.ndarray) -> float:
+    return mask.sum() / (np.diff(np.pad(mask.astype(int), ((0, 0), (1, 1)))) == 1).sum()
 
 
 def test_seeds_are_functions_of_all_their_keys():

@@ -196,7 +196,8 @@ def test_compare_prints_a_table_and_keeps_finished_runs(
     command = ["compare", "--data", data, "--out", str(out), "--seeds", "1", "--updates", "2"]
     command += ["--logmel", "--upstream", f"fresh={exported}:untrained"]
     assert downstream(command) == 0
-    table = capsys.readouterr().out
+    table, progress = capsys.readouterr()
+    assert [line for line in progress.splitlines() if " 1/2 " in line]  # no terminal, yet said
     assert "| fresh " in table
     assert "| log-mel " in table
     results = json.loads((out / "results.json").read_text())

@@ -1,0 +1,33 @@
+"""What the classes of a recogniser stand for, as its checkpoints and exports hold it.
+
+Fine-tuning puts it into the state of its task, so that a model is read and heard without the
+folder that it learned from, and no other dictionary gives its classes other letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+VOCABULARY = "vocabulary"  # of checkpoints, in their task's state
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """`symbols` of every class, fairseq's four first; `blank` is CTC's and the transducer's class.
+
+    `word_pieces` is the sentencepiece model that cut the transcripts; None where they are letters.
+    """
+
+    symbols: list[str]
+    blank: int = 0
+    word_pieces: bytes | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {VOCABULARY: asdict(self)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Vocabulary | None:
+        """Out of a task's state; None where it holds none, as of older checkpoints."""
+        return cls(**state[VOCABULARY]) if VOCABULARY in state else None
