@@ -36,21 +36,13 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        is_ours = Path(str(cfg.common.user_dir)).name == PACKAGE
-        if is_ours:
-            adapt(cfg)
-            require_writable(cfg.checkpoint.save_dir)
-        try:
+        if Path(str(cfg.common.user_dir)).name != PACKAGE:
             return call_main(cfg, main, **kwargs)
-        except ValueError as error:
-            if type(error).__name__ != "BudgetError":
-                raise
-            sys.exit(f"fairseq-hydra-train: error: {error}")
-        except FloatingPointError as error:  # nothing of this process' own, or it would be named
-            if not is_ours:
-                raise
-            words = " ".join(str(error).split())
-            sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
+        adapt(cfg)
+        require_writable(cfg.checkpoint.save_dir)
+        from fairseq_budget.launch import processes
+
+        return processes.start(call_main, cfg, main, **kwargs)
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped

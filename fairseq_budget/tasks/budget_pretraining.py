@@ -178,14 +178,7 @@ class BudgetPretrainingTask(BudgetTask):
                 logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s
             )
             if self.progress.meter.exhausted:
-                self._stop()
-
-    def _stop(self) -> None:
-        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
-        optimization = self.cfg._get_root().optimization
-        if optimization.max_update != self._update + 1:
-            logger.info(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
-            optimization.max_update = self._update + 1
+                self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
 
     def _new_meter(self) -> BudgetMeter:
         root = self._root()

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from fairseq_budget.hydra_plugins.fairseq_budget_plugin import (
-    _wrap,
     adapt,
     missing_preset,
     require_writable,
@@ -59,17 +58,3 @@ def test_a_program_without_fairseq_is_not_touched():
         " for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_nan_of_another_process_ends_this_one_in_a_line_but_other_peoples_runs_as_ever(tmp_path):
-    def call_main(cfg, main):
-        raise FloatingPointError("gradients are\nNan/Inf")
-
-    def config(user_dir):
-        common = SimpleNamespace(user_dir=user_dir, fp16=False)
-        return SimpleNamespace(common=common, checkpoint=SimpleNamespace(save_dir=tmp_path))
-
-    with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
-        _wrap(call_main)(config("fairseq_budget"), None)
-    with pytest.raises(FloatingPointError):
-        _wrap(call_main)(config(None), None)
