@@ -46,10 +46,11 @@ def cpu_is_right(dtype: torch.dtype, shape: tuple[int, ...], groups: int) -> boo
     """Whether output and gradients for weights of ``shape`` are float32's; tried on noise."""
     generator = torch.Generator().manual_seed(0)
     sizes = [(2, shape[1] * groups, NUM_FRAMES + shape[2] - 1), shape, (2, shape[0], NUM_FRAMES)]
-    noise = [torch.randn(size, generator=generator).to(dtype) for size in sizes]
+    x, kernel, cotangent = (torch.randn(size, generator=generator).to(dtype) for size in sizes)
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
         tried, exact = (
-            _output_and_gradients(*noise, groups, kind) for kind in (dtype, torch.float)
+            _output_and_gradients(x, kernel, cotangent, groups, kind)
+            for kind in (dtype, torch.float)
         )
     pairs = zip(tried, exact, strict=True)
     return all(bool((a.float() - b).norm() < MAX_ERROR * b.norm()) for a, b in pairs)
