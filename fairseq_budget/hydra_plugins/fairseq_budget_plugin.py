@@ -2,8 +2,8 @@
 
 fairseq looks for a bare user_dir in the working folder and beside itself only, which misses an
 editable install. Hydra imports this module in every program that uses Hydra, so it acts only where
-``fairseq-hydra-train`` has been started, imports nothing of the package, and never raises but to
-end such a program with a message.
+``fairseq-hydra-train`` has been started, imports nothing of the package before fairseq does, and
+never raises but to end such a program with a message.
 """
 
 from __future__ import annotations

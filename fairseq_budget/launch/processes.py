@@ -23,6 +23,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, spawn
 import fairseq_budget
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.interrupt import EXIT_CODE, interrupt
+from fairseq_budget.launch.guard import guarded
 
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 
@@ -45,7 +46,8 @@ def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
     _register()
     try:
-        main(cfg, **kwargs)
+        with guarded(cfg):
+            main(cfg, **kwargs)
     except BudgetError as error:
         sys.exit(f"fairseq-hydra-train: error: {error}")
     except FloatingPointError as error:  # nothing of this process' own, or it would be named

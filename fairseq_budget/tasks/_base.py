@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
+"""What pre-training and fine-tuning share: their folder and batches."""
 
 import logging
 from copy import deepcopy
@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-import torch
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -16,7 +15,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
@@ -33,7 +32,6 @@ class BudgetTask(FairseqTask):
         super().__init__(cfg)
         if not from_checkpoint:
             self._check_data()
-            self._mend_checkpoint()
         self._has_begun = False
         self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
         self._update = 0
@@ -44,14 +42,6 @@ class BudgetTask(FairseqTask):
             raise BudgetError(
                 f"task.data={self.cfg.data!r} is no folder; {_make_manifests(self.cfg.data)}"
             )
-
-    def _mend_checkpoint(self) -> None:
-        """Before fairseq reads it: a run that was killed while saving goes on, too."""
-        root = self._root()
-        if "checkpoint" in root and not root.distributed_training.distributed_rank:
-            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
-            if found:
-                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
 
     def _root(self) -> Any:
         """fairseq's whole config; empty where the task was made without one."""
@@ -205,12 +195,8 @@ class BudgetTask(FairseqTask):
         root = self._root()
         if "checkpoint" not in root or root.checkpoint.reset_optimizer:
             return None
-        path = Path(root.checkpoint.restore_file)
-        if root.checkpoint.restore_file == "checkpoint_last.pt":  # only then fairseq looks there
-            path = root.checkpoint.save_dir / path
-        if not path.is_file():
-            return None
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole(path))
+        start = starting_point(root.checkpoint)
+        return None if start is None or start.weights_only else read_checkpoint(start.path)
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""
