@@ -15,9 +15,9 @@ class Teacher(nn.Module):
     """States of ``layers`` (from 1: the output of the first) of an encoder, in float32.
 
     What lies above the last of them is not computed; the top layer is ``hidden_states[-1]``, so a
-    pre-norm teacher's has the final LayerNorm, as s3prl's DistilHuBERT has it. ``dropout`` leaves it on, as the code of
-    DistilHuBERT does; the default is off. Raises BudgetError for layers that are not there and for
-    a teacher whose frames are not 20 ms apart.
+    pre-norm teacher's has the final LayerNorm, as s3prl's DistilHuBERT has it. ``dropout`` leaves
+    it on, as the code of DistilHuBERT does; the default is off. Raises BudgetError for layers that
+    are not there and for a teacher whose frames are not 20 ms apart.
     """
 
     def __init__(
