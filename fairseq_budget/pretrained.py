@@ -22,6 +22,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.recovery import read_checkpoint
 from fairseq_budget.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 pytestmark = pytest.mark.fairseq
 pytest.importorskip("fairseq")
@@ -97,4 +98,4 @@ def test_nan_of_another_process_ends_this_one_in_a_line():
         raise FloatingPointError("gradients are\nNan/Inf")
 
     with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
-        processes.train(main, None)
+        processes.train(main, OmegaConf.create({"distributed_training": {"distributed_rank": 1}}))
