@@ -62,7 +62,7 @@ def refuse_links(folder: str | Path) -> None:
 
 
 class Start(NamedTuple):
-    """Where a run goes on from; ``weights_only`` is as if all of checkpoint.reset_* were set."""
+    """Where a run goes on from; `weights_only` is as if all of checkpoint.reset_* were set."""
 
     path: Path
     weights_only: bool = False

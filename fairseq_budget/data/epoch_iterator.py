@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -33,8 +34,12 @@ def default_workers(num_shards: int) -> int:
     return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // num_gpus - 1))
 
 
-def _use_one_thread(worker: int) -> None:
-    """Workers are as many as there are cores for them; torch limits its own threads only."""
+def _begin_worker(worker: int) -> None:
+    """Workers are as many as there are cores for them; torch limits its own threads only.
+
+    Ctrl-C reaches them, too; training goes on to the update's end and needs them until then.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpoolctl.threadpool_limits(1)
 
 
@@ -74,7 +79,7 @@ class EpochBatches(EpochBatchIterating):
             collate_fn=dataset.collater,
             batch_sampler=self._sampler,
             num_workers=num_workers,
-            worker_init_fn=_use_one_thread,
+            worker_init_fn=_begin_worker,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )

@@ -36,36 +36,16 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        is_ours = Path(str(cfg.common.user_dir)).name == PACKAGE
-        if is_ours:
-            adapt(cfg)
-            require_writable(cfg.checkpoint.save_dir)
-            main = functools.partial(_guarded, main)
-        try:
+        if Path(str(cfg.common.user_dir)).name != PACKAGE:
             return call_main(cfg, main, **kwargs)
-        except ValueError as error:
-            if type(error).__name__ != "BudgetError":
-                raise
-            sys.exit(f"fairseq-hydra-train: error: {error}")
-        except FloatingPointError as error:  # nothing of this process' own, or it would be named
-            if not is_ours:
-                raise
-            words = " ".join(str(error).split())
-            sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
+        adapt(cfg)
+        require_writable(cfg.checkpoint.save_dir)
+        from fairseq_budget.launch import processes
+
+        return processes.start(call_main, cfg, main, **kwargs)
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped
-
-
-def _guarded(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> Any:
-    """fairseq's main in each process of a run; spawned ones find this function by its name."""
-    from fairseq.utils import import_user_module
-
-    import_user_module(cfg.common)  # as main does: our tasks register only if it comes first
-    from fairseq_budget.tasks._guard import guarded
-
-    with guarded(cfg):
-        return main(cfg, **kwargs)
 
 
 def adapt(cfg: Any) -> None:
@@ -78,8 +58,8 @@ def adapt(cfg: Any) -> None:
     cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     import torch  # fairseq has imported it long ago
 
-    if cfg.common.fp16 and not torch.cuda.is_available():
-        logger.warning("no GPU here: training in float32 (common.fp16=false)")
+    if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):
+        logger.warning("no GPU to use: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
 
 

@@ -13,6 +13,7 @@ from fairseq_budget.data.batches import Limits
 from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
@@ -128,18 +129,36 @@ class BudgetTask(FairseqTask):
             super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
         )
         if detach_detector(model):
-            return self._numbers.rerun(step, sample, model, optimizer)
-        return _without_filler(sample, *step())
+            step = partial(self._numbers.rerun, step, sample, model, optimizer)
+        loss, sample_size, log = _without_filler(sample, *step())
+        log["interrupted"] = int(interrupt.asked)
+        return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
         self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Logs are of all processes: what stops one stops all, after the same update."""
         self._numbers.check(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
-        if not criterion.training or not hasattr(criterion, "what_counts"):
-            return  # fairseq's own criterions do not count
+        if not criterion.training:
+            return
+        if any(log.get("interrupted") for log in logging_outputs):
+            interrupt.agreed = True
+            self._root().dataset.disable_validation = True  # it may take long; it is due later
+            self.stop("interrupted")
+        if hasattr(criterion, "what_counts"):  # fairseq's own criterions do not count
+            self._count(logging_outputs, criterion)
+
+    def stop(self, reason: str) -> None:
+        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
+        optimization = self._root().optimization
+        if optimization.max_update != self._update + 1:
+            logger.info(reason)
+            optimization.max_update = self._update + 1
+
+    def _count(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         counted, heard = (
             float(sum(log[key] for log in logging_outputs)) for key in ("num_counted", "num_heard")
         )
@@ -161,6 +180,7 @@ class BudgetTask(FairseqTask):
         (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
         was resumed saves those that it was resumed with.)
         """
+        interrupt.listen()
         root, state = self._root(), self._restored_checkpoint()
         if state is None:
             return

@@ -1,8 +1,9 @@
 """What keeps a run's checkpoints from other runs, from kills, and from settings of another run."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Iterator, Optional
+from typing import Any
 
 from fairseq.dataclass.initialize import add_defaults
 from omegaconf import OmegaConf
@@ -56,10 +57,10 @@ def _compare(start: Start, cfg: Any) -> None:
         logger.warning(warning)
 
 
-def _misfit(start: Optional[Start], error: Exception) -> str:
+def _misfit(start: Start | None, error: Exception) -> str:
     """torch's own words, which fairseq hides."""
-    causes = "; ".join(line.strip() for line in str(error.__context__).splitlines()[1:4])
+    causes = [line.strip() for line in str(error.__context__).splitlines()[1:4]]
     return (
-        f"the weights of {start and start.path} do not fit this model ({causes}): set back what "
-        "differs, or begin anew in another checkpoint.save_dir"
+        f"the weights of {start and start.path} do not fit this model ({'; '.join(causes)}): "
+        "set back what differs, or begin anew in another checkpoint.save_dir"
     )

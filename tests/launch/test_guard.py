@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.launch.guard import guarded
 from fairseq_budget.run_lock import LOCK_FILE
-from fairseq_budget.tasks._guard import guarded
 
 pytestmark = pytest.mark.fairseq
 
@@ -35,8 +35,8 @@ def test_one_process_of_a_run_that_saves_holds_the_folder(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text()
 
 
-def load_misfit():
-    """As fairseq's trainer fails."""
+def load_another_models_weights() -> None:
+    """As fairseq does, which hides torch's words."""
     try:
         nn.Linear(1, 2).load_state_dict(nn.Linear(1, 3).state_dict())
     except Exception:
@@ -47,4 +47,4 @@ def test_torchs_words_for_weights_that_do_not_fit_are_not_hidden(tmp_path):
     (tmp_path / "checkpoint_last.pt").write_bytes(b"PK")
     words = r"weights of .*checkpoint_last.pt do not fit this model \(size mismatch for weight"
     with pytest.raises(BudgetError, match=words), guarded(settings(tmp_path, no_save=True)):
-        load_misfit()
+        load_another_models_weights()
