@@ -26,7 +26,7 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
     data workers that outlive it, and is seen by other hosts that share the folder. The lock's file
     stays, empty: a file that is removed could be locked by two.
     """
-    with open(Path(folder) / LOCK_FILE, "a+", encoding="utf-8") as file:
+    with _open(Path(folder) / LOCK_FILE) as file:
         file.seek(0)
         previous = file.read()
         _lock(file, folder, previous)
@@ -43,6 +43,16 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", encoding="utf-8", errors="replace")
+    except OSError as error:  # such as another user's
+        raise BudgetError(
+            f"cannot write {path} ({error.strerror}): if its owner has no run there, remove it; "
+            "else choose another checkpoint.save_dir"
+        ) from error
 
 
 def _lock(file: IO[str], folder: str | Path, holder: str) -> None:

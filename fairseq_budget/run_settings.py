@@ -22,14 +22,19 @@ _COMPARED: dict[str, tuple[str, ...] | None] = {  # fields of a section; None: a
     "lr_scheduler": None,
     "optimization": ("lr", "update_freq", "clip_norm", "sentence_avg"),
     "dataset": ("train_subset", "max_tokens", "batch_size", "required_batch_size_multiple"),
+    "distributed_training": ("distributed_world_size",),
     "common": ("seed", *_PRECISION),
 }
+_NUM_BATCHES = ("optimization.update_freq", "distributed_training.distributed_world_size")
 _FREE = {  # repeat another section's field, follow from others, or only say where a run ends
     *("task.seed", "task.max_update", "model.seed", "optimizer.lr", "lr_scheduler.lr"),
     *("model.batch_seconds_per_update", "task.user_dir", "task.budget_flops", "task.max_bad_share"),
 }
 _RESETS = {  # what begins anew by a setting, and so may be another without a word
-    "reset_optimizer": {"optimizer", "criterion", "lr_scheduler", "optimization", *_PRECISION},
+    "reset_optimizer": {
+        *("optimizer", "criterion", "lr_scheduler", "optimization", "distributed_training"),
+        *_PRECISION,
+    },
     "reset_lr_scheduler": {"lr_scheduler"},
     "reset_dataloader": {"task", "dataset", "seed"},
 }
@@ -73,7 +78,15 @@ def differences(
             is_free = f"{section}.{name}" in _FREE or not ignored.isdisjoint({section, name})
             if not is_free and not _same(old.get(name), new.get(name)):
                 found[f"{section}.{name}"] = (old.get(name), new.get(name))
+    if _num_batches(saved) == _num_batches(now):
+        found = {name: values for name, values in found.items() if name not in _NUM_BATCHES}
     return dict(sorted(found.items()))
+
+
+def _num_batches(settings: Settings) -> list[int]:
+    """Batches of an update by epoch: two processes make the updates of one that accumulates two."""
+    num_processes = settings["distributed_training"]["distributed_world_size"]
+    return [num_processes * each for each in settings["optimization"]["update_freq"]]
 
 
 def _comparable(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

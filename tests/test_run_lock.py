@@ -61,6 +61,13 @@ def test_a_folder_is_free_after_the_end_and_after_an_error(tmp_path):
         pass
 
 
+def test_a_lock_that_cannot_be_written_is_named_with_the_cure(tmp_path):
+    (tmp_path / LOCK_FILE).mkdir()  # as another user's file, for root may write those
+    words = r"cannot write .*run.lock \(Is a directory\): if its"
+    with pytest.raises(BudgetError, match=words), hold_folder(tmp_path):
+        pass
+
+
 def test_a_run_on_another_host_that_did_not_end_is_named(tmp_path, caplog):
     (tmp_path / LOCK_FILE).write_text("process 7 on elsewhere since 2026-11-27 01:02:03+00:00")
     with hold_folder(tmp_path):

@@ -43,8 +43,7 @@ def test_what_may_change_freely_says_nothing():
     assert restart(
         f"task.data={os.getcwd()}/data/../data/cut", "task.user_dir=b", "common.log_interval=9",
         **{"task.budget_flops": 1e9, "dataset.num_workers": 4, "checkpoint.save_interval": 2,
-           "task.max_update": 16, "optimization.max_update": 16, "task.seed": 1.0,
-           "distributed_training.distributed_world_size": 8},
+           "task.max_update": 16, "optimization.max_update": 16, "task.seed": 1.0},
     ) == []  # fmt: skip
 
 
@@ -81,6 +80,15 @@ def test_a_derived_value_is_told_once_where_it_comes_from():
 def test_what_cannot_go_on_is_refused_by_name(change, words):
     with pytest.raises(BudgetError, match=f"last.pt cannot go on with {words}"):
         restart(**change)
+
+
+def test_batches_of_an_update_may_be_shared_by_more_processes_but_not_become_more_in_silence():
+    size = "distributed_training.distributed_world_size"
+    assert restart(**{size: 8}) == [size]
+    saved = copy.deepcopy(SAVED)
+    saved["optimization"]["update_freq"] = [8]
+    now = {**copy.deepcopy(SAVED), "distributed_training": {"distributed_world_size": 8}}
+    assert check_restart("last.pt", saved, now) == []
 
 
 def test_dimensions_of_the_size_may_be_spelled_out_or_not():

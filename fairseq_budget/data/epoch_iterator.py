@@ -63,6 +63,7 @@ class EpochBatches(EpochBatchIterating):
         epoch: int = 1,
         buffer_size: int = 0,
         skip_remainder: bool = False,
+        corpus_hash: str = "",
     ) -> None:
         self.dataset, self.batches = dataset, batches
         self.num_shards = num_shards
@@ -70,6 +71,7 @@ class EpochBatches(EpochBatchIterating):
         self.waited_s = 0.0  # for batches, since the start
         self._buffer_size = min(buffer_size, MAX_BUFFER)
         self._skip_remainder = skip_remainder
+        self._corpus_hash = corpus_hash
         self._shuffle = True
         self._start = 0  # where in the epoch, in batches of all shards, `_current` began
         self._current: _Timed | None = None
@@ -146,6 +148,7 @@ class EpochBatches(EpochBatchIterating):
             "position": 0 if ended else self.position,
             "num_batches": len(self.batches),
             "shuffle": self._shuffle,
+            "corpus": self._corpus_hash,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -153,6 +156,11 @@ class EpochBatches(EpochBatchIterating):
 
         Where there are other batches than when it was saved, go on at the same share of the epoch.
         """
+        if state_dict.get("corpus", self._corpus_hash) != self._corpus_hash:
+            logger.warning(
+                "the training manifest is not the one that the checkpoint was made with (another "
+                "task.data, or edited since): going on with the utterances that it has now"
+            )
         self.epoch, self._current = state_dict["epoch"], None
         iterations = state_dict.get("iterations_in_epoch", 0)
         self._start = state_dict.get("position", iterations * self.num_shards)

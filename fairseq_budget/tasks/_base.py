@@ -116,6 +116,7 @@ class BudgetTask(FairseqTask):
             epoch=epoch,
             buffer_size=data_buffer_size,
             skip_remainder=skip_remainder_batch,
+            corpus_hash=dataset.corpus.hash,
         )
         self.dataset_to_epoch_iter[dataset] = iterator
         self._train_batches = self._train_batches or iterator  # fairseq asks for this one first

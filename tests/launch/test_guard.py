@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.launch import guard
 from fairseq_budget.launch.guard import guarded
 from fairseq_budget.run_lock import LOCK_FILE
 
@@ -33,6 +34,24 @@ def test_one_process_of_a_run_that_saves_holds_the_folder(tmp_path):
             assert not (tmp_path / LOCK_FILE).exists()
     with guarded(settings(tmp_path)):
         assert (tmp_path / LOCK_FILE).read_text()
+
+
+def test_other_processes_end_with_the_first_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(guard.dist, "get_backend", lambda: "gloo")
+    heard = []
+    monkeypatch.setattr(guard.dist, "broadcast", lambda is_refused, src: heard.append(is_refused))
+    missing = settings(tmp_path)
+    missing.checkpoint.restore_file = "none.pt"
+    with pytest.raises(BudgetError, match=r"none.pt is no file"), guarded(missing):
+        pass
+    assert heard == [1]
+    with guarded(settings(tmp_path, rank=1)):
+        pass
+    monkeypatch.setattr(guard.dist, "broadcast", lambda is_refused, src: is_refused.fill_(1))
+    words = "first process of this run says why"
+    with pytest.raises(BudgetError, match=words), guarded(settings(tmp_path, rank=1)):
+        pass
 
 
 def load_another_models_weights() -> None:
