@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 PYTHON ?= python3.11
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
+# files of tests go to as many processes as there are cores; each has its own corpus and checkpoint
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help demo test test-fast check results tables install
@@ -28,10 +30,10 @@ demo: $(INSTALLED)
 	scripts/demo.sh $(if $(AUDIO),'$(AUDIO)')
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest -m 'not (fairseq or s3prl or slow)'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not (fairseq or s3prl or slow)'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ EXTRAS = {
     "asr": ["jiwer", "flashlight-text", "sentencepiece"],
     "demo": ["espeakng-loader", "matplotlib"],
     "report": ["matplotlib"],
-    "dev": ["pytest", "ruff", "mypy", "import-linter", "codespell", "torchaudio"],
+    "dev": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "codespell", "torchaudio"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"

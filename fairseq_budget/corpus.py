@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.manifest import (
     Utterance,
     hash_lines,
@@ -126,6 +126,15 @@ class Corpus:
         """The column `name` of this corpus; BudgetError says what does not fit."""
         return Column.open(self.path, name, self.hash, len(self))
 
+    def has_column(self, name: str, **described: Any) -> bool:
+        """Whether column `name` is there as it was written, for this corpus, and `described` so."""
+        try:
+            column = self.open_column(name)
+        except BudgetError:
+            return False
+        described["sha256"] = sha256_file(column_path(self.path, name))
+        return described.items() <= column.description.items()
+
     @classmethod
     def open(cls, manifest_path: str | Path, columns: Sequence[str] = ()) -> Corpus:
         """Open a manifest and the named columns beside it; BudgetError says what does not fit."""
@@ -219,9 +228,26 @@ def write_column(
         # An old description must not describe the new text, should we be stopped in between.
         description_path(path).unlink(missing_ok=True)
     description = {"name": name, "rate": rate, "manifest": hash_lines(body), "num_lines": size}
+    description["sha256"] = sha256_file(path)
     with atomic_write(description_path(path)) as file:
         file.write(json.dumps({**(more or {}), **description}, indent=2) + "\n")
     return path
+
+
+def refuse_other_kind(
+    manifest_path: Path, name: str, is_kind: Callable[[Mapping[str, Any]], bool]
+) -> None:
+    """Raise BudgetError if writing column `name` would replace one that is not of this kind."""
+    path = column_path(manifest_path, name)
+    try:
+        description = read_description(path)
+    except BudgetError:
+        return
+    if path.is_file() and not is_kind(description):
+        raise BudgetError(
+            f"{path} is there and is something else, which would be overwritten; choose another "
+            "--name"
+        )
 
 
 def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> Corpus:

@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.training_log import Record, read_training_log
 
@@ -35,15 +36,16 @@ def loss_row(folder: Path) -> dict[str, Any]:
     last, config = log.valid[-1], checkpoint.model_config
     loss = next(last[key] for key in OBJECTIVE_LOSSES if key in last)
     accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
-    choices = config.get("num_classes") or 1 + config.get("num_negatives", 0)
+    choices = classes_of(config.get("num_classes") or 1 + config.get("num_negatives", 0))
+    can_guess = min(choices) > 1
     return {
         "run": folder.name,
         "updates": int(last["num_updates"]),
         "FLOPs": checkpoint.provenance["flops"],
         "validation loss": loss,
-        "of guessing": math.log(choices) if choices > 1 else None,
+        "of guessing": sum(map(math.log, choices)) if can_guess else None,
         "accuracy (%)": None if accuracy is None else 100 * accuracy,
-        "of guessing (%)": 100 / choices if choices > 1 else None,
+        "of guessing (%)": sum(100 / n for n in choices) / len(choices) if can_guess else None,
     }
 
 

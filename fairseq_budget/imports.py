@@ -16,12 +16,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fairseq_budget.column_kinds import CENTROIDS_KEY, LABELS, info_path
 from fairseq_budget.corpus import column_path, description_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 from fairseq_budget.labels.label_file import (
-    CENTROIDS_KEY,
     LabelInfo,
     read_info,
     write_dictionary,
@@ -30,7 +30,7 @@ from fairseq_budget.labels.label_file import (
 from fairseq_budget.manifest import Piece, Utterance, parse_utterance
 from fairseq_budget.progress import Progress
 
-TRANSCRIPTS, LABELS = "txt", "km"  # names of columns
+TRANSCRIPTS = "txt"  # beside LABELS the name of a column
 CENTROIDS = "unknown: imported"  # in place of the hash of those that made the labels
 
 
@@ -93,9 +93,10 @@ def write_imported(
 def _claim_labels(folder: Path, num_clusters: int) -> None:
     """Say what imported labels are, once for all splits of a folder, which hold no others."""
     info = LabelInfo(FRAME_RATE_HZ, num_clusters, {"kind": "imported"}, CENTROIDS)
-    if (folder / "labels.json").is_file() and read_info(folder) != info:
+    path = info_path(folder, LABELS)
+    if path.is_file() and read_info(folder) != info:
         raise BudgetError(
-            f"{folder / 'labels.json'} describes labels of another origin, or not {num_clusters} "
+            f"{path} describes labels of another origin, or not {num_clusters} "
             "clusters; choose another --data, or remove it with the labels that it describes"
         )
     write_dictionary(folder, num_clusters, LABELS)

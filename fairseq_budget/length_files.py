@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from fairseq_budget.audio.io import write_audio
 from fairseq_budget.audio.length_sets import LengthSets, Spans
+from fairseq_budget.column_kinds import is_segmentation
 from fairseq_budget.corpus import Column, Corpus, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
-from fairseq_budget.labels.segments import KIND_KEY, crop_ends
+from fairseq_budget.labels.segments import crop_ends
 from fairseq_budget.manifest import Manifest, Piece, Utterance, read_lines
 from fairseq_budget.progress import Progress
 from fairseq_budget.subset import column_names, copy_dictionary
@@ -46,8 +47,7 @@ def write_length_set(
 
 def cut_column(column: Column, rows: Sequence[Spans]) -> Iterator[str]:
     """The lines of a column of labels or segment ends for utterances that join spans of frames."""
-    is_segmentation = KIND_KEY in column.description
-    cut = _cut_ends if is_segmentation else _cut_labels
+    cut = _cut_ends if is_segmentation(column.description) else _cut_labels
     return (" ".join(cut(column, spans)) for spans in rows)
 
 

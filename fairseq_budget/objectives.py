@@ -53,7 +53,8 @@ class Heads:
         if self.objective == "tera":
             return nn.ModuleDict({"head": ReconstructionHead(dim, TARGET_DIM)})
         if self.objective == "hubert":
-            head = ClusterHead(dim, final_dim, self.num_classes, kind=self.kind, temperature=1.0)
+            classes = [self.num_classes]
+            head = ClusterHead(dim, final_dim, classes, kind=self.kind, temperature=1.0)
             return nn.ModuleDict({"head": head})
         quantizer = GumbelQuantizer(
             config.conv_dim, num_vars=LATENT_VARS, groups=LATENT_GROUPS, vq_dim=final_dim

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.column_kinds import is_label_set
 from fairseq_budget.corpus import Column, Lines, column_path, read_description
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.label_file import (
-    CENTROIDS_KEY,
     Labels,
     check_dictionary,
     check_origin,
@@ -79,7 +79,7 @@ class ColumnPacker(Column):
 
         `_numbers` insists on it.
         """
-        if CENTROIDS_KEY in self.description:
+        if is_label_set(self.description):
             return True
         first = next((text for text in self._texts() if text.strip()), "")
         return self.rate is not None and all(word.isdecimal() for word in first.split())
@@ -129,10 +129,10 @@ class ColumnPacker(Column):
 
     def _labels(self) -> Labels | None:
         """The label file that this column is, after the checks of all that is not in its lines."""
-        if CENTROIDS_KEY not in self.description:
+        if not is_label_set(self.description):
             return None
         folder = self._split.manifest.parent
-        info = read_info(folder)
+        info = read_info(folder, self.name)
         if info.num_clusters > _MAX_NUMBER + 1:
             raise BudgetError(
                 f"{self._path} has labels of {info.num_clusters} clusters, but packed ones are at "

@@ -8,7 +8,6 @@ holds tensors and plain containers only.
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.recovery import read_checkpoint
 from fairseq_budget.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
@@ -143,18 +143,21 @@ def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary 
     return Vocabulary(**config, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
 
 
-def _read_fairseq(path: Path) -> Pretrained:
+def open_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
+    checkpoint = read_checkpoint(path)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        cfg, state = checkpoint["cfg"], checkpoint["model"]
-        name = cfg["model"]["_name"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise BudgetError(
-            f"{path} is not a fairseq checkpoint of ours ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}): expected a checkpoint that a budget_* model wrote"
-        ) from error
+        name = checkpoint["cfg"]["model"]["_name"]
+    except (KeyError, TypeError):
+        name = None
     if not str(name).startswith("budget_"):
         raise BudgetError(f"{path} holds a {name!r}, not a budget_* model")
+    return checkpoint
+
+
+def _read_fairseq(path: Path) -> Pretrained:
+    checkpoint = open_checkpoint(path)
+    cfg = checkpoint["cfg"]
     provenance = {
         "checkpoint": path.name,
         "checkpoint_sha256": sha256_file(path),
@@ -165,11 +168,12 @@ def _read_fairseq(path: Path) -> Pretrained:
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],
     }
+    model = cfg["model"]
     return Pretrained(
-        name,
-        EncoderConfig.from_dict(cfg["model"]),
-        cfg["model"],
-        state,
+        model["_name"],
+        EncoderConfig.from_dict(model),
+        model,
+        checkpoint["model"],
         provenance,
         Vocabulary.from_state(checkpoint.get("task_state", {})),
     )

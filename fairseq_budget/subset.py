@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.column_kinds import dictionary_path, info_path
 from fairseq_budget.corpus import Column, column_path, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
@@ -71,9 +72,9 @@ def write_subset(
 
 def copy_dictionary(name: str, source: Path, destination: Path) -> None:
     """Copy what belongs to label column `name` of a folder, if there is anything."""
-    dictionary = source / f"dict.{name}.txt"
+    dictionary = dictionary_path(source, name)
     if dictionary.is_file():
-        for path in filter(Path.is_file, (dictionary, source / "labels.json")):
+        for path in filter(Path.is_file, (dictionary, info_path(source, name))):
             shutil.copy(path, destination / path.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -145,6 +146,7 @@ def test_column_describes_itself(tsv: Path) -> None:
         "rate": 50,
         "manifest": Corpus.open(tsv).hash,
         "num_lines": 6,
+        "sha256": hashlib.sha256(b"1\n" * 6).hexdigest(),
     }
 
 

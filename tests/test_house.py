@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fairseq_budget"
 HOST_FLOORS = {
     "cli", "tasks", "models", "criterions", "optimizers", "data", "upstream", "hydra_plugins",
+    "launch",
 }  # fmt: skip
 GROUND = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -125,7 +125,7 @@ def ours(size: str = "zipformer_tiny", model: str = "budget_hubert") -> Pretrain
     config = EncoderConfig(size=size)
     torch.manual_seed(0)
     encoder = SpeechEncoder(config)
-    head = ClusterHead(encoder.config.output_dim, 64, 24, kind="linear", temperature=0.1)
+    head = ClusterHead(encoder.config.output_dim, 64, [24], kind="linear", temperature=0.1)
     state = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
     state |= {f"head.{name}": value for name, value in head.state_dict().items()}
     return Pretrained(model, config, {"head": "linear"}, state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,10 +52,15 @@ class TrainingProcess:
 
     def kill_once(self, path: Path, timeout: float = 120) -> subprocess.CompletedProcess:
         """SIGKILL as soon as `path` is there, in the middle of whatever it does then."""
+        self.interrupt_once(path, signal.SIGKILL, timeout)
+        return self.wait()
+
+    def interrupt_once(self, path: Path, number: int = signal.SIGINT, timeout: float = 120) -> None:
+        """Send a signal, Ctrl-C's by default, as soon as `path` is there."""
         deadline = time.monotonic() + timeout
         while not path.exists() and self.process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.005)
-        return self.kill()
+        os.kill(self.process.pid, number)
 
 
 def _main(argv: list[str], cwd: str, files: list[Path], num_threads: int | None) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fairseq_budget.asr.pruning import window_starts, windows
 from fairseq_budget.asr.transducer import negative_log_prob, simple_lattice, transducer_loss
 from fairseq_budget.losses import LossTerm
+from fairseq_budget.nn.grouped_conv import GroupedConv1d
 
 CONTEXT = 2  # symbols that the predictor sees
 CHANNELS_PER_GROUP = 4  # of the predictor's convolution
@@ -32,7 +33,7 @@ class StatelessPredictor(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, dim)
         groups = dim // CHANNELS_PER_GROUP
-        self.conv = nn.Conv1d(dim, dim, CONTEXT, groups=groups, bias=False)
+        self.conv = GroupedConv1d(dim, dim, CONTEXT, groups=groups, bias=False)
 
     def forward(self, context: Tensor) -> Tensor:
         """context (N, CONTEXT - 1 + U) int64, NOTHING where there is no symbol -> (N, U, D)."""

@@ -78,7 +78,7 @@ def read_audio(
     if len(samples) < wanted:
         raise BudgetError(
             f"{path}: truncated: samples {start} to {start + wanted} were asked for, "
-            "but they are not all there; restore the file or write the manifest again"
+            "but they are not all there; restore the file, or leave it out"
         )
     if not np.isfinite(samples).all():
         raise BudgetError(f"{path}: {_NOT_FINITE}; restore the file or leave it out")
@@ -224,5 +224,5 @@ def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
             yield file
     except (soundfile.SoundFileError, OSError) as error:
         raise BudgetError(
-            f"cannot read {path}: {_said(error)}; restore the file or leave it out of the manifest"
+            f"cannot read {path}: {_said(error)}; restore the file, or leave it out"
         ) from error

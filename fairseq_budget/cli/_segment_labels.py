@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
+from fairseq_budget.column_kinds import LABELS, model_path
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.boundary_sources import interval_ends, table_spans, textgrid_spans
-from fairseq_budget.labels.fitting import MODEL_FILE
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.segmenting import Segment, find_penalty
@@ -65,6 +65,10 @@ def _add_segment_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits", metavar="SPLIT", nargs="+", help="(default: every manifest in the folder); the "
         "penalty is found on train, if it is among them, else on the first"
     )  # fmt: skip
+    parser.add_argument(
+        "--labels", metavar="NAME", default=LABELS,
+        help=f"the label set whose centroids are taken (default: {LABELS})",
+    )  # fmt: skip
     add_feature_arguments(parser)
 
 
@@ -91,7 +95,7 @@ def _add_boundary_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _segment(args: argparse.Namespace) -> int:
     splits = splits_of(args)
-    KMeans.load(args.data / MODEL_FILE)  # before the checkpoint, which takes longer
+    KMeans.load(model_path(args.data, args.labels))  # before the checkpoint, which takes longer
     if args.seed < 0 or args.workers < 1:
         raise BudgetError(
             f"--seed {args.seed}, --workers {args.workers}: expected a seed of 0 or more, and a "
@@ -100,11 +104,13 @@ def _segment(args: argparse.Namespace) -> int:
     feature, penalty, found = feature_of(args), args.penalty, {}
     if penalty is None:
         searched = Corpus.open(args.data / f"{'train' if 'train' in splits else splits[0]}.tsv")
-        penalty, rate = find_penalty(searched, feature, args.target_rate, seed=args.seed)
+        penalty, rate = find_penalty(
+            searched, feature, args.target_rate, seed=args.seed, labels=args.labels
+        )
         found = {"sample_rate_hz": rate}
         print(f"penalty {penalty:g}: {rate:.2f} segments per second of a sample", file=sys.stderr)
     with Workers(args.workers, feature.parts_per_worker) as workers:
-        Segment(args.data, feature, splits, penalty, args.name).run(workers)
+        Segment(args.data, feature, splits, penalty, args.name, args.labels).run(workers)
     return _report(args, splits, penalty=penalty, **found)
 
 
@@ -129,7 +135,10 @@ def _external_ends(args: argparse.Namespace, corpus: Corpus) -> tuple[str, Itera
 
 def _report(args: argparse.Namespace, splits: Sequence[str], **more: float) -> int:
     """Read every line again, and print what is in it."""
-    rows = {split: _count(open_segments(args.data, split, args.name)) for split in splits}
+    rows = {}
+    for split in splits:  # from the text: a pack beside it may be older
+        corpus = Corpus.open(args.data / f"{split}.tsv")
+        rows[split] = _count(open_segments(args.data, split, args.name, corpus=corpus))
     if args.json:
         print(json.dumps({"splits": rows, **more}, indent=2))
     else:

@@ -8,20 +8,22 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli._segment_labels import add_segmentations
-from fairseq_budget.corpus import Corpus, column_path
+from fairseq_budget.column_kinds import LABELS, model_path
+from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.alignments import Alignments
 from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import MODEL_FILE, Fit
+from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.label_file import open_labels
-from fairseq_budget.labels.labelling import NAME, Apply, refuse_mixed_centroids
+from fairseq_budget.labels.label_file import open_labels, read_info
+from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.quality import count_split, verdict
 from fairseq_budget.labels.shards import dump_features
@@ -54,6 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--data", metavar="DIR", type=Path, required=True, help="folder of the manifests"
         )
+        command.add_argument(
+            "--name", metavar="NAME", default=LABELS,
+            help="of the label set, {split}.NAME; a second iteration beside the first: km2 "
+            f"(default: {LABELS})",
+        )  # fmt: skip
         command.add_argument("--json", action="store_true", help="print the outcome as json")
     for command in (make, fit):
         _add_fit_arguments(command)
@@ -116,11 +123,11 @@ def _make(args: argparse.Namespace) -> int:
     alignments = _alignments(args)
     fit = _fit_of(args, feature)
     model = fit.fitted()
-    refuse_mixed_centroids(args.data, splits, model.sha256 if model else None)
+    refuse_mixed_centroids(args.data, splits, model.sha256 if model else None, args.name)
     with Workers(args.workers, feature.parts_per_worker) as workers:
         model = _run_fit(fit, workers)
         fitted = time.monotonic()
-        Apply(args.data, feature, splits).run(workers)
+        Apply(args.data, feature, splits, name=args.name).run(workers)
         applied = time.monotonic()
         _dump(args, feature, splits, workers)
     seconds = {"fit": round(fitted - started, 2), "apply": round(applied - fitted, 2)}
@@ -138,10 +145,10 @@ def _fit(args: argparse.Namespace) -> int:
 def _apply(args: argparse.Namespace) -> int:
     splits, alignments = splits_of(args), _alignments(args)
     num_shards, shard = _shard(args)
-    KMeans.load(args.data / MODEL_FILE)  # before the checkpoint, which takes longer
+    KMeans.load(model_path(args.data, args.name))  # before the checkpoint, which takes longer
     feature = feature_of(args)
     with Workers(args.workers, feature.parts_per_worker) as workers:
-        task = Apply(args.data, feature, splits, num_shards, shard)
+        task = Apply(args.data, feature, splits, num_shards, shard, args.name)
         unfinished = task.run(workers)
         _dump(args, feature, splits, workers, num_shards=num_shards, shard=shard)
     if unfinished:
@@ -155,11 +162,12 @@ def _apply(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     manifests = sorted(args.data.glob("*.tsv"))
-    labelled = [path.stem for path in manifests if column_path(path, NAME).exists()]
+    labelled = [path.stem for path in manifests if path.with_suffix(f".{args.name}").exists()]
     splits = args.splits or labelled
     if not splits:
         raise BudgetError(
-            f"{args.data} holds no labels; make them with `budget-labels make --data {args.data}`"
+            f"{args.data} holds no labels {args.name}; make them with `budget-labels make --data "
+            f"{args.data} --name {args.name}`"
         )
     return _report(args, tuple(splits), _alignments(args))
 
@@ -173,7 +181,7 @@ def _fit_of(args: argparse.Namespace, feature: Feature) -> Fit:
             f"a sample of {num_frames} frames, --seed {args.seed}, --workers {args.workers}: "
             "expected a positive sample and number of workers, and a seed of 0 or more"
         )
-    return Fit(args.data, feature, args.clusters, num_frames, args.fit_split, args.seed)
+    return Fit(args.data, feature, args.clusters, num_frames, args.fit_split, args.seed, args.name)
 
 
 def _run_fit(fit: Fit, workers: Workers) -> KMeans:
@@ -236,13 +244,17 @@ def _report(
     summaries = {}
     for split in splits:
         corpus = Corpus.open(args.data / f"{split}.tsv")
-        labels = open_labels(args.data, split, corpus=corpus)
+        labels = open_labels(args.data, split, args.name, corpus=corpus)
         lines = Progress(range(len(labels)), desc=f"{split}: check", unit="utterance")
         summaries[split] = count_split(labels, corpus, lines, alignments).summary()
     findings = {split: verdict(summary) for split, summary in summaries.items()}
     if args.json:
-        info = json.loads((args.data / "labels.json").read_text())
-        outcome = {"labels": info, "splits": summaries, "findings": findings, **more}
+        outcome = {
+            "labels": asdict(read_info(args.data, args.name)),
+            "splits": summaries,
+            "findings": findings,
+            **more,
+        }
         print(json.dumps(outcome, indent=2))
         return 0
     print(markdown_table([_row(split, summary) for split, summary in summaries.items()]))
@@ -273,7 +285,7 @@ def _row(split: str, summary: dict[str, float]) -> dict[str, str]:
 
 def _print_model(args: argparse.Namespace, model: KMeans) -> None:
     outcome = {
-        "model": str(args.data / MODEL_FILE),
+        "model": str(model_path(args.data, args.name)),
         "centroids_sha256": model.sha256,
         **model.description,
     }

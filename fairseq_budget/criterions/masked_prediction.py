@@ -1,9 +1,11 @@
 """HuBERT's criterion: cross-entropy over clusters on masked frames, optionally on heard ones."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Tuple
 
+import torch
 from fairseq.criterions import register_criterion
+from torch import Tensor
 
 from fairseq_budget.criterions._base import BudgetCriterion, BudgetCriterionConfig, Number
 from fairseq_budget.losses import LossTerm
@@ -20,18 +22,28 @@ class BudgetMaskedPredictionConfig(BudgetCriterionConfig):
 
 @register_criterion("budget_masked_prediction", dataclass=BudgetMaskedPredictionConfig)
 class BudgetMaskedPredictionCriterion(BudgetCriterion):
-    """The sample size is the number of masked frames, as in fairseq; logs are in nats."""
+    """The sample size is the number of masked frames, as in fairseq; logs are in nats.
+
+    Of several label sets the losses are summed, and the accuracy is the mean.
+    """
 
     name = "masked_prediction"
 
     def objective(self, out: Dict[str, Any]) -> Tuple[LossTerm, Dict[str, Number]]:
-        term = cluster_cross_entropy(out["logits"], out["labels"])
+        term = _sum_over_sets(out["logits"], out["labels"])
         if not self.cfg.pred_nomask_weight:
             return term, {}
-        heard = cluster_cross_entropy(out["unmasked_logits"], out["unmasked_labels"])
+        heard = _sum_over_sets(out["unmasked_logits"], out["unmasked_labels"])
         weighted = self.cfg.pred_nomask_weight * heard.sum
         return LossTerm(term.sum + weighted, term.count + heard.count), {}
 
     def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
-        correct = out["logits"].argmax(1) == out["labels"]
+        pairs = zip(out["logits"], out["labels"], strict=True)
+        correct = torch.cat([logits.argmax(1) == labels for logits, labels in pairs])
         return {"masked_accuracy": (correct.sum(), len(correct))}
+
+
+def _sum_over_sets(logits: List[Tensor], labels: List[Tensor]) -> LossTerm:
+    """The losses of all label sets, summed; the count is that of frames, as in fairseq."""
+    terms = [cluster_cross_entropy(*pair) for pair in zip(logits, labels, strict=True)]
+    return LossTerm(torch.stack([term.sum for term in terms]).sum(), terms[0].count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,7 +65,7 @@ class BudgetAudioDataset(FairseqDataset):
         min_sample_size: int = 0,
         pad_audio: bool = False,
         masking: Masking | None = None,
-        labels: FrameLabels | None = None,
+        labels: Sequence[FrameLabels] = (),
         segments: FrameSegments | None = None,
     ) -> None:
         super().__init__()
@@ -180,9 +181,11 @@ class BudgetAudioDataset(FairseqDataset):
             mask = self.masking.batch(num_frames(lengths), rngs)
             net_input["mask_indices"] = torch.from_numpy(mask)
             net_input["masked"] = torch.from_numpy(np.flatnonzero(mask))
-        if self.labels is not None:
-            labels = self._labels(ids, starts, num_frames(lengths), self.labels)
-            net_input["labels"] = torch.from_numpy(labels)
+        if self.labels:
+            net_input["labels"] = [
+                torch.from_numpy(self._labels(ids, starts, num_frames(lengths), own))
+                for own in self.labels
+            ]
         if self.segments is not None:
             ends = self._segment_ends(ids, starts, num_frames(lengths), self.segments)
             net_input["segment_ends"] = torch.from_numpy(ends)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -33,8 +34,12 @@ def default_workers(num_shards: int) -> int:
     return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // num_gpus - 1))
 
 
-def _use_one_thread(worker: int) -> None:
-    """Workers are as many as there are cores for them; torch limits its own threads only."""
+def _begin_worker(worker: int) -> None:
+    """Workers are as many as there are cores for them; torch limits its own threads only.
+
+    Ctrl-C reaches them, too; training goes on to the update's end and needs them until then.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpoolctl.threadpool_limits(1)
 
 
@@ -58,6 +63,7 @@ class EpochBatches(EpochBatchIterating):
         epoch: int = 1,
         buffer_size: int = 0,
         skip_remainder: bool = False,
+        corpus_hash: str = "",
     ) -> None:
         self.dataset, self.batches = dataset, batches
         self.num_shards = num_shards
@@ -65,6 +71,7 @@ class EpochBatches(EpochBatchIterating):
         self.waited_s = 0.0  # for batches, since the start
         self._buffer_size = min(buffer_size, MAX_BUFFER)
         self._skip_remainder = skip_remainder
+        self._corpus_hash = corpus_hash
         self._shuffle = True
         self._start = 0  # where in the epoch, in batches of all shards, `_current` began
         self._current: _Timed | None = None
@@ -74,7 +81,7 @@ class EpochBatches(EpochBatchIterating):
             collate_fn=dataset.collater,
             batch_sampler=self._sampler,
             num_workers=num_workers,
-            worker_init_fn=_use_one_thread,
+            worker_init_fn=_begin_worker,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )
@@ -141,6 +148,7 @@ class EpochBatches(EpochBatchIterating):
             "position": 0 if ended else self.position,
             "num_batches": len(self.batches),
             "shuffle": self._shuffle,
+            "corpus": self._corpus_hash,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -148,6 +156,11 @@ class EpochBatches(EpochBatchIterating):
 
         Where there are other batches than when it was saved, go on at the same share of the epoch.
         """
+        if state_dict.get("corpus", self._corpus_hash) != self._corpus_hash:
+            logger.warning(
+                "the training manifest is not the one that the checkpoint was made with (another "
+                "task.data, or edited since): going on with the utterances that it has now"
+            )
         self.epoch, self._current = state_dict["epoch"], None
         iterations = state_dict.get("iterations_in_epoch", 0)
         self._start = state_dict.get("position", iterations * self.num_shards)

@@ -2,8 +2,8 @@
 
 fairseq looks for a bare user_dir in the working folder and beside itself only, which misses an
 editable install. Hydra imports this module in every program that uses Hydra, so it acts only where
-``fairseq-hydra-train`` has been started, imports nothing of the package, and never raises but to
-end such a program with a message.
+``fairseq-hydra-train`` has been started, imports nothing of the package before fairseq does, and
+never raises but to end such a program with a message.
 """
 
 from __future__ import annotations
@@ -36,21 +36,13 @@ def install() -> None:
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        is_ours = Path(str(cfg.common.user_dir)).name == PACKAGE
-        if is_ours:
-            adapt(cfg)
-            require_writable(cfg.checkpoint.save_dir)
-        try:
+        if Path(str(cfg.common.user_dir)).name != PACKAGE:
             return call_main(cfg, main, **kwargs)
-        except ValueError as error:
-            if type(error).__name__ != "BudgetError":
-                raise
-            sys.exit(f"fairseq-hydra-train: error: {error}")
-        except FloatingPointError as error:  # nothing of this process' own, or it would be named
-            if not is_ours:
-                raise
-            words = " ".join(str(error).split())
-            sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
+        adapt(cfg)
+        require_writable(cfg.checkpoint.save_dir)
+        from fairseq_budget.launch import processes
+
+        return processes.start(call_main, cfg, main, **kwargs)
 
     wrapped.is_budget = True  # type: ignore[attr-defined]
     return wrapped
@@ -66,8 +58,8 @@ def adapt(cfg: Any) -> None:
     cfg.checkpoint.load_checkpoint_on_all_dp_ranks = True
     import torch  # fairseq has imported it long ago
 
-    if cfg.common.fp16 and not torch.cuda.is_available():
-        logger.warning("no GPU here: training in float32 (common.fp16=false)")
+    if cfg.common.fp16 and (cfg.common.cpu or not torch.cuda.is_available()):
+        logger.warning("no GPU to use: training in float32 (common.fp16=false)")
         cfg.common.fp16 = False
 
 

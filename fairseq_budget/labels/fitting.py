@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.column_kinds import LABELS, check_name, info_path, model_path
 from fairseq_budget.corpus import Corpus
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, Frames
 from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
 from fairseq_budget.labels.sample import Sample, choose_sample
 from fairseq_budget.labels.tasks import Source, load_extractor, load_frames, run_tasks, write_sample
 
-MODEL_FILE = "kmeans.safetensors"
 VERSION = 2  # raise it when the same arguments come to mean other bytes
 
 
@@ -36,12 +37,14 @@ class Fit:
     num_frames: int
     split: str = "train"
     seed: int = 0
+    name: str = LABELS  # of the label set
 
     def run(self, workers: Workers) -> KMeans:
         """The fitted model: the one that is there, if it was fitted just so, or a new one.
 
         A new one removes ``labels.json``, so that nothing trains on labels of the old one.
         """
+        check_name(self.name)
         if (model := self.fitted()) is None:
             frames = self.extract(workers)
             with single_threaded():
@@ -49,17 +52,17 @@ class Fit:
                 inertia = KMeans(centroids, {}).inertia(frames)
             found = {"inertia": round(inertia, 4), "num_frames_fitted": len(frames)}
             model = KMeans(centroids, {**self._settings, **found})
-            (self.folder / "labels.json").unlink(missing_ok=True)
-            model.save(self.folder / MODEL_FILE)
+            info_path(self.folder, self.name).unlink(missing_ok=True)
+            model.save(model_path(self.folder, self.name))
         self._drawn_parts.remove()
         return model
 
     def fitted(self) -> KMeans | None:
-        """The model in the folder if `run` would not fit another one."""
-        path = self.folder / MODEL_FILE
-        if not path.is_file():
+        """The model in the folder unless `run` would fit another one (as if it is damaged)."""
+        try:
+            model = KMeans.load(model_path(self.folder, self.name))
+        except BudgetError:
             return None
-        model = KMeans.load(path)
         return model if self._settings.items() <= model.description.items() else None
 
     def extract(self, workers: Workers) -> Frames:
@@ -99,7 +102,7 @@ class Fit:
 
     @property
     def _drawn_parts(self) -> Parts:
-        return Parts(self.folder, "sample", self._settings)
+        return Parts(self.folder, f"sample.{self.name}", self._settings)
 
     @functools.cached_property
     def _settings(self) -> dict[str, Any]:

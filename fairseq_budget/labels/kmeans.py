@@ -29,7 +29,7 @@ BATCH_FRAMES = 10_000  # simple_kmeans' batch
 NUM_STARTS = 3  # k-means++ starts, of which the best is taken
 NUM_ROUNDS, BATCHES_PER_ROUND = 10, 10  # rounds that forget; a last one sees the whole sample
 ASSIGN_FRAMES = 8192  # frames whose distances are held at once
-_TENSOR, _METADATA = "centroids", "kmeans"
+_TENSOR, _METADATA, _HASH = "centroids", "kmeans", "sha256"
 
 Frames = NDArray[np.float32]
 
@@ -38,7 +38,8 @@ Frames = NDArray[np.float32]
 class KMeans:
     """Centroids (K, D) float32, and what they were fitted on.
 
-    The file is a safetensors file; its one metadata entry holds the description as json.
+    The file is a safetensors file; its one metadata entry holds the description as json, and the
+    hash of the centroids.
     """
 
     centroids: Frames
@@ -50,7 +51,7 @@ class KMeans:
         return hashlib.sha256(self.centroids.astype("<f4").tobytes()).hexdigest()
 
     def save(self, path: Path) -> None:
-        text = json.dumps(self.description, sort_keys=True)
+        text = json.dumps({**self.description, _HASH: self.sha256}, sort_keys=True)
         with atomic_write(path, "wb") as file:
             file.write(save({_TENSOR: self.centroids}, metadata={_METADATA: text}))
 
@@ -65,10 +66,14 @@ class KMeans:
         try:
             with safe_open(path, framework="numpy") as file:
                 description = json.loads((file.metadata() or {})[_METADATA])
-                return cls(file.get_tensor(_TENSOR), description)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+                model = cls(file.get_tensor(_TENSOR), description)
+            if description.pop(_HASH, model.sha256) != model.sha256:
+                raise ValueError("they are not those that were written")
+            return model
+        except (SafetensorError, OSError, KeyError, ValueError, AttributeError) as error:
             raise BudgetError(
-                f"{path} holds no centroids ({error}); delete it and run `budget-labels fit`"
+                f"{path} holds no centroids ({error}); run `budget-labels make` or `fit` again, "
+                "which fits them anew"
             ) from error
 
     def assign(self, frames: Frames) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """The labels of a split, as training reads them, and the checks that keep it from reading others.
 
-Beside the manifest ``{split}.tsv`` lie, in the formats of fairseq::
+Beside the manifest ``{split}.tsv`` lie, in the formats of fairseq (and ``km2``, ``labels_km2.json``
+and so on, where a second label set has that name)::
 
     {split}.km        a Column (corpus.py): cluster ids 0..K-1 separated by blanks
     dict.km.txt       "i 1" for each cluster, in the order of ids
@@ -13,7 +14,7 @@ of each, ``{split}.km.json``, holds the hash of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.column_kinds import (
+    CENTROIDS_KEY,
+    LABELS,
+    dictionary_path,
+    info_path,
+    is_label_set,
+)
 from fairseq_budget.corpus import Column, Corpus, column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -28,10 +36,8 @@ from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.packed import open_corpus
 
 FORMAT_VERSION = 1
-CENTROIDS_KEY = "centroids"  # in the description of a column: the hash of its centroids
 TOLERANCE_S = 0.1  # between the durations of audio and labels: fairseq's
 NUM_CHECKED = 200  # lines that are looked at when training starts
-_MAKE = "make them with `budget-labels make --data {folder}`"
 
 
 @dataclass(frozen=True)
@@ -97,14 +103,24 @@ class Labels:
 
     @property
     def _cure(self) -> str:
-        return _MAKE.format(folder=self.folder)
+        return _make(self.folder, self.column.name)
 
     def _line(self, index: int) -> str:
         return f"{self.path}, line {index + 1}"
 
 
+def label_sets(names: str | Sequence[str] | None) -> list[str]:
+    """The label sets that ``task.labels`` names: none, one, or a list of them."""
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _make(folder: Path, name: str) -> str:
+    named = "" if name == LABELS else f" --name {name}"
+    return f"make them with `budget-labels make --data {folder}{named}`"
+
+
 def open_labels(
-    folder: str | Path, split: str, name: str = "km", *, corpus: Corpus | None = None
+    folder: str | Path, split: str, name: str = LABELS, *, corpus: Corpus | None = None
 ) -> Labels:
     """Open the labels of a split after every check that costs less than reading all of it.
 
@@ -114,7 +130,7 @@ def open_labels(
     fit the audio of one of up to `NUM_CHECKED` utterances.
     """
     folder = Path(folder).absolute()
-    info = read_info(folder)
+    info = read_info(folder, name)
     check_dictionary(folder, info, name)
     corpus = corpus or open_corpus(folder, split)
     labels = Labels(folder, split, _open_column(folder, split, name, corpus), info)
@@ -131,10 +147,9 @@ def check_lines(labels: Labels, corpus: Corpus, indices: Iterable[int]) -> None:
         labels.check_line(index, int(corpus.sizes[index]))
 
 
-def read_info(folder: Path) -> LabelInfo:
+def read_info(folder: Path, name: str = LABELS) -> LabelInfo:
     """``labels.json``; BudgetError if it is missing, of another format, or says what cannot be."""
-    path = folder / "labels.json"
-    cure = _MAKE.format(folder=folder)
+    path, cure = info_path(folder, name), _make(folder, name)
     try:
         info = LabelInfo(**json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
@@ -153,23 +168,23 @@ def read_info(folder: Path) -> LabelInfo:
     return info
 
 
-def write_info(folder: Path, info: LabelInfo) -> None:
+def write_info(folder: Path, info: LabelInfo, name: str = LABELS) -> None:
     """Write ``labels.json``: equal descriptions give equal bytes."""
-    _write(folder / "labels.json", json.dumps(asdict(info), indent=2, sort_keys=True) + "\n")
+    _write(info_path(folder, name), json.dumps(asdict(info), indent=2, sort_keys=True) + "\n")
 
 
-def write_dictionary(folder: Path, num_clusters: int, name: str = "km") -> None:
+def write_dictionary(folder: Path, num_clusters: int, name: str = LABELS) -> None:
     """Write ``dict.{name}.txt``. fairseq puts 4 symbols in front: class = cluster + 4."""
     entries = (f"{cluster} 1\n" for cluster in range(num_clusters))
-    _write(folder / f"dict.{name}.txt", "".join(entries))
+    _write(dictionary_path(folder, name), "".join(entries))
 
 
-def check_dictionary(folder: Path, info: LabelInfo, name: str = "km") -> None:
+def check_dictionary(folder: Path, info: LabelInfo, name: str = LABELS) -> None:
     """Raise BudgetError unless ``dict.{name}.txt`` lists exactly the clusters 0..K-1, in order.
 
     With an empty or short dictionary fairseq would silently turn every label into <unk>.
     """
-    path, cure = folder / f"dict.{name}.txt", _MAKE.format(folder=folder)
+    path, cure = dictionary_path(folder, name), _make(folder, name)
     try:
         entries = [line.split(" ")[0] for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
@@ -183,14 +198,14 @@ def check_dictionary(folder: Path, info: LabelInfo, name: str = "km") -> None:
         )
 
 
-def labelled_splits(folder: Path, name: str = "km") -> Iterator[tuple[str, dict[str, Any]]]:
+def labelled_splits(folder: Path, name: str = LABELS) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each split with a described label file in `folder`, and the description."""
     for path in sorted(folder.glob(f"*.{name}.json")):
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             description = None
-        if isinstance(description, dict):
+        if isinstance(description, dict) and is_label_set(description):
             yield path.name.removesuffix(f".{name}.json"), description
 
 
@@ -203,7 +218,7 @@ def _write(path: Path, text: str) -> None:
 
 def _open_column(folder: Path, split: str, name: str, corpus: Corpus) -> Column:
     manifest = folder / f"{split}.tsv"
-    path, cure = column_path(manifest, name), _MAKE.format(folder=folder)
+    path, cure = column_path(manifest, name), _make(folder, name)
     try:
         return corpus.open_column(name)
     except BudgetError as error:
@@ -224,16 +239,23 @@ def _count_lines(path: Path) -> int:
 def check_origin(labels: Labels) -> None:
     """Raise BudgetError unless rate and centroids are those that ``labels.json`` describes."""
     info, description = labels.info, labels.column.description
+    described = info_path(labels.folder, labels.column.name)
+    if not is_label_set(description):
+        raise BudgetError(
+            f"{labels.path} holds no labels, but a segmentation or text; name a label set, as in "
+            f"task.labels={LABELS}, or {labels._cure}"
+        )
     if labels.column.rate != info.label_rate:
         raise BudgetError(
             f"{labels.path} has {labels.column.rate} labels per second, but "
-            f"{labels.folder / 'labels.json'} says {info.label_rate}: labels of two iterations "
-            f"in one folder; {labels._cure}"
+            f"{described} says {info.label_rate}: labels of two iterations in one folder; "
+            f"{labels._cure}"
         )
     if description.get(CENTROIDS_KEY) != info.centroids_sha256:
-        others = [split for split, _ in labelled_splits(labels.folder) if split != labels.split]
+        found = labelled_splits(labels.folder, labels.column.name)
+        others = [split for split, _ in found if split != labels.split]
         raise BudgetError(
-            f"{labels.path} was clustered by other centroids than {labels.folder / 'labels.json'} "
+            f"{labels.path} was clustered by other centroids than {described} "
             f"describes{_and_others(others)}, so equal ids mean different sounds; label all splits "
             f"with one model: {labels._cure}"
         )

@@ -11,23 +11,36 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_budget.corpus import Column, Corpus, column_path, write_column
+from fairseq_budget.column_kinds import (
+    CENTROIDS_KEY,
+    LABELS,
+    check_name,
+    dictionary_path,
+    info_path,
+    is_label_set,
+    model_path,
+)
+from fairseq_budget.corpus import Corpus, column_path, refuse_other_kind, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import MODEL_FILE, VERSION, kept_features
+from fairseq_budget.labels.fitting import VERSION, kept_features
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.label_file import (
-    CENTROIDS_KEY,
     LabelInfo,
     labelled_splits,
     write_dictionary,
     write_info,
 )
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
-from fairseq_budget.labels.tasks import Source, load_extractor, run_tasks, write_labels
+from fairseq_budget.labels.tasks import (
+    Source,
+    load_extractor,
+    read_rows,
+    run_tasks,
+    write_labels,
+)
 
-NAME = "km"
-_FILES = (f"*.{NAME}", f"*.{NAME}.json", "labels.json", f"dict.{NAME}.txt", MODEL_FILE)
+_PATHS = (dictionary_path, info_path, model_path)
 
 
 @dataclass(frozen=True)
@@ -39,25 +52,37 @@ class Apply:
     splits: tuple[str, ...]
     num_shards: int = 1
     shard: int = 0
+    name: str = LABELS  # of the label set
 
     def run(self, workers: Workers) -> list[str]:
         """Label, and join what is complete. Returns the splits of which parts are still missing.
 
-        Raises BudgetError if no model is fitted, or it was fitted on other features.
+        What is there, and was damaged or edited since, is made again. Raises BudgetError if no
+        model is fitted, or it was fitted on other features.
         """
-        model = load_model(self.folder, self.feature)
-        refuse_mixed_centroids(self.folder, self.splits, model.sha256)
+        check_name(self.name)
+        model = load_model(self.folder, self.feature, self.name)
+        refuse_mixed_centroids(self.folder, self.splits, model.sha256, self.name)
         if self.num_shards == 1:
-            remove_leftovers(self.folder, _FILES)
-        jobs = [_Split.open(self.folder, split, model, self.feature) for split in self.splits]
+            remove_leftovers(self.folder, self._files)
+        jobs = [
+            _Split.open(self.folder / f"{split}.tsv", self.name, model, self.feature)
+            for split in self.splits
+        ]
         for job in jobs:
             if not job.is_done():
                 job.label(workers, self.shard, self.num_shards)
         return [job.corpus.path.stem for job in jobs if not job.join()]
 
+    @property
+    def _files(self) -> tuple[str, ...]:
+        paths = (path_of(self.folder, self.name) for path_of in _PATHS)
+        return f"*.{self.name}", f"*.{self.name}.json", *(path.name for path in paths)
+
 
 @dataclass(frozen=True)
 class _Split:
+    name: str
     corpus: Corpus
     model: KMeans
     feature: Feature
@@ -66,8 +91,9 @@ class _Split:
     runs: list[range]
 
     @classmethod
-    def open(cls, folder: Path, split: str, model: KMeans, feature: Feature) -> _Split:
-        corpus = Corpus.open(folder / f"{split}.tsv")
+    def open(cls, manifest: Path, name: str, model: KMeans, feature: Feature) -> _Split:
+        refuse_other_kind(manifest, name, is_label_set)
+        corpus = Corpus.open(manifest)
         settings = {
             "version": VERSION,
             "centroids": model.sha256,
@@ -75,17 +101,14 @@ class _Split:
             "feature": model.description["feature"],
             "teacher_sha256": model.description["teacher_sha256"],
         }
-        parts = Parts(folder, f"split.{split}", settings)
+        parts = Parts(manifest.parent, f"split.{manifest.stem}.{name}", settings)
         kept = kept_features(corpus, feature)
-        return cls(corpus, model, feature, kept, parts, cut_parts(corpus.sizes))
+        return cls(name, corpus, model, feature, kept, parts, cut_parts(corpus.sizes))
 
     def is_done(self) -> bool:
         """Whether the label file is there, whole, for this manifest and by these centroids."""
-        try:
-            column = Column.open(self.corpus.path, NAME, self.corpus.hash, len(self.corpus))
-        except BudgetError:
-            return False
-        return column.description.get(CENTROIDS_KEY) == self.model.sha256
+        made = {"rate": self.model.description["rate"], CENTROIDS_KEY: self.model.sha256}
+        return self.corpus.has_column(self.name, **made)
 
     def label(self, workers: Workers, shard: int, num_shards: int) -> None:
         """Make the parts of `shard` that are missing."""
@@ -94,7 +117,7 @@ class _Split:
             write_labels,
             source=Source.of(self.corpus, self.feature),
             kept=self.kept,
-            model=self.corpus.path.parent / MODEL_FILE,
+            model=model_path(self.corpus.path.parent, self.name),
             centroids=self.model.sha256,
             parts=self.parts,
         )
@@ -123,12 +146,10 @@ class _Split:
     def _write(self) -> None:
         rate = self.model.description["rate"]
         more = {CENTROIDS_KEY: self.model.sha256}
-        write_column(self.corpus.path, NAME, self._lines(), rate, more=more)
+        write_column(self.corpus.path, self.name, self._lines(), rate, more=more)
 
     def _lines(self) -> Iterator[str]:
-        for index in range(len(self.runs)):
-            with open(self.parts.path(index), encoding="ascii") as file:
-                yield from (line.removesuffix("\n") for line in file)
+        return read_rows(self.parts, len(self.runs))
 
     def _describe(self) -> None:
         folder, fitted = self.corpus.path.parent, self.model.description
@@ -139,13 +160,13 @@ class _Split:
             centroids_sha256=self.model.sha256,
             teacher_sha256=fitted["teacher_sha256"],
         )
-        write_dictionary(folder, info.num_clusters, NAME)
-        write_info(folder, info)
+        write_dictionary(folder, info.num_clusters, self.name)
+        write_info(folder, info, self.name)
 
 
-def load_model(folder: Path, feature: Feature) -> KMeans:
+def load_model(folder: Path, feature: Feature, name: str = LABELS) -> KMeans:
     """The fitted model; BudgetError if there is none, or it was fitted on another `feature`."""
-    path = folder / MODEL_FILE
+    path = model_path(folder, name)
     model = KMeans.load(path)
     fitted, ours = model.description, feature.description
     if {**fitted["feature"], "checkpoint": None} != {**ours, "checkpoint": None}:
@@ -162,19 +183,21 @@ def load_model(folder: Path, feature: Feature) -> KMeans:
     return model
 
 
-def refuse_mixed_centroids(folder: Path, splits: Sequence[str], centroids: str | None) -> None:
+def refuse_mixed_centroids(
+    folder: Path, splits: Sequence[str], centroids: str | None, name: str = LABELS
+) -> None:
     """Raise BudgetError if labels of other centroids would stay beside those to be made.
 
     `centroids` is the hash of those that will be used, None when they are yet to be fitted.
     """
-    for split, description in labelled_splits(folder, NAME):
-        path = column_path(folder / f"{split}.tsv", NAME)
+    for split, description in labelled_splits(folder, name):
+        path = column_path(folder / f"{split}.tsv", name)
         other = description.get(CENTROIDS_KEY) != centroids
         if other and split not in splits and path.exists():
             raise BudgetError(
                 f"{path} was clustered by other centroids and would stay beside the new labels, "
                 f"where equal ids mean different sounds; add {split} to --splits, delete {path} "
-                f"and {path.name}.json, or keep the new labels in another folder"
+                f"and {path.name}.json, or give the new labels another --name"
             )
 
 

@@ -1,7 +1,8 @@
 """Work in durable parts: each appears whole or not at all, so that an interruption costs one.
 
 The parts of a task lie in a folder named by a hash of everything that shapes their bytes. Another
-argument, manifest, checkpoint or model makes another folder, so nothing stale can be reused.
+argument, manifest, checkpoint or model makes another folder, so nothing stale can be reused. A part
+begins with the hash of what follows; one that was damaged since is as good as none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.progress import Progress
 
@@ -34,6 +36,8 @@ WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all 
 MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+_DIGEST = hashlib.sha256().digest_size
 
 Task = TypeVar("Task")
 
@@ -49,12 +53,27 @@ class Parts:
         return self.folder / f"{index:06d}"
 
     def missing(self, indices: Iterable[int]) -> list[int]:
-        """Which of these parts are still to be made."""
+        """Which of these parts are still to be made, or again."""
+        return [index for index in indices if not self._is_whole(index)]
+
+    def write(self, index: int, content: bytes | memoryview, *, durable: bool = True) -> None:
+        with atomic_write(self.path(index), "wb", durable=durable) as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+
+    def read(self, index: int) -> memoryview:
+        """What was written; FileNotFoundError if it is not there, whole."""
+        raw = memoryview(self.path(index).read_bytes())
+        if hashlib.sha256(raw[_DIGEST:]).digest() != raw[:_DIGEST]:
+            raise FileNotFoundError(f"{self.path(index)} is damaged; start the command again")
+        return raw[_DIGEST:]
+
+    def _is_whole(self, index: int) -> bool:
         try:
-            done = {entry.name for entry in os.scandir(self.folder)}
+            self.read(index)
         except FileNotFoundError:
-            return list(indices)
-        return [index for index in indices if self.path(index).name not in done]
+            return False
+        return True
 
     def remove(self) -> None:
         """Remove the parts of this task, those of other settings too; and the empty folder."""

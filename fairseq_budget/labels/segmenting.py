@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.column_kinds import KIND_KEY, LABELS, check_name, is_segmentation, model_path
+from fairseq_budget.corpus import Corpus, refuse_other_kind
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE, num_frames
 from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import MODEL_FILE, VERSION
+from fairseq_budget.labels.fitting import VERSION
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.labelling import load_model, remove_leftovers
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
-from fairseq_budget.labels.segments import KIND_KEY, NAME, check_name, write_segments
+from fairseq_budget.labels.segments import NAME, write_segments
 from fairseq_budget.labels.smoothing import check_penalty, smooth
-from fairseq_budget.labels.tasks import Source, run_tasks, write_smoothed
+from fairseq_budget.labels.tasks import Source, read_rows, run_tasks, write_smoothed
 from fairseq_budget.progress import Progress
 
 KIND = "smoothed"
@@ -43,15 +43,18 @@ class Segment:
     splits: tuple[str, ...]
     penalty: float
     name: str = NAME
+    labels: str = LABELS  # the label set whose centroids are taken
 
     def run(self, workers: Workers) -> None:
-        """Write ``{split}.{name}`` of each split, unless it is there already.
+        """Write ``{split}.{name}`` of each split, unless it is there already, as it was written.
 
         Raises BudgetError if no model is fitted, or it was fitted on other features.
         """
-        check_name(self.name)
+        check_name(self.name, LABELS)
         check_penalty(self.penalty)
-        model = load_model(self.folder, self.feature)
+        model = load_model(self.folder, self.feature, self.labels)
+        for split in self.splits:
+            refuse_other_kind(self.folder / f"{split}.tsv", self.name, is_segmentation)
         remove_leftovers(self.folder, (f"*.{self.name}", f"*.{self.name}.json"))
         for split in self.splits:
             self._run_split(Corpus.open(self.folder / f"{split}.tsv"), model, workers)
@@ -66,36 +69,24 @@ class Segment:
         settings = {"version": VERSION, "manifest": corpus.hash, **more}
         parts = Parts(self.folder, f"segments.{corpus.path.stem}.{self.name}", settings)
         runs = cut_parts(corpus.sizes)
-        if not self._is_done(corpus, {KIND_KEY: KIND, **more}):
+        made = {KIND_KEY: KIND, "rate": FRAME_RATE_HZ, **more}
+        if not corpus.has_column(self.name, **made):
             work = functools.partial(
                 write_smoothed,
                 source=Source.of(corpus, self.feature),
-                model=self.folder / MODEL_FILE,
+                model=model_path(self.folder, self.labels),
                 centroids=model.sha256,
                 penalty=self.penalty,
                 parts=parts,
             )
             run_tasks(workers, work, dict(enumerate(runs)), parts, f"{corpus.path.stem}: segments")
-            lines = _lines(parts, len(runs))
+            lines = (map(int, line.split()) for line in read_rows(parts, len(runs)))
             write_segments(corpus.path, lines, kind=KIND, name=self.name, more=more)
         parts.remove()
 
-    def _is_done(self, corpus: Corpus, made: dict[str, Any]) -> bool:
-        try:
-            column = corpus.open_column(self.name)
-        except BudgetError:
-            return False
-        return made.items() <= column.description.items()
-
-
-def _lines(parts: Parts, num_parts: int) -> Iterator[list[int]]:
-    for index in range(num_parts):
-        with open(parts.path(index), encoding="ascii") as file:
-            yield from ([int(end) for end in line.split()] for line in file)
-
 
 def find_penalty(
-    corpus: Corpus, feature: Feature, target_hz: float, *, seed: int = 0
+    corpus: Corpus, feature: Feature, target_hz: float, *, seed: int = 0, labels: str = LABELS
 ) -> tuple[float, float]:
     """The penalty at which a split has `target_hz` segments per second, and the rate it reaches.
 
@@ -104,7 +95,7 @@ def find_penalty(
     penalty has four digits, so that typing it gives the same segments. Raises BudgetError for a
     rate that no penalty reaches.
     """
-    model = load_model(corpus.path.parent, feature)
+    model = load_model(corpus.path.parent, feature, labels)
     source = Source.of(corpus, feature)
     with single_threaded():
         chosen = Progress(_sample(corpus, seed), "sample", unit="utterance")

@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairseq_budget.corpus import Column, Corpus, column_path, write_column
+from fairseq_budget.column_kinds import KIND_KEY, LABELS, check_name, is_segmentation
+from fairseq_budget.corpus import Column, Corpus, column_path, refuse_other_kind, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, num_frames
 from fairseq_budget.packed import open_corpus
 
 NAME = "seg"
-KIND_KEY = "kind"  # in the description of a column: what made the segmentation
 NUM_CHECKED = 200  # lines that are looked at when training starts
-_RESERVED = ("tsv", "pack", "km", "wrd", "ltr", "phn", "bpe")  # manifests, labels, transcripts
 _MAKE = "make it with `budget-labels segment` or `budget-labels boundaries`"
 
 Ends = NDArray[np.int64]
@@ -79,7 +78,7 @@ def open_segments(
     except BudgetError as error:
         raise BudgetError(f"{error}: {_MAKE}") from error
     segments = Segmentation(folder, split, column, num_frames(corpus.sizes))
-    if column.rate != FRAME_RATE_HZ or KIND_KEY not in column.description:
+    if column.rate != FRAME_RATE_HZ or not is_segmentation(column.description):
         raise BudgetError(
             f"{segments.path} is no segmentation in frames of 20 ms (rate {column.rate}, made by "
             f"{column.description.get(KIND_KEY)}); {_MAKE}, under another --name"
@@ -102,19 +101,11 @@ def write_segments(
     `kind` says what made them, `more` how; both stand in the json beside the column. Raises
     BudgetError, and leaves an older column as it was, where there is not a line per utterance.
     """
-    check_name(name)
+    check_name(name, LABELS)
+    refuse_other_kind(manifest, name, is_segmentation)
     text = (" ".join(map(str, ends)) for ends in lines)
     more = {KIND_KEY: kind, **(more or {})}
     return write_column(manifest, name, text, FRAME_RATE_HZ, more=more)
-
-
-def check_name(name: str) -> None:
-    """Raise BudgetError for a `name` that is no file ending, or that of another file."""
-    if name in _RESERVED or not name.replace("_", "").isalnum():
-        raise BudgetError(
-            f"--name {name}: expected letters and digits, and none of {', '.join(_RESERVED)}, "
-            "which name other files beside the manifest; `seg`, say"
-        )
 
 
 def check_ends(ends: Ends, num_frames: int, *, line: str) -> Ends:

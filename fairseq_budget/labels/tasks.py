@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.features import Extractor, Feature, Frames
 from fairseq_budget.labels.kmeans import KMeans
@@ -112,9 +112,7 @@ def write_labels(
         frames = np.concatenate(source.features(run))
     ids = _load_model(model, centroids).assign(frames)
     ends = np.cumsum(source.num_frames(run))
-    with atomic_write(parts.path(index)) as file:
-        for line in np.split(ids, ends[:-1]):
-            file.write(" ".join(map(str, line.tolist())) + "\n")
+    _write_rows(parts, index, np.split(ids, ends[:-1]))
     return len(run)
 
 
@@ -124,10 +122,20 @@ def write_smoothed(
     """A part of a segmentation: a line of ends of segments for each utterance of a run."""
     index, run = task
     kmeans = _load_model(model, centroids)
-    with atomic_write(parts.path(index)) as file:
-        for distances in source.distances(run, kmeans):
-            file.write(" ".join(map(str, smooth(distances, penalty)[1].tolist())) + "\n")
+    tables = source.distances(run, kmeans)
+    _write_rows(parts, index, (smooth(distances, penalty)[1] for distances in tables))
     return len(run)
+
+
+def _write_rows(parts: Parts, index: int, rows: Iterable[NDArray[np.int64]]) -> None:
+    lines = (" ".join(map(str, row.tolist())) + "\n" for row in rows)
+    parts.write(index, "".join(lines).encode())
+
+
+def read_rows(parts: Parts, num_parts: int) -> Iterator[str]:
+    """The lines of all parts, one after the other; FileNotFoundError where one is missing."""
+    for index in range(num_parts):
+        yield from bytes(parts.read(index)).decode().splitlines()
 
 
 # What a process needs for every task is read once.
@@ -156,17 +164,11 @@ def _load_model(path: Path, centroids: str) -> KMeans:
 
 
 def load_frames(parts: Parts, index: int) -> Frames:
-    """The frames (T, D) of a part; BudgetError for a part that a power cut left short."""
-    path = parts.path(index)
-    try:
-        return cast(Frames, np.load(path, allow_pickle=False))
-    except (EOFError, ValueError) as error:
-        raise BudgetError(
-            f"{path} is damaged, as after a power cut ({error}); delete the folder {path.parent} "
-            "and start the command again"
-        ) from error
+    """The frames (T, D) of a part; FileNotFoundError where it is missing or damaged."""
+    return cast(Frames, np.load(io.BytesIO(parts.read(index)), allow_pickle=False))
 
 
 def _save_frames(parts: Parts, index: int, frames: Frames) -> None:
-    with atomic_write(parts.path(index), "wb", durable=False) as file:
-        np.save(file, frames, allow_pickle=False)
+    content = io.BytesIO()
+    np.save(content, frames, allow_pickle=False)
+    parts.write(index, content.getbuffer(), durable=False)

@@ -14,25 +14,10 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.models._base import BudgetModel, noise_generator
 from fairseq_budget.models._config import BudgetEncoderConfig
+from fairseq_budget.nn.config import TRAINING_FIELDS
 from fairseq_budget.nn.encoder import EncoderOutput
 from fairseq_budget.nn.masking import Masking, seed_from
 from fairseq_budget.pretrained import read_pretrained
-
-# How an encoder is trained is the fine-tuning's own; all other fields are the checkpoint's.
-TRAINING_FIELDS = (
-    "dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "dropout_input",
-    "encoder_layerdrop",
-    "zipformer_dropout",
-    "balancers",
-    "whiten",
-    "feature_grad_mult",
-    "channel_mask_width",
-    "noise_prob",
-    "noise_std",
-)
 
 
 @dataclass

@@ -109,6 +109,23 @@ class EncoderConfig:
         return EncoderConfig(**{k: v for k, v in values.items() if k in names})
 
 
+# How an encoder is trained, not what it is: fine-tuning and restarts may choose it anew.
+TRAINING_FIELDS = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "dropout_input",
+    "encoder_layerdrop",
+    "zipformer_dropout",
+    "balancers",
+    "whiten",
+    "feature_grad_mult",
+    "channel_mask_width",
+    "noise_prob",
+    "noise_std",
+)
+
+
 @dataclass
 class ResolvedConfig(EncoderConfig):
     """An EncoderConfig whose dimensions are all known; made by ``resolved()``.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,33 +23,50 @@ class ReconstructionHead(nn.Module):
         return self.final_proj(x)
 
 
+def classes_of(num_classes: Any) -> list[int]:
+    """Classes of each label set, given what a config says: a number, or a list of them."""
+    return [num_classes] if isinstance(num_classes, int) else list(num_classes)
+
+
 class ClusterHead(nn.Module):
     """Logits over clusters (HuBERT), in float32.
 
     kind 'cosine': similarity of a projection to label embeddings, HuBERT's eq. 3 ("HuBERT",
     section II-B). kind 'linear': one linear layer, as in k2SSL and MelHuBERT. Both are divided by
     ``temperature``; k2SSL's recipe uses 0.1 with the linear head too, its eq. 2 has none (1.0).
-    Parameter names are fairseq's.
+    Parameter names are fairseq's. Each label set has a projection and embeddings of its own, one
+    after the other in the same parameters (fairseq's ``untie_final_proj``).
     """
 
     def __init__(
-        self, dim: int, final_dim: int, num_classes: int, *, kind: str, temperature: float
+        self,
+        dim: int,
+        final_dim: int,
+        num_classes: Sequence[int],
+        *,
+        kind: str,
+        temperature: float,
     ) -> None:
         super().__init__()
         if kind not in ("cosine", "linear"):
             raise BudgetError(f"model.head={kind!r}: expected 'cosine' or 'linear'")
-        self.temperature = temperature
-        self.label_embs_concat = None
+        self.temperature, self.num_classes = temperature, list(num_classes)
+        self.label_embs_concat, total = None, sum(self.num_classes)
         if kind == "cosine":
-            self.label_embs_concat = nn.Parameter(torch.empty(num_classes, final_dim).uniform_())
-        self.final_proj = nn.Linear(dim, final_dim if kind == "cosine" else num_classes)
+            self.label_embs_concat = nn.Parameter(torch.empty(total, final_dim).uniform_())
+            total = final_dim * len(self.num_classes)
+        self.final_proj = nn.Linear(dim, total)
 
-    def forward(self, x: Tensor) -> Tensor:  # (N, D) -> (N, V)
+    def forward(self, x: Tensor) -> list[Tensor]:  # (N, D) -> (N, V) for each label set
         x = self.final_proj(x).float()
-        if self.label_embs_concat is not None:
-            embeddings = F.normalize(self.label_embs_concat.float(), dim=1)
-            x = F.normalize(x, dim=1) @ embeddings.T
-        return x / self.temperature
+        if self.label_embs_concat is None:
+            return list((x / self.temperature).split(self.num_classes, dim=1))
+        embeddings = F.normalize(self.label_embs_concat.float(), dim=1).split(self.num_classes)
+        projected = x.chunk(len(embeddings), dim=1)
+        return [
+            F.normalize(own, dim=1) @ classes.T / self.temperature
+            for own, classes in zip(projected, embeddings, strict=True)
+        ]
 
 
 class DistillationHead(nn.Module):

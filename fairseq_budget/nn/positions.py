@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fairseq_budget.nn.grouped_conv import grouped_conv1d
 
 
 class WeightNormConv1d(nn.Module):
@@ -30,7 +31,7 @@ class WeightNormConv1d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, D, T)
         norm = torch.linalg.vector_norm(self.weight_v.float(), dim=(0, 1), keepdim=True)
         weight = self.weight_v * (self.weight_g / norm).to(self.weight_v.dtype)
-        return F.conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
+        return grouped_conv1d(x, weight, self.bias, padding=self.padding, groups=self.groups)
 
 
 class TrimEnd(nn.Module):

@@ -85,7 +85,7 @@ class RegularSegments(Segments):
     def __init__(self, x: Tensor, mask: Tensor | None, rate: int) -> None:
         self.rate, self._mask, self._num_frames = rate, mask, x.shape[1]
         self.size = math.ceil(x.shape[1] / rate)
-        valid = x.new_ones(x.shape[:2]) if mask is None else (~mask).to(x.dtype)
+        valid = x.new_ones(x.shape[:2], dtype=torch.float32) if mask is None else (~mask).float()
         self._counts = self.windows(valid.unsqueeze(2)).sum(2)  # (B, K, 1)
         self.lengths = None if mask is None else (self._counts.squeeze(2) > 0).sum(1)
 
@@ -96,7 +96,7 @@ class RegularSegments(Segments):
         return padded.unflatten(1, (self.size, self.rate))
 
     def pool(self, x: Tensor) -> Tensor:
-        return self.windows(x.float()).sum(2) / self._counts.float().clamp(min=1)
+        return self.windows(x.float()).sum(2) / self._counts.clamp(min=1)
 
     def frame_index(self) -> Tensor:
         time = torch.arange(self._num_frames, device=self._counts.device)

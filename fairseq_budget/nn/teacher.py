@@ -14,9 +14,10 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 class Teacher(nn.Module):
     """States of ``layers`` (from 1: the output of the first) of an encoder, in float32.
 
-    What lies above the last of them is not computed. ``dropout`` leaves it on, as the code of
-    DistilHuBERT does; the default is off. Raises BudgetError for layers that are not there and for
-    a teacher whose frames are not 20 ms apart.
+    What lies above the last of them is not computed; the top layer is ``hidden_states[-1]``, so a
+    pre-norm teacher's has the final LayerNorm, as s3prl's DistilHuBERT has it. ``dropout`` leaves
+    it on, as the code of DistilHuBERT does; the default is off. Raises BudgetError for layers that
+    are not there and for a teacher whose frames are not 20 ms apart.
     """
 
     def __init__(
@@ -34,7 +35,8 @@ class Teacher(nn.Module):
                 f"the teacher has model.subsample={encoder.config.subsample}: its frames are not "
                 "20 ms apart; expected a teacher at 50 Hz"
             )
-        encoder.keep_layers(max(layers))
+        if max(layers) < num_layers:  # else nothing, not even the final norm, lies above
+            encoder.keep_layers(max(layers))
         encoder.encoder.turn_off_layer_drop()
         self.encoder = encoder.requires_grad_(False)
         self.layers = list(layers)

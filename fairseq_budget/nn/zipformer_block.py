@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_budget.nn.chance import EVAL, Chance, Scheduled, ScheduledFloat, masked
+from fairseq_budget.nn.grouped_conv import GroupedConv1d
 from fairseq_budget.nn.lengths import zero_padding
 from fairseq_budget.nn.zipformer_attention import (
     NonlinAttention,
@@ -48,7 +49,7 @@ class Convolution(nn.Module):
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
         self.in_proj = nn.Linear(dim, 2 * dim)
-        self.depthwise_conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.depthwise_conv = GroupedConv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
         self.out_proj = SwooshLinear(dim, dim, shift=SWOOSH_R, scale=0.05)
         self.balancer1 = Balancer(
             min_positive=ScheduledFloat((0, 0.05), (8000, 0.025)),

@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: their folder, batches, and recovery from a kill."""
+"""What pre-training and fine-tuning share: their folder and batches."""
 
 import logging
 from copy import deepcopy
@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
-import torch
 from fairseq.tasks import FairseqTask
 
 from fairseq_budget.corpus import Corpus
@@ -14,8 +13,9 @@ from fairseq_budget.data.batches import Limits
 from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import is_whole, mend_checkpoint
+from fairseq_budget.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
@@ -32,7 +32,6 @@ class BudgetTask(FairseqTask):
         super().__init__(cfg)
         if not from_checkpoint:
             self._check_data()
-            self._mend_checkpoint()
         self._has_begun = False
         self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
         self._update = 0
@@ -43,14 +42,6 @@ class BudgetTask(FairseqTask):
             raise BudgetError(
                 f"task.data={self.cfg.data!r} is no folder; {_make_manifests(self.cfg.data)}"
             )
-
-    def _mend_checkpoint(self) -> None:
-        """Before fairseq reads it: a run that was killed while saving goes on, too."""
-        root = self._root()
-        if "checkpoint" in root and not root.distributed_training.distributed_rank:
-            found = mend_checkpoint(root.checkpoint.save_dir, root.checkpoint.restore_file)
-            if found:
-                logger.warning(f"{root.checkpoint.restore_file} was damaged: going on from {found}")
 
     def _root(self) -> Any:
         """fairseq's whole config; empty where the task was made without one."""
@@ -125,6 +116,7 @@ class BudgetTask(FairseqTask):
             epoch=epoch,
             buffer_size=data_buffer_size,
             skip_remainder=skip_remainder_batch,
+            corpus_hash=dataset.corpus.hash,
         )
         self.dataset_to_epoch_iter[dataset] = iterator
         self._train_batches = self._train_batches or iterator  # fairseq asks for this one first
@@ -138,18 +130,36 @@ class BudgetTask(FairseqTask):
             super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
         )
         if detach_detector(model):
-            return self._numbers.rerun(step, sample, model, optimizer)
-        return _without_filler(sample, *step())
+            step = partial(self._numbers.rerun, step, sample, model, optimizer)
+        loss, sample_size, log = _without_filler(sample, *step())
+        log["interrupted"] = int(interrupt.asked)
+        return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
         self._numbers.hear(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
+        """Logs are of all processes: what stops one stops all, after the same update."""
         self._numbers.check(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
-        if not criterion.training or not hasattr(criterion, "what_counts"):
-            return  # fairseq's own criterions do not count
+        if not criterion.training:
+            return
+        if any(log.get("interrupted") for log in logging_outputs):
+            interrupt.agreed = True
+            self._root().dataset.disable_validation = True  # it may take long; it is due later
+            self.stop("interrupted")
+        if hasattr(criterion, "what_counts"):  # fairseq's own criterions do not count
+            self._count(logging_outputs, criterion)
+
+    def stop(self, reason: str) -> None:
+        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
+        optimization = self._root().optimization
+        if optimization.max_update != self._update + 1:
+            logger.info(reason)
+            optimization.max_update = self._update + 1
+
+    def _count(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
         counted, heard = (
             float(sum(log[key] for log in logging_outputs)) for key in ("num_counted", "num_heard")
         )
@@ -171,6 +181,7 @@ class BudgetTask(FairseqTask):
         (fairseq's meters are no place for counts: they are lost at an epoch's end, and a run that
         was resumed saves those that it was resumed with.)
         """
+        interrupt.listen()
         root, state = self._root(), self._restored_checkpoint()
         if state is None:
             return
@@ -185,12 +196,8 @@ class BudgetTask(FairseqTask):
         root = self._root()
         if "checkpoint" not in root or root.checkpoint.reset_optimizer:
             return None
-        path = Path(root.checkpoint.restore_file)
-        if root.checkpoint.restore_file == "checkpoint_last.pt":  # only then fairseq looks there
-            path = root.checkpoint.save_dir / path
-        if not path.is_file():
-            return None
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_whole(path))
+        start = starting_point(root.checkpoint)
+        return None if start is None or start.weights_only else read_checkpoint(start.path)
 
     def leave(self, reason: str) -> NoReturn:
         """End a process that a finished run was started again in: fairseq would train on."""

@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 
 from fairseq_budget.data.audio_dataset import NUM_SPECIAL_CLASSES
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.label_file import read_info
+from fairseq_budget.labels.label_file import label_sets, read_info
+from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import Pretrained, read_pretrained
 
 PACKAGE = Path(__file__).parents[1]
@@ -62,12 +63,14 @@ def register() -> None:
 def _check_classes(checkpoint: Pretrained, folder: Path) -> None:
     """HuBERT's clusters are the labels' beside the manifest."""
     expected = checkpoint.model_config.get("num_classes")
-    if expected and (found := read_info(folder).num_clusters + NUM_SPECIAL_CLASSES) != expected:
-        raise BudgetError(
-            f"the model learned {expected - NUM_SPECIAL_CLASSES} clusters, but the labels in "
-            f"{folder} have {found - NUM_SPECIAL_CLASSES}: give a manifest with those of its "
-            "training (budget-labels apply)"
-        )
+    names = label_sets(checkpoint.provenance.get("task", {}).get("labels"))
+    for name, own in zip(names, classes_of(expected) if expected else [], strict=False):
+        if (found := read_info(folder, name).num_clusters + NUM_SPECIAL_CLASSES) != own:
+            raise BudgetError(
+                f"the model learned {own - NUM_SPECIAL_CLASSES} clusters, but the labels {name} in "
+                f"{folder} have {found - NUM_SPECIAL_CLASSES}: give a manifest with those of its "
+                "training (budget-labels apply)"
+            )
 
 
 def _fairseq_state(checkpoint: Pretrained, name: str, folder: str) -> Dict[str, Any]:

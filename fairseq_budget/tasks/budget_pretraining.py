@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
@@ -17,7 +17,7 @@ from fairseq_budget.data.audio_dataset import (
 from fairseq_budget.data.bad_audio import BadAudio
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.label_file import Labels, open_labels, read_info
+from fairseq_budget.labels.label_file import Labels, label_sets, open_labels, read_info
 from fairseq_budget.labels.segments import Segmentation, open_segments
 from fairseq_budget.measurements import measured_peak_flops
 from fairseq_budget.meter import BudgetMeter, check_schedule
@@ -45,8 +45,9 @@ class BudgetPretrainingConfig(FairseqDataclass):
     pad_audio: bool = field(
         default=False, metadata={"help": "pad batches instead of cropping to their shortest"}
     )
-    labels: Optional[str] = field(
-        default=None, metadata={"help": "label files to learn, {split}.{labels}: 'km' for HuBERT"}
+    labels: Any = field(
+        default=None,
+        metadata={"help": "label files to learn, {split}.{labels}: km for HuBERT, or [km,km2]"},
     )
     segments: Optional[str] = field(
         default=None,
@@ -95,12 +96,14 @@ class BudgetPretrainingTask(BudgetTask):
         )
         self.add_dataset(split, dataset)
 
-    def _open_labels(self, split: str, corpus: Corpus) -> Optional[Labels]:
-        if self.cfg.labels is None:
-            return None
-        labels = open_labels(self.cfg.data, split, self.cfg.labels, corpus=corpus)
-        logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
-        return labels
+    def _open_labels(self, split: str, corpus: Corpus) -> List[Labels]:
+        found = [
+            open_labels(self.cfg.data, split, name, corpus=corpus)
+            for name in label_sets(self.cfg.labels)
+        ]
+        for labels in found:
+            logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
+        return found
 
     def _open_segments(self, split: str, corpus: Corpus) -> Optional[Segmentation]:
         if self.cfg.segments is None:
@@ -130,11 +133,15 @@ class BudgetPretrainingTask(BudgetTask):
         num_batches *= root.distributed_training.distributed_world_size
         return float(min(limits) / SAMPLE_RATE * num_batches)
 
-    def num_classes(self) -> int:
-        """Clusters of the label files, and fairseq's four special symbols."""
-        if self.cfg.labels is None:
+    def num_classes(self) -> Union[int, List[int]]:
+        """Clusters of the label files, and fairseq's four special symbols; a list for a list."""
+        found = [
+            read_info(Path(self.cfg.data), name).num_clusters + NUM_SPECIAL_CLASSES
+            for name in label_sets(self.cfg.labels)
+        ]
+        if not found:
             raise BudgetError("this model learns labels: set task.labels=km")
-        return read_info(Path(self.cfg.data)).num_clusters + NUM_SPECIAL_CLASSES
+        return found[0] if isinstance(self.cfg.labels, str) else found
 
     @property
     def target_dictionary(self) -> None:
@@ -171,14 +178,7 @@ class BudgetPretrainingTask(BudgetTask):
                 logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s
             )
             if self.progress.meter.exhausted:
-                self._stop()
-
-    def _stop(self) -> None:
-        """End the run after this update, with a checkpoint: fairseq asks its config each time."""
-        optimization = self.cfg._get_root().optimization
-        if optimization.max_update != self._update + 1:
-            logger.info(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
-            optimization.max_update = self._update + 1
+                self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
 
     def _new_meter(self) -> BudgetMeter:
         root = self._root()

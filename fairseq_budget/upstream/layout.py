@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -89,18 +90,31 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     recordings = read_recordings(Path(request.audio), request.pattern)
     label = request.label or _default_label(request.task, recordings[0])
     splits = split_recordings(recordings, replace(request, label=label))
-    _clear(folder, overwrite=overwrite)
-    with atomic_write(folder / LAYOUT_FILE) as file:
-        file.write("{}\n")  # says that the folder is ours, and unfinished
-    splits, num_converted = _convert(splits, folder / "converted")
-    task = TASKS[request.task]
-    classes = task.write(folder, splits, label)
-    counts = {name: len(split) for name, split in splits.items()}
-    layout = Layout(folder, request, counts, classes, num_converted)
-    with atomic_write(folder / LAYOUT_FILE) as file:
-        json.dump({**asdict(layout), "folder": None}, file, indent=2)
-        file.write("\n")
+    _require_free(folder, overwrite=overwrite)
+    with _whole_folder(folder) as work:
+        splits, num_converted = _convert(splits, work, folder)
+        classes = TASKS[request.task].write(work, splits, label)
+        counts = {name: len(split) for name, split in splits.items()}
+        layout = Layout(folder, request, counts, classes, num_converted)
+        with atomic_write(work / LAYOUT_FILE) as file:
+            json.dump({**asdict(layout), "folder": None}, file, indent=2)
+            file.write("\n")
     return layout
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` to write into, which takes its place if the block succeeds."""
+    work = folder.absolute().with_name(f".{folder.absolute().name}.unfinished")
+    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+    try:
+        work.mkdir(parents=True)
+        yield work
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def read_layout(folder: Path) -> Layout:
@@ -172,18 +186,21 @@ def _default_label(task: str, recording: Recording) -> str:
 
 
 def _convert(
-    splits: dict[str, list[Recording]], folder: Path
+    splits: dict[str, list[Recording]], work: Path, folder: Path
 ) -> tuple[dict[str, list[Recording]], int]:
-    """The same splits, with 16 kHz mono copies in place of recordings of another kind."""
+    """The same splits, with 16 kHz mono copies in place of recordings of another kind.
+
+    They are written below ``work``, and called by their paths when that is ``folder``.
+    """
     converted: dict[str, list[Recording]] = {}
     count = 0
     for name, split in splits.items():
         converted[name] = []
         for recording in Progress(split, desc=f"reading {name}"):
             if find_mismatch(audio_info(recording.path)) is not None:
-                path = (folder / f"{count:06d}_{recording.path.stem}.wav").resolve()
-                write_audio(path, to_model_rate(*decode(recording.path)), SAMPLE_RATE)
-                recording, count = replace(recording, path=path), count + 1
+                place = Path("converted", f"{count:06d}_{recording.path.stem}.wav")
+                write_audio(work / place, to_model_rate(*decode(recording.path)), SAMPLE_RATE)
+                recording, count = replace(recording, path=folder.resolve() / place), count + 1
             converted[name].append(recording)
     return converted, count
 
@@ -196,14 +213,13 @@ def _finished(folder: Path, request: Request) -> Layout | None:
     return layout if layout.request == request else None
 
 
-def _clear(folder: Path, *, overwrite: bool) -> None:
+def _require_free(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / LAYOUT_FILE).is_file():
         raise BudgetError(f"{folder} holds other files; choose an empty folder for --out")
     if not overwrite:
         raise BudgetError(f"{folder} holds another layout; add --overwrite to replace it")
-    shutil.rmtree(folder)
 
 
 def shell_command(arguments: Sequence[str]) -> str:

@@ -26,8 +26,8 @@ import psutil
 import soundfile
 from tqdm import tqdm
 
+from fairseq_budget.column_kinds import CENTROIDS_KEY
 from fairseq_budget.labels.label_file import (
-    CENTROIDS_KEY,
     LabelInfo,
     write_dictionary,
     write_info,
@@ -117,7 +117,7 @@ def packed(folder: Path | None, resume: bool):
     corpus.check_files()
     dataset = BudgetAudioDataset(
         corpus, seed=1, max_sample_size=250_000, min_sample_size=32_000,
-        masking=Masking(0.8, 10), labels=open_labels(folder, "train", corpus=corpus),
+        masking=Masking(0.8, 10), labels=[open_labels(folder, "train", corpus=corpus)],
     )  # fmt: skip
     batches = EpochBatches(dataset, dataset.batches(Limits(MAX_TOKENS)))
     if resume:

@@ -26,9 +26,10 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
+from fairseq_budget.column_kinds import model_path
 from fairseq_budget.demo_corpus import make_demo_corpus
 from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import MODEL_FILE, Fit
+from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.labelling import Apply
 from fairseq_budget.labels.parts import Workers, single_threaded
@@ -133,8 +134,8 @@ def run_ours(
     make = ["budget-labels", "make", "--data", work / "command", "--clusters", NUM_CLUSTERS]
     total_s = timed(Path(sys.executable).parent / make[0], *make[1:], "--sample-frames", num_frames,
                     "--workers", num_workers)  # fmt: skip
-    model = KMeans.load(work / "command" / MODEL_FILE)
-    assert model.sha256 == KMeans.load(work / "stages" / MODEL_FILE).sha256
+    model = KMeans.load(model_path(work / "command", "km"))
+    assert model.sha256 == KMeans.load(model_path(work / "stages", "km")).sha256
     seconds = {"MFCC": (extract_s, 0.0), "fit": (fit_s, 0.0), "apply": (apply_s, 0.0)}
     return {**seconds, "start-up": (start_up, start_up)}, total_s, model
 

@@ -143,7 +143,7 @@ class EveryFrameItsNumber:
 @pytest.mark.parametrize("pad_audio", [False, True])
 def test_labels_follow_the_crop_to_the_frame(corpus, rate, pad_audio):
     labels = EveryFrameItsNumber(corpus, rate)
-    data = dataset(corpus, max_sample_size=6000, labels=labels, pad_audio=pad_audio)
+    data = dataset(corpus, max_sample_size=6000, labels=[labels], pad_audio=pad_audio)
     for epoch in (1, 2, 3):
         data.set_epoch(epoch)
         batch = batch_of(data, 0, 1, 2)
@@ -153,7 +153,7 @@ def test_labels_follow_the_crop_to_the_frame(corpus, rate, pad_audio):
             start = int(np.flatnonzero((windows == piece).all(1))[0])
             frames = start / 320 + np.arange(num_frames(len(piece)))
             expected = np.floor(frames * rate / 50) + 4  # after fairseq's four special symbols
-            found = batch["net_input"]["labels"][row].numpy()
+            found = batch["net_input"]["labels"][0][row].numpy()
             last = len(labels.ids(row)) + 3
             np.testing.assert_array_equal(found, expected.clip(max=last))
 

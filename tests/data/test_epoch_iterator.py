@@ -47,6 +47,15 @@ def iterator(max_tokens=256_000, **options):
     return EpochBatches(Numbers(), batches, **options)
 
 
+def test_a_manifest_that_was_edited_is_told_even_where_it_has_as_many_batches(caplog):
+    saved = iterator(corpus_hash="a").state_dict()
+    iterator(corpus_hash="a").load_state_dict(saved)
+    iterator(corpus_hash="b").load_state_dict({k: v for k, v in saved.items() if k != "corpus"})
+    assert not caplog.records  # nor of checkpoints of earlier versions
+    iterator(corpus_hash="b").load_state_dict(saved)
+    assert "the training manifest is not the one" in caplog.text
+
+
 def test_epochs_follow_each_other_and_hold_every_utterance_once():
     own = iterator()
     epochs = []

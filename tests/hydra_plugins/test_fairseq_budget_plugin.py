@@ -5,9 +5,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fairseq_budget.hydra_plugins.fairseq_budget_plugin import (
-    _wrap,
+    adapt,
     missing_preset,
     require_writable,
 )
@@ -22,6 +23,14 @@ def test_without_config_name_the_presets_are_listed():
 def test_with_config_name_nothing_is_said():
     for name in (["--config-name", "x"], ["--config-name=x"], ["-cn", "x"], ["--help"]):
         assert missing_preset(["--config-dir", "examples/", *name]) is None
+
+
+@pytest.mark.parametrize(("gpu", "cpu", "fp16"), [(1, 0, 1), (1, 1, 0), (0, 0, 0), (0, 1, 0)])
+def test_float16_is_for_a_gpu_that_is_used(monkeypatch, gpu, cpu, fp16):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpu))
+    common = SimpleNamespace(user_dir="fairseq_budget", fp16=True, cpu=bool(cpu))
+    adapt(SimpleNamespace(common=common, checkpoint=SimpleNamespace()))
+    assert common.fp16 == bool(fp16)
 
 
 def test_other_peoples_runs_are_left_alone(tmp_path):
@@ -49,17 +58,3 @@ def test_a_program_without_fairseq_is_not_touched():
         " for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_nan_of_another_process_ends_this_one_in_a_line_but_other_peoples_runs_as_ever(tmp_path):
-    def call_main(cfg, main):
-        raise FloatingPointError("gradients are\nNan/Inf")
-
-    def config(user_dir):
-        common = SimpleNamespace(user_dir=user_dir, fp16=False)
-        return SimpleNamespace(common=common, checkpoint=SimpleNamespace(save_dir=tmp_path))
-
-    with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
-        _wrap(call_main)(config("fairseq_budget"), None)
-    with pytest.raises(FloatingPointError):
-        _wrap(call_main)(config(None), None)

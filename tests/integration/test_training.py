@@ -1,5 +1,6 @@
 """The main command as users type it: from anywhere, on bad audio, on several processes."""
 
+import os
 import re
 import shutil
 import sys
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from fairseq_budget.manifest import Manifest
+from fairseq_budget.run_lock import hold_folder
 from tests.conftest import ROOT, on_two_processes, run, train_command
 
 pytestmark = pytest.mark.fairseq
@@ -38,6 +40,34 @@ def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):
     state = torch.load(checkpoint, weights_only=True)
     assert state["task_state"]["audio_hours"] > 0
     assert state["cfg"]["model"]["_name"] == "budget_tera"
+
+
+def refusal(*command) -> str:
+    done = run(*command, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_a_second_run_in_a_folder_and_one_of_another_size_are_refused(checkpoint, data, tmp_path):
+    shutil.copy(checkpoint, tmp_path)
+    with hold_folder(tmp_path):
+        last = refusal(*train_command(data, tmp_path))
+    assert f"save_dir={tmp_path} is in use by process {os.getpid()} on" in last
+    last = refusal(*train_command(data, tmp_path, "model.size=slim"))
+    assert "checkpoint_last.pt cannot go on with model.size=slim (was tiny)" in last
+    assert (tmp_path / "checkpoint_last.pt").read_bytes() == checkpoint.read_bytes()
+
+
+def test_a_damaged_file_named_by_restore_file_is_refused_and_never_written(
+    checkpoint, data, tmp_path
+):
+    damaged = tmp_path / "hubert.pt"
+    damaged.write_bytes(checkpoint.read_bytes()[:1000])
+    shutil.copy(checkpoint, tmp_path / "checkpoint_1.pt")
+    named = f"checkpoint.restore_file={damaged}"
+    assert f"{damaged} is not a" in refusal(*train_command(data, tmp_path / "run", named))
+    assert damaged.stat().st_size == 1000
 
 
 def test_packed_data_train_to_the_very_same_weights(training, data, tmp_path):

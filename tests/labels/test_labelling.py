@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fairseq_budget.column_kinds import model_path
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels import features, fitting, tasks
 from fairseq_budget.labels.features import Feature, MfccExtractor
-from fairseq_budget.labels.fitting import MODEL_FILE, Fit
+from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.label_file import open_labels
 from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
@@ -51,7 +52,7 @@ def test_labels_are_those_of_scikit_learns_own_predict(labelled):
     pytest.importorskip("sklearn")
     from sklearn.cluster import MiniBatchKMeans
 
-    model = KMeans.load(labelled / MODEL_FILE)
+    model = KMeans.load(model_path(labelled, "km"))
     theirs = MiniBatchKMeans(NUM_CLUSTERS, init=model.centroids, n_init=1)
     theirs.partial_fit(model.centroids)  # only to make it callable
     theirs.cluster_centers_ = model.centroids
@@ -64,13 +65,13 @@ def test_labels_are_those_of_scikit_learns_own_predict(labelled):
 
 
 def test_nothing_but_the_label_files_is_left(labelled):
-    made = {"dict.km.txt", "labels.json", MODEL_FILE}
+    made = {"dict.km.txt", "labels.json", "kmeans.safetensors"}
     made |= {f"{split}.{ending}" for split in SPLITS for ending in ("tsv", "km", "km.json")}
     assert set(contents(labelled)) == made
 
 
 def test_the_description_names_rate_clusters_feature_and_centroids(labelled):
-    model = KMeans.load(labelled / MODEL_FILE)
+    model = KMeans.load(model_path(labelled, "km"))
     assert json.loads((labelled / "labels.json").read_text()) == {
         "format_version": 1, "label_rate": 100, "num_clusters": NUM_CLUSTERS,
         "feature": {"kind": "mfcc"}, "centroids_sha256": model.sha256, "teacher_sha256": None,
@@ -207,7 +208,7 @@ def test_shards_refuse_to_begin_before_a_model_is_fitted(manifests):
     "change", [{"seed": 1}, {"num_clusters": 5}, {"num_frames": 999}, {"split": "valid"}]
 )
 def test_parts_and_models_of_other_arguments_are_never_used(labelled, change):
-    older = KMeans.load(labelled / MODEL_FILE)
+    older = KMeans.load(model_path(labelled, "km"))
     fit = Fit(labelled, **{**FIT, **change})
     assert fit.fitted() is None
     with Workers(1) as workers:
@@ -239,7 +240,7 @@ def test_parts_of_an_older_manifest_are_not_used(labelled, tmp_path, monkeypatch
     Manifest(manifest.root, manifest.utterances[::-1]).write(path)
     make(labelled)
     labels, corpus = open_labels(labelled, "valid"), Corpus.open(path)
-    model = KMeans.load(labelled / MODEL_FILE)
+    model = KMeans.load(model_path(labelled, "km"))
     expected = model.assign(MfccExtractor()([corpus.read(0)])[0])
     assert np.array_equal(labels.ids(0), expected)
 
@@ -302,13 +303,64 @@ def test_kept_features_give_the_labels_of_computed_ones(manifests, tmp_path):
     assert contents(computed) == contents(manifests)
 
 
-def test_features_that_a_power_cut_left_short_are_an_error(manifests, tmp_path):
+def damage(path):
+    """One byte is another one."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_features_that_were_damaged_are_computed_again(manifests, tmp_path):
     folder = fit_copy(manifests, tmp_path / "cut")
-    part = fitting.kept_features(Corpus.open(folder / "train.tsv"), Feature()).path(2)
-    for content in (part.read_bytes()[:-1], b""):
-        part.write_bytes(content)
-        with pytest.raises(BudgetError, match=r"000002 is damaged.*delete the folder .*features"):
-            Apply(folder, Feature(), SPLITS).run(Workers(1))
+    part = fitting.kept_features(Corpus.open(folder / "train.tsv"), Feature()).path
+    part(0).write_bytes(b"")
+    part(1).write_bytes(part(1).read_bytes()[:-1])
+    damage(part(2))
+    Apply(folder, Feature(), SPLITS).run(Workers(1))
+    make(manifests)
+    assert contents(folder) == contents(manifests)
+
+
+@pytest.mark.parametrize(
+    "name", ["train.km", "train.km.json", "dict.km.txt", "labels.json", "kmeans.safetensors"]
+)
+@pytest.mark.parametrize(
+    "how", [damage, lambda path: path.unlink(), lambda path: path.write_text("")]
+)
+def test_whatever_was_damaged_edited_or_lost_is_made_again(labelled, name, how):
+    before = contents(labelled)
+    how(labelled / name)
+    make(labelled)
+    assert contents(labelled) == before
+
+
+def test_a_rate_that_was_edited_is_mended(labelled):
+    before, path = contents(labelled), labelled / "train.km.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rate": 50}))
+    make(labelled)
+    assert contents(labelled) == before
+
+
+def test_a_part_that_was_damaged_is_made_again(manifests, tmp_path):
+    folder = fit_copy(manifests, tmp_path / "parts")
+    Apply(folder, Feature(), SPLITS, 2, 0).run(Workers(1))
+    first = next(path for path in (folder / WORK_FOLDER / "split.train.km").rglob("0*"))
+    first.write_bytes(first.read_bytes()[:-5] + b"1 1 \n")
+    make(folder)
+    make(manifests)
+    assert contents(folder) == contents(manifests)
+
+
+def test_a_second_label_set_leaves_the_first_as_it_was(labelled):
+    before = contents(labelled)
+    with Workers(1) as workers:
+        Fit(labelled, **{**FIT, "num_clusters": 5}, name="km2").run(workers)
+        Apply(labelled, Feature(), SPLITS, name="km2").run(workers)
+    after = contents(labelled)
+    assert {name: after[name] for name in before} == before
+    assert {"labels_km2.json", "kmeans_km2.safetensors", "dict.km2.txt"} <= set(after)
+    assert open_labels(labelled, "train", "km2").num_clusters == 5
+    assert open_labels(labelled, "train").num_clusters == NUM_CLUSTERS
 
 
 def test_temporary_files_of_a_killed_process_are_removed(labelled):

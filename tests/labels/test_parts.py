@@ -50,7 +50,7 @@ def test_missing_parts_are_those_that_are_not_whole(tmp_path):
     parts = Parts(tmp_path, "train", {})
     assert parts.missing(range(3)) == [0, 1, 2]
     parts.folder.mkdir(parents=True)
-    parts.path(1).touch()
+    parts.write(1, b"")
     (parts.folder / f".{parts.path(2).name}.temporary").touch()
     assert parts.missing(range(3)) == [0, 2]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from fairseq_budget.column_kinds import model_path
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, MfccExtractor
-from fairseq_budget.labels.fitting import MODEL_FILE
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.segmenting import Segment, find_penalty, search_penalty
@@ -67,7 +67,7 @@ def rate(folder, split="train"):
 
 def test_segments_smooth_the_distances_of_frames_to_all_centroids(labelled):
     segment(labelled)
-    model = KMeans.load(labelled / MODEL_FILE)
+    model = KMeans.load(model_path(labelled, "km"))
     for split in SPLITS:
         corpus, segments = Corpus.open(labelled / f"{split}.tsv"), open_segments(labelled, split)
         for index in range(len(corpus)):
@@ -90,7 +90,7 @@ def test_the_description_says_how_they_were_made(labelled):
     description = open_segments(labelled, "valid", "dp").column.description
     assert description["kind"] == "smoothed"
     assert description["penalty"] == PENALTY
-    assert description["centroids"] == KMeans.load(labelled / MODEL_FILE).sha256
+    assert description["centroids"] == KMeans.load(model_path(labelled, "km")).sha256
     assert description["feature"] == {"kind": "mfcc"}
 
 
@@ -142,9 +142,9 @@ def test_finished_work_is_not_done_again_but_another_penalty_is(labelled, monkey
 
 
 def test_a_model_of_another_feature_is_refused(labelled):
-    model = KMeans.load(labelled / MODEL_FILE)
+    model = KMeans.load(model_path(labelled, "km"))
     other = {**model.description, "feature": {"kind": "layer", "layer": 6, "checkpoint": "x"}}
-    KMeans(model.centroids, other).save(labelled / MODEL_FILE)
+    KMeans(model.centroids, other).save(model_path(labelled, "km"))
     with pytest.raises(BudgetError, match=r"was fitted on .*layer.*name that feature"):
         segment(labelled)
 

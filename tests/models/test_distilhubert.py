@@ -181,6 +181,15 @@ def test_layers_that_the_teacher_lacks_are_an_error(layers):
         Teacher(SpeechEncoder(EncoderConfig(size="tiny")), layers)
 
 
+@pytest.mark.parametrize("layer", [2, 3])
+def test_a_pre_norm_teachers_top_layer_alone_has_the_final_norm(layer):
+    encoder = SpeechEncoder(EncoderConfig(size="tiny", layer_norm_first=True)).eval()
+    torch.nn.init.normal_(encoder.encoder.layer_norm.weight)
+    wave = 0.1 * torch.randn(1, 8000)
+    expected = encoder(wave).hidden_states[layer]
+    torch.testing.assert_close(Teacher(encoder, [layer])(wave)[:, :, 0], expected)
+
+
 def test_a_teacher_of_another_frame_rate_is_an_error():
     short = SpeechEncoder(EncoderConfig(size="tiny", subsample="average"))
     with pytest.raises(BudgetError, match="20 ms"):

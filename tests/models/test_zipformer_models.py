@@ -76,7 +76,8 @@ def test_what_nothing_reads_is_not_trained_but_counted():
 
 def alone(inputs: dict, row: int, length: int, frames: int) -> dict:
     """One utterance of a padded batch, without its padding."""
-    parts = {name: inputs[name][row : row + 1, :frames] for name in ("mask_indices", "labels")}
+    parts = {"mask_indices": inputs["mask_indices"][row : row + 1, :frames]}
+    parts["labels"] = [own[row : row + 1, :frames] for own in inputs["labels"]]
     masked = parts["mask_indices"].flatten().nonzero()[:, 0]
     return {**parts, "source": inputs["source"][row : row + 1, :length], "masked": masked}
 

@@ -99,8 +99,10 @@ def test_feature_grad_mult_scales_the_front_end_only():
             encoder.encoder.layers[0].fc1.weight.grad,
         )
     assert grads[0.0][0] is None
-    torch.testing.assert_close(grads[0.1][0], grads[1.0][0] * 0.1, rtol=1e-3, atol=1e-6)
-    torch.testing.assert_close(grads[0.1][1], grads[1.0][1])
+    for scale, scaled, full in zip((0.1, 1.0), grads[0.1], grads[1.0], strict=True):
+        # sums of terms that cancel: rounding goes by the terms' size, not by each sum's
+        atol = 1e-4 * scale * full.abs().max().item()
+        torch.testing.assert_close(scaled, full * scale, rtol=1e-3, atol=atol)
 
 
 def test_eval_is_deterministic_and_ignores_generators():

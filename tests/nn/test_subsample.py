@@ -60,6 +60,13 @@ def test_average_pools_what_is_there_in_the_last_window():
     assert pooled.tolist() == [[1.5, 3.5, 5.0], [1.5, 3.0, 0.0]]
 
 
+def test_frames_are_counted_exactly_in_half_precision():
+    x = torch.zeros(2, 749, 1, dtype=torch.bfloat16)  # which has no 749 and no 523
+    segments = RegularSegments(x, padding_mask(torch.tensor([749, 523]), 749), 2)
+    assert segments.num_frames().tolist() == [749, 523]
+    assert segments.ends()[:, -1].tolist() == [749, 523]
+
+
 def test_given_segments_are_averaged():
     x = torch.arange(10.0).view(1, 10, 1)
     segments = GivenSegments(torch.tensor([[1, 4, 10]]), None, 10)

@@ -59,7 +59,7 @@ def test_parameters_of_a_hubert_model_are_k2ssls(name, parameters):
     size = ZIPFORMER_SIZES[name]
     with torch.device("meta"):
         encoder = ZipformerEncoder(size)
-        head = ClusterHead(encoder.output_dim, 256, 504, kind="linear", temperature=0.1)
+        head = ClusterHead(encoder.output_dim, 256, [504], kind="linear", temperature=0.1)
     front_end = 4_200_448 + 2 * 512 + 512 * encoder.input_dim + encoder.input_dim
     modules = sum(p.numel() for module in (encoder, head) for p in module.parameters())
     assert front_end + encoder.input_dim + modules == parameters  # one more: mask embedding

@@ -47,38 +47,43 @@ def load(ours, theirs, renamed: dict[str, str]) -> None:
     ours.load_state_dict(state)
 
 
+@pytest.mark.parametrize("classes", [[24], [24, 13]])
 @pytest.mark.parametrize(("mode", "norm_first"), MODES)
-def test_hubert_loss_and_states_equal_fairseqs(mode, norm_first, monkeypatch):
+def test_hubert_loss_and_states_equal_fairseqs(mode, norm_first, classes, monkeypatch):
+    """With two label sets, too, each with a projection and embeddings of its own."""
     from fairseq.models.hubert import hubert
 
     from fairseq_budget.models.hubert import BudgetHubertConfig, BudgetHubertModel
 
     inputs = batch()
-    labels = torch.randint(4, 24, (2, 49))
+    labels = [torch.randint(4, num_classes, (2, 49)) for num_classes in classes]
     shape = {"extractor_mode": mode, "layer_norm_first": norm_first, **DIMENSIONS}
     torch.manual_seed(0)
     theirs = hubert.HubertModel(
-        hubert.HubertConfig(label_rate=50, **shape),
+        hubert.HubertConfig(label_rate=50, untie_final_proj=True, **shape),
         SimpleNamespace(sample_rate=16000),
-        [range(24)],
+        [range(num_classes) for num_classes in classes],
     ).eval()
-    ours = BudgetHubertModel(BudgetHubertConfig(seed=1, num_classes=24, **shape)).eval()
+    ours = BudgetHubertModel(BudgetHubertConfig(seed=1, num_classes=classes, **shape)).eval()
     renamed = {name: f"head.{name}" for name in ours.head.state_dict()}
     load(ours, theirs, renamed)
     mask = inputs["mask_indices"].numpy()
     monkeypatch.setattr(hubert, "compute_mask_indices", lambda *a, **k: mask)
     with torch.no_grad():
         expected = theirs(
-            inputs["source"], [labels], torch.zeros(2, 16000, dtype=torch.bool), mask=True
+            inputs["source"], labels, torch.zeros(2, 16000, dtype=torch.bool), mask=True
         )
         out = ours(**inputs, labels=labels)
-    logits = expected["logit_m_list"][0]
-    loss = F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="sum")
-    from fairseq_budget.losses.masked_prediction import cluster_cross_entropy
+    loss = sum(
+        F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="sum")
+        for logits in expected["logit_m_list"]
+    )
+    from fairseq_budget.criterions.masked_prediction import BudgetMaskedPredictionConfig as Config
+    from fairseq_budget.criterions.masked_prediction import BudgetMaskedPredictionCriterion
 
-    ours_loss = cluster_cross_entropy(out["logits"], out["labels"])
+    ours_loss, _ = BudgetMaskedPredictionCriterion(Config(), None).objective(out)
     torch.testing.assert_close(ours_loss.sum, loss, rtol=1e-5, atol=1e-5)
-    assert ours_loss.count == len(logits)
+    assert ours_loss.count == len(expected["logit_m_list"][0])
     total, count = out["feature_penalty"]
     torch.testing.assert_close(total / count, expected["features_pen"], rtol=1e-5, atol=1e-6)
 

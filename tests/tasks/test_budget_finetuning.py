@@ -80,7 +80,7 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
             model.weight.data.fill_(update)
             task.optimizer_step(optimizer, model, update)
         history = [{"num_updates": updates[-1] + 1}]
-        state = {"task_state": task.state_dict(), "optimizer_history": history}
+        state = {"model": {}, "task_state": task.state_dict(), "optimizer_history": history}
         torch.save(state, data / "checkpoint_last.pt")
     assert task.state_dict()["weights_count"] == 3
     assert task.state_dict()["weights_mean"]["weight"].item() == 3  # of updates 1, 3 and 5
@@ -95,7 +95,8 @@ def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkey
     from tests.examples.test_presets import compose
 
     mean = RunningMean({"weight": torch.ones(1)}, 7)
-    state = {"task_state": mean.state_dict(), "optimizer_history": [{"num_updates": 7}]}
+    history = [{"num_updates": 7}]
+    state = {"model": {}, "task_state": mean.state_dict(), "optimizer_history": history}
     torch.save(state, data / "other.pt")
     monkeypatch.chdir(data.parent)
     cfg = compose(

@@ -73,7 +73,9 @@ def test_the_last_good_checkpoint_is_the_newest_whole_one_of_finite_weights(tmp_
 
     assert last_good(tmp_path) is None
     for place, value in enumerate((1.0, 2.0, torch.nan)):
-        torch.save({"model": {"w": torch.tensor([value])}}, tmp_path / f"checkpoint{place}.pt")
+        state = {"model": {"w": torch.tensor([value])}}
+        torch.save(state, tmp_path / f"checkpoint{place}.pt")
+    torch.save([1.0], tmp_path / "checkpoint_of_others.pt")
     (tmp_path / "checkpoint_last.pt").write_bytes(b"torn")
     assert last_good(tmp_path) == tmp_path / "checkpoint1.pt"
 

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_budget.column_kinds import CENTROIDS_KEY, info_path
+from fairseq_budget.corpus import Corpus, write_column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.label_file import LabelInfo, write_info
+from fairseq_budget.labels.label_file import write_dictionary as write_cluster_dictionary
 from fairseq_budget.labels.symbols import write_dictionary
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.packing import pack_split
 from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained
 from tests.synthetic import write_tone_corpus
 
@@ -103,6 +107,32 @@ def test_a_checkpoint_and_its_export_have_the_same_loss_on_another_manifest(data
     assert first == second
     assert np.isfinite(first["loss"])
     assert ("wer" in first) == (kind in ("ctc", "transducer"))
+
+
+def test_two_label_sets_are_learned_by_a_head_each_and_packed_exported_and_evaluated(
+    data, tmp_path
+):
+    write_labels(data, "km", 5)
+    write_labels(data, "km2", 9)
+    model = save_model("hubert", tmp_path / "model.pt", "task.labels=[km,km2]",
+                       "model.num_classes=null")  # fmt: skip
+    assert model.head.num_classes == [9, 13]
+    save_pretrained(tmp_path / "exported", read_pretrained(tmp_path / "model.pt"))
+    plain = [loss_of(tmp_path / n, data / "valid.tsv") for n in ("model.pt", "exported")]
+    pack_split(data / "valid.tsv", progress=False)
+    assert plain == [loss_of(tmp_path / "exported", data / "valid.tsv")] * 2
+    assert np.isfinite(plain[0]["masked_prediction"])
+    info_path(data, "km2").write_text(info_path(data, "km").read_text())
+    with pytest.raises(BudgetError, match=r"learned 9 clusters, but the labels km2 in .* have 5"):
+        loss_of(tmp_path / "model.pt", data / "valid.tsv")
+
+
+def write_labels(data, name: str, num_clusters: int) -> None:
+    sizes = Corpus.open(data / "valid.tsv").sizes
+    lines = [" ".join(str(i % num_clusters) for i in range(size // 320)) for size in sizes]
+    write_column(data / "valid.tsv", name, lines, 50, more={CENTROIDS_KEY: name})
+    write_info(data, LabelInfo(50, num_clusters, {"kind": "mfcc"}, name), name)
+    write_cluster_dictionary(data, num_clusters, name)
 
 
 def test_a_student_without_its_teacher_has_no_loss(data, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from fairseq_budget.audio.io import audio_info, write_audio
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.upstream import layout as layout_module
 from fairseq_budget.upstream.layout import Layout, Request, make_layout, read_layout
 from fairseq_budget.upstream.recordings import (
     Recording,
@@ -230,3 +232,34 @@ def test_the_overrides_point_into_the_layout(task: str, digits: Path, tmp_path: 
 def test_few_keywords_make_small_batches(digits: Path, tmp_path: Path) -> None:
     layout = lay(digits, tmp_path / "ks", "ks", shots=1)
     assert layout.overrides()[-1] == "config.downstream_expert.datarc.batch_size=6"
+
+
+def test_a_failure_leaves_nothing_for_the_next_try_to_trip_over(
+    digits: Path, tmp_path: Path
+) -> None:
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    shutil.copytree(digits, audio)
+    good = (audio / "0_ann_3.wav").read_bytes()
+    (audio / "0_ann_3.wav").write_bytes(good[: len(good) // 2 + 1])
+    (audio / "0_ann_2.wav").write_bytes(b"no audio")
+    with pytest.raises(BudgetError, match=r"0_ann_2.wav") as raised:
+        lay(audio, out, "ic")
+    assert "manifest" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["audio"]
+    for take in (2, 3):
+        (audio / f"0_ann_{take}.wav").write_bytes(good)
+    lay(audio, out, "ic")
+
+
+def test_a_failure_leaves_the_older_layout(digits: Path, tmp_path: Path, monkeypatch) -> None:
+    before = lay(digits, tmp_path / "out", "ic")
+
+    def fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(layout_module, "_convert", fails)
+    request = Request("er", str(digits), train="take=2-7", test="take=0-1")
+    with pytest.raises(KeyboardInterrupt):
+        make_layout(request, tmp_path / "out", overwrite=True)
+    assert read_layout(tmp_path / "out") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
