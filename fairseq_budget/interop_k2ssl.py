@@ -1,7 +1,7 @@
 """k2SSL's Zipformer checkpoints (HuBERT with cross-entropy) as ours, and back.
 
 Encoder keys are the same in both; only prefixes differ. Sizes are read off the weights, nothing
-in the file is executed (see interop.py).
+in the file is executed (see foreign.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
-from fairseq_budget.interop import load_inert
+from fairseq_budget.foreign import load_inert
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained import ENCODER_PREFIX, Pretrained
 from fairseq_budget.sizes import ZIPFORMER_SIZES, ZipformerSize

@@ -8,6 +8,7 @@ holds tensors and plain containers only.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor
 from fairseq_budget import __version__
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.foreign import names_in, other_kind
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.recovery import read_checkpoint
@@ -43,14 +45,17 @@ class Pretrained:
     vocabulary: Vocabulary | None = None  # of recognisers
 
     def build_encoder(self) -> SpeechEncoder:
-        """The encoder with its weights, in eval mode, in float32."""
+        """The encoder with its weights, in eval mode, in float32; BudgetError if they do not fit."""
         encoder = SpeechEncoder(self.encoder)
         weights = {
             key.removeprefix(ENCODER_PREFIX): value.float()
             for key, value in self.state.items()
             if key.startswith(ENCODER_PREFIX)
         }
-        encoder.load_state_dict(weights)
+        try:
+            encoder.load_state_dict(weights)
+        except RuntimeError as error:
+            raise BudgetError(f"the weights do not fit their config: {error}") from error
         return encoder.eval()
 
 
@@ -107,11 +112,14 @@ def load_pretrained(path: str | Path) -> SpeechEncoder:
     checkpoint = read_pretrained(path)
     try:
         return checkpoint.build_encoder()
-    except RuntimeError as error:
-        raise BudgetError(f"the weights of {path} do not fit their config: {error}") from error
+    except BudgetError as error:
+        raise BudgetError(f"{path}: {error}") from error
 
 
 def _read_folder(folder: Path) -> Pretrained:
+    names = names_in(folder)
+    if "format_version" not in names and (kind := other_kind(names)):
+        raise BudgetError(f"{folder} is {kind}")
     try:
         config = json.loads((folder / CONFIG_FILE).read_text())
         state = load_file(folder / MODEL_FILE)
@@ -146,13 +154,24 @@ def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary 
 def open_checkpoint(path: str | Path) -> dict[str, Any]:
     """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
     checkpoint = read_checkpoint(path)
-    try:
-        name = checkpoint["cfg"]["model"]["_name"]
-    except (KeyError, TypeError):
-        name = None
-    if not str(name).startswith("budget_"):
-        raise BudgetError(f"{path} holds a {name!r}, not a budget_* model")
+    if not is_ours(checkpoint):
+        raise BudgetError(
+            f"{path} holds a {_model_name(checkpoint)!r}, not a budget_* model: budget-import "
+            "makes one of public checkpoints"
+        )
     return checkpoint
+
+
+def is_ours(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether the contents of a file are those of a checkpoint that a budget_* model wrote."""
+    return _model_name(checkpoint).startswith("budget_")
+
+
+def _model_name(checkpoint: Mapping[str, Any]) -> str:
+    try:
+        return str(checkpoint["cfg"]["model"]["_name"])
+    except (KeyError, TypeError):
+        return "None"
 
 
 def _read_fairseq(path: Path) -> Pretrained:

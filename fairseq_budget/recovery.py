@@ -112,7 +112,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             reason = "no zip of torch's, or with objects in it that are not read, to be safe"
         raise BudgetError(
             f"{path} is not a fairseq checkpoint of ours ({reason}): expected a checkpoint that a "
-            "budget_* model wrote"
+            "budget_* model wrote; budget-import makes a folder that is read here of public ones"
         ) from error
     return checkpoint
 
