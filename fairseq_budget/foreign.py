@@ -26,8 +26,8 @@ _ORIGINAL = "take the original checkpoint of fairseq (hubert_base_ls960.pt and i
 _UNREAD = "it is not computed here; take HuBERT or wav2vec 2.0 of fairseq, or k2SSL's HuBERT"
 _KINDS = {  # pattern of a name in the file -> what it is, and the cure
     r"format_version|model budget_\w+": "a model of this package: name it without budget-import",
-    r"Distiller": "s3prl's DistilHuBERT, which is not read here: take its teacher, fairseq's HuBERT, "
-    "or train a budget_distilhubert",
+    r"Distiller": "s3prl's DistilHuBERT, which is not read here: take its teacher, fairseq's "
+    "HuBERT, or train a budget_distilhubert",
     r"model_weight": f"s3prl's conversion of a checkpoint: {_ORIGINAL}",
     r"(.*\.)?encoder\.transformer\..+": f"a model of torchaudio: {_ORIGINAL}",
     r"model_type|transformers_version|(.*\.)?(feature_projection\..+|masked_spec_embed)": "a model "

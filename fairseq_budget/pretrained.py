@@ -45,7 +45,7 @@ class Pretrained:
     vocabulary: Vocabulary | None = None  # of recognisers
 
     def build_encoder(self) -> SpeechEncoder:
-        """The encoder with its weights, in eval mode, in float32; BudgetError if they do not fit."""
+        """The encoder in eval mode, in float32; BudgetError if the weights do not fit it."""
         encoder = SpeechEncoder(self.encoder)
         weights = {
             key.removeprefix(ENCODER_PREFIX): value.float()

@@ -6,6 +6,7 @@ from argparse import Namespace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,6 +85,7 @@ def checkpoint(model: torch.nn.Module, config: dict[str, Any], form: str = "cfg"
         "cfg": OmegaConf.create(config) if form == "cfg" else None,
         "model": model.state_dict(),
         "task_state": {"dictionaries": [Dictionary()]},
+        "extra_state": {"best": np.float64(1.5)},
     }
 
 

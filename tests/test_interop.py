@@ -69,6 +69,29 @@ def test_a_fine_tuned_large_model_gives_its_encoders_states(kind, form, tmp_path
 
 
 @pytest.mark.fairseq
+def test_an_encoder_with_a_decoder_is_the_same_encoder(tmp_path):
+    config = config_of("hubert", **LARGE)
+    whole = checkpoint(fine_tuned("hubert", config), fine_tuned_config("hubert", config))
+    torch.save(whole, tmp_path / "ctc.pt")
+    weights = {name.removeprefix("w2v_"): value for name, value in whole["model"].items()}
+    torch.save({**whole, "model": weights | {"decoder.fc": torch.ones(2)}}, tmp_path / "seq2seq.pt")
+    expected, found = (import_fairseq(tmp_path / f"{name}.pt") for name in ("ctc", "seq2seq"))
+    assert found.encoder == expected.encoder
+    assert all(torch.equal(found.state[name], value) for name, value in expected.state.items())
+
+
+@pytest.mark.fairseq
+def test_a_field_that_points_to_another_is_looked_up(tmp_path):
+    config = config_of("hubert", layer_norm_first="${task.pre_norm}")
+    config["task"]["pre_norm"] = True
+    path = saved(tmp_path / "x.pt", pretrained("hubert", layer_norm_first=True), config)
+    assert import_fairseq(path).encoder.layer_norm_first
+    del config["task"]["pre_norm"]
+    with pytest.raises(BudgetError, match="its field layer_norm_first is None: expected a bool"):
+        import_fairseq(saved(tmp_path / "x.pt", pretrained("hubert"), config))
+
+
+@pytest.mark.fairseq
 @pytest.mark.parametrize("form", FORMS)
 def test_files_of_torchs_old_format_are_read_too(form, tmp_path):
     model, config = pretrained("hubert"), config_of("hubert")

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "examples/README.md", "manifests/README.md", "docs/asr.md", "docs/budget.md",
@@ -52,12 +51,3 @@ def test_every_command_parses(line):
 
 def test_there_are_commands_to_test():
     assert len(COMMANDS) > 15
-
-
-@pytest.mark.fairseq
-def test_the_python_example_runs(exported):
-    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    names = {}
-    exec(compile(block.replace("demo/tera", str(exported)), "README.md", "exec"), names)
-    assert names["states"][0].shape == (1, 49, 128)
-    assert isinstance(names["states"][0], torch.Tensor)

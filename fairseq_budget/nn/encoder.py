@@ -19,13 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import RECEPTIVE_FIELD, num_frames
+from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.conv_frontend import ConvFrontend
 from fairseq_budget.nn.lengths import normalize_wave, padding_mask
 from fairseq_budget.nn.masking import add_magnitude_noise, mask_channel_block
 from fairseq_budget.nn.subsample import Segments, Subsampler, Upsampler
 from fairseq_budget.nn.transformer import TransformerEncoder
+from fairseq_budget.nn.waveforms import Waveforms, as_batch
 from fairseq_budget.nn.zipformer import ADJUSTED_BATCH_S, ZipformerEncoder
 
 
@@ -106,33 +107,33 @@ class SpeechEncoder(nn.Module):
 
     def forward(
         self,
-        source: Tensor,
+        source: Waveforms,
         num_samples: Tensor | None = None,
         *,
+        sample_rate: float | None = None,
         mask_indices: Tensor | None = None,
         segment_ends: Tensor | None = None,
         layer_generator: torch.Generator | None = None,
         noise_generator: torch.Generator | None = None,
     ) -> EncoderOutput:
-        """Encode a batch.
+        """Encode one waveform or a batch of them.
 
-        source (B, S) float32 at 16 kHz; num_samples (B,) int, the valid samples of each row, or
-        None when all are. mask_indices (B, T) bool, True = hide the frame behind the mask
-        embedding; a segment is hidden if half of it is. segment_ends (B, K) int, of the given
-        segments of ``subsample='segments'``, in frames. Randomness in training:
+        source (B, S) floats at 16 kHz, tensor or array; num_samples (B,) int, the valid samples of
+        each row, or None when all are. Or one waveform (S,), or a list of them, of any lengths,
+        which are padded here. ``sample_rate``, if given, is checked.
+        mask_indices (B, T) bool, True = hide the frame behind the mask embedding; a segment is
+        hidden if half of it is. segment_ends (B, K) int, of the given segments of
+        ``subsample='segments'``, in frames. Randomness in training:
         ``layer_generator`` (CPU) chooses skipped layers, and whatever is random in a Zipformer;
         ``noise_generator`` (on source's device) draws the alterations, which need it. In eval
         nothing is random and nothing is altered but ``mask_indices``.
 
-        Padded frames never change a valid one. Utterances shorter than one frame (400 samples)
-        are an error.
+        Padded frames never change a valid one. Raises BudgetError for what is no such waveform and
+        for less than one frame (400 samples).
         """
-        if source.shape[1] < RECEPTIVE_FIELD:
-            raise BudgetError(
-                f"a batch of {source.shape[1]} samples is shorter than one frame "
-                f"({RECEPTIVE_FIELD} samples = 25 ms): pad it or leave it out"
-            )
-        features = self._frontend(source, num_samples)  # (B, T, C)
+        device = next(self.parameters()).device
+        wave, num_samples = as_batch(source, num_samples, sample_rate, device=device)
+        features = self._frontend(wave, num_samples)  # (B, T, C)
         mask = frame_mask = None
         if num_samples is not None:
             mask = frame_mask = padding_mask(num_frames(num_samples), features.shape[1])

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import num_frames
 from fairseq_budget.upstream.hubconf import budget_logmel, budget_upstream
 from fairseq_budget.upstream.options import read_options
 
@@ -118,19 +121,11 @@ def test_log_mel_refuses_a_checkpoint() -> None:
 
 @pytest.fixture(scope="module")
 def s3prl_nn() -> ModuleType:
-    """s3prl.nn with our upstreams registered; its own import warns of much."""
+    """What a user imports in place of s3prl.nn, and nothing before it."""
     pytest.importorskip("s3prl")
-    import warnings
+    import fairseq_budget.upstream
 
-    from fairseq_budget.upstream.register import register
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        register()
-        register()
-        import s3prl.nn
-
-        return s3prl.nn
+    return fairseq_budget.upstream
 
 
 def extract(
@@ -142,6 +137,19 @@ def extract(
     waves = make_waves(tuple(lengths), seed)
     padded = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).requires_grad_()
     return list(model(padded, torch.tensor(lengths))[0])
+
+
+@pytest.mark.s3prl
+def test_the_python_block_of_the_readme_runs(exported: Path) -> None:
+    """First of those that need s3prl: nothing has prepared its import."""
+    pytest.importorskip("s3prl")
+    readme = Path(__file__).parents[2] / "README.md"
+    [block] = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block.replace("demo/tera", str(exported)), "README.md", "exec"), names)
+    assert [state.shape for state in names["states"]] == [(1, 49, 32)] * 4
+    assert names["states_of_second"].shape == (num_frames(9000), 32)
+    assert [layer.shape for layer in names["layers"]] == [(1, 50, 32)] * 4
 
 
 @pytest.mark.s3prl
