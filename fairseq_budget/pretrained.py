@@ -108,7 +108,10 @@ def read_pretrained(path: str | Path) -> Pretrained:
 
 
 def load_pretrained(path: str | Path) -> SpeechEncoder:
-    """The encoder of a checkpoint (see read_pretrained), in eval mode, in float32, on the CPU."""
+    """The encoder of a checkpoint (see read_pretrained), in eval mode, in float32, on the CPU.
+
+    It takes a waveform, a batch or a list of any lengths (see SpeechEncoder.forward).
+    """
     checkpoint = read_pretrained(path)
     try:
         return checkpoint.build_encoder()
@@ -170,7 +173,7 @@ def is_ours(checkpoint: Mapping[str, Any]) -> bool:
 def _model_name(checkpoint: Mapping[str, Any]) -> str:
     try:
         return str(checkpoint["cfg"]["model"]["_name"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, IndexError):
         return "None"
 
 
