@@ -30,12 +30,11 @@ def grouped_conv1d(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int, padding: int = 0
 ) -> Tensor:
     """``F.conv1d``, also under autocast, but right; the result has the dtype that it would have."""
-    device, dtype = x.device.type, x.dtype
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-    if device != "cpu" or dtype not in HALF or cpu_is_right(dtype, tuple(weight.shape), groups):
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    trusted = x.device.type != "cpu" or dtype not in HALF  # "meta" knows no autocast
+    if trusted or cpu_is_right(dtype, tuple(weight.shape), groups):
         return F.conv1d(x, weight, bias, padding=padding, groups=groups)
-    with torch.autocast(device, enabled=False):
+    with torch.autocast("cpu", enabled=False):
         full = None if bias is None else bias.float()
         out = F.conv1d(x.float(), weight.float(), full, padding=padding, groups=groups)
     return out.to(dtype)
