@@ -15,6 +15,7 @@ from fairseq_budget.plan import count_parameters
 
 def saved_bytes(config: EncoderConfig, seconds: float, dtype: torch.dtype) -> int:
     """Bytes of all storages that a forward pass keeps for the backward pass, parameters aside."""
+    torch.manual_seed(0)
     encoder = SpeechEncoder(config).to(dtype).train()
     own = {parameter.untyped_storage().data_ptr() for parameter in encoder.parameters()}
     saved: dict[int, Tensor] = {}
