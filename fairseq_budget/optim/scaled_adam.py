@@ -13,9 +13,9 @@ update t = 1, 2, ..., rms the root mean square of p (read again every 4th update
 
 s is Adam's step for a factor that stretches the whole tensor: its gradient is sum(p g), its rate
 0.1 lr; it is at most 0.1, does nothing below an rms of 1e-5, and never lifts it above 3. Tensors of
-one element take plain Adam steps of rate 0.1 lr instead, and end each within +-10. Updates are relative:
-a rate of 0.045 changes each tensor by a few per cent of its size, whatever that is. A gradient
-times a constant gives the same updates, up to eps.
+one element take plain Adam steps of rate 0.1 lr instead and end each within +-10. Updates are
+relative: a rate of 0.045 changes each tensor by a few per cent of its size, whatever that is. A
+gradient times a constant gives the same updates, up to eps.
 
 c keeps the norm of all g, each weighted with its rms, below twice the median of the last hundred
 norms. It stays on the device: nothing is read back, but once in a hundred updates (and at the

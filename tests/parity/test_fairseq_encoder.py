@@ -47,14 +47,14 @@ def assert_close(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_samples", [400, 719, 720, 9_777, 16_000])
 @pytest.mark.parametrize(("mode", "norm_first"), MODES)
-def test_hidden_states_equal_fairseqs(mode, norm_first, num_samples):
+def test_hidden_states_equal_fairseqs_at_any_length(mode, norm_first):
     theirs = fairseq_model(mode, norm_first)
     ours = with_weights_of(theirs, mode, norm_first)
-    wave = 0.1 * torch.randn(2, num_samples)
-    with torch.no_grad():
-        assert_close(ours(wave).hidden_states[1:], states_of(theirs, wave))
+    for num_samples in (400, 719, 720, 9_777, 16_000):
+        wave = 0.1 * torch.randn(2, num_samples)
+        with torch.no_grad():
+            assert_close(ours(wave).hidden_states[1:], states_of(theirs, wave))
 
 
 @pytest.mark.parametrize("mask_padding", [True, False])
