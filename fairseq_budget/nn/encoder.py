@@ -37,8 +37,8 @@ class EncoderOutput:
     hidden_states: L+1 tensors (B, K, D), the first layer's input and every layer's output, which
         of a Zipformer are those of its stacks (see nn/zipformer.py);
     padding_mask: (B, K) bool, True = padding, or None when nothing is padded;
-    feature_penalty: sum of squares and number of elements of the front-end's valid output; with
-        ``mask_padding=False`` of all of it, as in fairseq;
+    feature_penalty: sum of squares and number of elements of the front-end's output. Differs:
+        fairseq counts padding, too; here valid frames only, unless ``mask_padding=False``;
     segments: how T frames became K segments; None without subsampling;
     output: what heads see, the last hidden state; at T frames again if the config has ``upsample``;
     output_padding: (B, K or T) bool, the output's own padding mask, or None;
