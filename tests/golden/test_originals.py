@@ -21,21 +21,44 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_zipformers_outputs_are_icefalls():
-    """Initial weights are icefall's, draw by draw; all but the bypasses are then disturbed."""
+@pytest.fixture(scope="module")
+def zipformer() -> tuple[ZipformerEncoder, list]:
+    """And inputs with cotangents. Initial weights are icefall's, draw by draw; then disturbed."""
     torch.manual_seed(0)
     encoder, generator = ZipformerEncoder(ZIPFORMER_SIZES["zipformer_tiny"]).eval(), seeded(1)
     for name, weight in encoder.state_dict().items():
         if "bypass" not in name:
             noise = torch.randn(weight.shape, generator=generator)
             weight += (0.005 + 0.05 * weight.abs().mean()) * noise
-    for key, expected in golden("zipformer").items():
-        frames = len(expected[0])
-        x = torch.randn(frames, 2, encoder.input_dim, generator=generator).transpose(0, 1)
-        torch.randn(frames, 2, encoder.output_dim, generator=generator)  # theirs, of a gradient
+    cases = [
+        [torch.randn(frames, 2, dim, generator=generator).transpose(0, 1) for dim in (48, 96)]
+        for frames in (1, 17, 50)
+    ]
+    return encoder, cases
+
+
+def test_zipformers_outputs_are_icefalls(zipformer):
+    (encoder, cases), expected = zipformer, golden("zipformer")
+    for x, _ in cases:
         with torch.no_grad():
             output = encoder(x, None)[-1]
-        torch.testing.assert_close(output, torch.tensor(expected), atol=1e-5, rtol=1e-5, msg=key)
+        theirs = torch.tensor(expected[f"T{x.shape[1]}/output"])
+        torch.testing.assert_close(output, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_zipformers_gradients_are_icefalls_but_for_what_its_regularizers_add(zipformer):
+    """Those act in eval there, at random. Ours is exact: finite differences along it agree."""
+    (encoder, cases), expected = zipformer, golden("zipformer")
+    for x, cotangent in cases:
+        leaf = x.clone().requires_grad_()
+        (grad,) = torch.autograd.grad((encoder(leaf, None)[-1] * cotangent).sum(), leaf)
+        theirs = torch.tensor(expected[f"T{x.shape[1]}/input_grad"])
+        assert (grad - theirs).norm() < 0.15 * theirs.norm()
+        step = 0.01 * grad / grad.norm()
+        with torch.no_grad():
+            change = encoder(x + step, None)[-1] - encoder(x - step, None)[-1]
+        slope = (change * cotangent).sum() / 0.02
+        torch.testing.assert_close(slope, grad.norm(), rtol=2e-3, atol=0)
 
 
 @pytest.mark.parametrize(("kind", "clipping_scale"), [("noclip", None), ("clip2", 2.0)])

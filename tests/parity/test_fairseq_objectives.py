@@ -91,8 +91,8 @@ def assert_equal_training(criterion, ours, net_input, their_criterion, theirs, t
 def test_hubert_trains_as_fairseqs(mode, norm_first, lengths, classes, monkeypatch):
     """With two label sets, too, each with a projection and embeddings of its own.
 
-    Its padding mask scales samples to frames instead of counting the convolutions' (a frame more
-    or less); these padded lengths are odd ones for which both rules agree.
+    Its padding mask scales samples to frames instead of counting the convolutions', and so has up
+    to two frames more; these padded lengths are odd ones for which both rules agree.
     """
     from fairseq.criterions.hubert_criterion import HubertCriterion
     from fairseq.models.hubert import hubert
