@@ -101,10 +101,11 @@ def labels(options: Options) -> Iterator[Row]:
 @check("budget-asr decode")
 def decode(options: Options) -> Iterator[Row]:
     from fairseq_budget.asr.predictor import TransducerHead
-    from fairseq_budget.labels.symbols import read_dictionary
+    from fairseq_budget.labels.symbols import read_vocabulary
 
     folder, out = corpus(options), options.folder / "decoded"
-    vocab = len(read_dictionary(folder / "dict.ltr.txt"))
+    vocabulary = read_vocabulary(folder, "ltr")
+    vocab = len(vocabulary.symbols)
     torch.manual_seed(0)
     ctc = {"ctc_output": torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(128, vocab))}
     transducer = {"head": TransducerHead(128, vocab, decoder_dim=64, joiner_dim=64)}
@@ -113,7 +114,7 @@ def decode(options: Options) -> Iterator[Row]:
         ("budget_transducer", transducer, []),
         ("budget_transducer", transducer, ["--beam", 4]),
     ):
-        checkpoint, texts = pretrained(options, "tiny", model, **heads), []
+        checkpoint, texts = pretrained(options, "tiny", model, vocabulary, **heads), []
         for device in ("cpu", options.device):
             command("asr", "decode", checkpoint, "--data", folder, "--labels", "ltr", "--out", out,
                     "--device", device, *words)  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.vocabulary import Vocabulary
 from gpu_checks.registry import Options, noise, still
 
 
@@ -53,7 +54,13 @@ def command(name: str, *words: object) -> str:
     return printed.getvalue()
 
 
-def pretrained(options: Options, size: str, model: str = "budget_hubert", **heads: Any) -> Path:
+def pretrained(
+    options: Options,
+    size: str,
+    model: str = "budget_hubert",
+    vocabulary: Vocabulary | None = None,
+    **heads: Any,
+) -> Path:
     """An exported folder with random weights."""
     from fairseq_budget.pretrained import Pretrained, save_pretrained
 
@@ -65,5 +72,6 @@ def pretrained(options: Options, size: str, model: str = "budget_hubert", **head
         state |= {k: v for head, module in heads.items()
                   for k, v in module.state_dict(prefix=f"{head}.").items()}  # fmt: skip
         config = {**asdict(still(size)), "decoder_dim": 64, "joiner_dim": 64}
-        save_pretrained(folder, Pretrained(model, still(size), config, state))
+        found = Pretrained(model, still(size), config, state, vocabulary=vocabulary)
+        save_pretrained(folder, found)
     return folder

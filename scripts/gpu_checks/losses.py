@@ -37,8 +37,9 @@ def _hubert(x: Tensor) -> Tensor:
     from fairseq_budget.nn.heads import ClusterHead
 
     torch.manual_seed(0)
-    head = ClusterHead(64, 32, 50, kind="cosine", temperature=0.1).to(x.device)
-    return cluster_cross_entropy(head(x.flatten(0, 1)), _symbols(400, 50).to(x.device)).sum
+    head = ClusterHead(64, 32, [50], kind="cosine", temperature=0.1).to(x.device)
+    (logits,) = head(x.flatten(0, 1))
+    return cluster_cross_entropy(logits, _symbols(400, 50).to(x.device)).sum
 
 
 def _wav2vec2(x: Tensor) -> Tensor:

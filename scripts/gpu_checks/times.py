@@ -174,5 +174,5 @@ def stock_batch(batch: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": batch["id"],
         "net_input": {"source": source, "padding_mask": padding},
-        "target_list": [batch["net_input"]["labels"]],
+        "target_list": batch["net_input"]["labels"],
     }
