@@ -104,7 +104,7 @@ def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkey
         f"checkpoint.save_dir={data}/run", f"checkpoint.restore_file={data.name}/other.pt",
     )  # fmt: skip
     task = BudgetFinetuningTask.setup_task(cfg.task)
-    task.begin_epoch(1, None)
+    task.begin_training(None)
     assert task.state_dict()["weights_count"] == 7
 
 
