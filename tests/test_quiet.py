@@ -17,6 +17,8 @@ def _logging_as_it_was(monkeypatch):
     kept, levels = root.handlers[:], {name: logging.getLogger(name).level for name in LEVELS}
     level = root.level
     yield
+    for handler in set(root.handlers) - set(kept):
+        handler.close()
     root.handlers[:] = kept
     root.setLevel(level)
     for name, each in levels.items():

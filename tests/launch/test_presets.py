@@ -33,7 +33,7 @@ def test_a_misspelt_preset_is_answered_with_the_nearest():
 
 
 def test_a_folder_of_presets_that_is_missing_or_empty_is_answered_with_ours(tmp_path):
-    for folder in ([], ["--config-dir", "exampels"], ["--config-dir", str(tmp_path)]):
+    for folder in ([], ["--config-dir", "example"], ["--config-dir", str(tmp_path)]):
         message = said(*folder, "--config-name", "budget_tera_demo")
         assert message.endswith(": add --config-dir examples")
 

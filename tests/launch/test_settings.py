@@ -24,9 +24,9 @@ def compose(*overrides: str):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("task.sise=3", r"there is no setting task.sise; did you mean model.size\?"),
+        ("task.sizze=3", r"there is no setting task.sizze; did you mean model.size\?"),
         ("size=small", r"there is no setting size; did you mean model.size\?"),
-        ("modle.size=small", r"there is no setting modle; did you mean model\?"),
+        ("modl.size=small", r"there is no setting modl; did you mean model\?"),
         ("task.dta=x", r"there is no setting task.dta; did you mean task.data\?"),
         ("optimization.max_updates=3", r"did you mean optimization.max_update\?"),
         ("optimization.max_update=many", r"optimization.max_update: Value 'many' .* Integer$"),
@@ -43,7 +43,7 @@ def test_what_hydra_refuses_is_said_in_one_line_that_ends_the_program(override, 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("+task.sise=3", r"there is no setting task.sise; did you mean model.size\?"),
+        ("+task.sizze=3", r"there is no setting task.sizze; did you mean model.size\?"),
         ("+model.encoder_layer=3", r"did you mean model.encoder_layers\?"),
         ("+criterion.feature_penalty=3", r"did you mean criterion.feature_penalty_weight\?"),
         ("task.mask_prob=high", r"task.mask_prob: Value 'high' .* could not be converted to Float"),

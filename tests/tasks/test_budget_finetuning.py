@@ -75,7 +75,7 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
     cfg = compose("budget_ctc_demo", *paths, "task.mean_interval=2")
     for updates in (range(3), range(3, 6)):
         task = BudgetFinetuningTask.setup_task(cfg.task)
-        task.begin_epoch(1, model)
+        task.begin_training(model)
         for update in updates:
             model.weight.data.fill_(update)
             task.optimizer_step(optimizer, model, update)
