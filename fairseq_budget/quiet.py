@@ -21,7 +21,14 @@ LEVELS = {
 }
 """Loggers that speak before anybody has chosen what is shown, and the least that they may say."""
 
-EVENTS = ("Saved checkpoint", "Stopping training", "early stop", "done training", "NOTE:")
+EVENTS = (
+    "Loaded checkpoint",
+    "Saved checkpoint",
+    "Stopping training",
+    "early stop",
+    "done training",
+    "NOTE:",
+)
 """How fairseq's messages begin that tell of a run and not of fairseq."""
 
 

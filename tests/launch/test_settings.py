@@ -1,5 +1,7 @@
 """Settings that Hydra or fairseq refuse: one line with the nearest right word."""
 
+import copy
+
 import pytest
 
 pytestmark = pytest.mark.fairseq
@@ -7,6 +9,7 @@ pytest.importorskip("fairseq")
 import hydra  # noqa: E402
 from fairseq.dataclass.initialize import hydra_init  # noqa: E402
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
 
 from fairseq_budget.errors import BudgetError  # noqa: E402
 from fairseq_budget.launch.settings import check, register, told  # noqa: E402
@@ -19,6 +22,12 @@ def compose(*overrides: str):
     hydra_init("budget_tera_demo")
     with hydra.initialize_config_dir(str(ROOT / "examples"), version_base="1.1"):
         return told(lambda: hydra.compose("budget_tera_demo", overrides=list(overrides)))
+
+
+@pytest.fixture(scope="module")
+def composed():
+    register()
+    return compose("task.data=data", "+model.seed=3", "model.encoder_layers=2")
 
 
 @pytest.mark.parametrize(
@@ -55,15 +64,16 @@ def test_what_hydra_refuses_is_said_in_one_line_that_ends_the_program(override, 
         ("task.data=???", r"task.data is not set: add task.data=VALUE"),
     ],
 )
-def test_what_fairseq_would_refuse_is_said_before_it_does(override, words):
-    register()
+def test_what_fairseq_would_refuse_is_said_before_it_does(composed, override, words):
+    name, _, value = override.lstrip("+").partition("=")
+    cfg = copy.deepcopy(composed)
+    OmegaConf.update(cfg, name, value, force_add=True)
     with pytest.raises(BudgetError, match=words):
-        check(compose("task.data=data", override))
+        check(cfg)
 
 
-def test_settings_that_are_right_pass():
-    register()
+def test_settings_that_are_right_pass(composed):
     assert told(lambda: 3) == 3
-    cfg = compose("task.data=data", "+model.seed=3", "model.encoder_layers=2")
-    check(cfg)
-    assert cfg.model.seed == 3
+    check(composed)
+    assert composed.model.encoder_layers == 2
+    assert composed.model.seed == 3
