@@ -79,11 +79,12 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
 
 def names_us(cfg: Any) -> bool:
     """Whether user_dir does, or stands at nothing that exists while a task or model is ours."""
+    from fairseq_budget.launch.presets import kind_of
+
     user_dir = cfg.common.user_dir
     if user_dir is not None and (Path(user_dir).exists() or Path(user_dir).name == PACKAGE):
         return Path(user_dir).name == PACKAGE
-    chosen = ((cfg.get(section) or {}).get("_name") for section in ("task", "model"))
-    return any(str(name).startswith("budget_") for name in chosen)
+    return any(str(kind_of(cfg, each)).startswith("budget_") for each in ("task", "model"))
 
 
 def adapt(cfg: Any) -> None:

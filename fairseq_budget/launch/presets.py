@@ -25,6 +25,12 @@ def is_ours(args: Any) -> bool:
     return Path(_name(args)).name.startswith("budget_") or any(map(_OURS.search, words))
 
 
+def kind_of(cfg: Any, section: str) -> str | None:
+    """Which task, model, ... a composed config has chosen: a section's `_name`, or all of it."""
+    chosen = cfg.get(section)
+    return chosen.get("_name") if hasattr(chosen, "get") else chosen
+
+
 def complaint(args: Any) -> str | None:
     """What is wrong with a command that is ours, or that names no task of anybody's; else None."""
     if args.help or args.hydra_help or args.info or args.cfg or args.shell_completion:

@@ -25,6 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 import fairseq_budget
 from fairseq_budget.errors import BudgetError, did_you_mean
+from fairseq_budget.launch.presets import kind_of
 
 SECTIONS = ("task", "model", "criterion", "optimizer", "lr_scheduler")  # whose kind is chosen
 NEAR = 0.6  # of 1: how alike words are, as difflib's close matches have it
@@ -43,7 +44,7 @@ def check(cfg: Any) -> None:
     Raises BudgetError for a kind or a field that there is not, a wrong type and a missing value.
     """
     for section in SECTIONS:
-        kind, known = (cfg.get(section) or {}).get("_name"), _kinds(section)
+        kind, known = kind_of(cfg, section), _kinds(section)
         if kind is not None and kind not in known:
             raise BudgetError(f"there is no {section}._name={kind}{did_you_mean(kind, known)}")
     try:
@@ -51,8 +52,7 @@ def check(cfg: Any) -> None:
     except OmegaConfBaseException as error:
         raise BudgetError(explain(error)) from error
     for name in sorted(OmegaConf.missing_keys(cfg)):
-        kind = OmegaConf.select(cfg, f"{name.partition('.')[0]}._name")
-        if str(kind).startswith("budget_"):  # others may never ask for it
+        if str(kind_of(cfg, name.partition(".")[0])).startswith("budget_"):  # others may not ask
             raise BudgetError(f"{name} is not set: add {name}=VALUE")
 
 
@@ -68,10 +68,14 @@ def told(run: Callable[[], Any]) -> Any:
 def explain(error: BaseException) -> str:
     """A refusal of Hydra or OmegaConf in one line."""
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r} cannot be read: write FIELD=VALUE, without spaces around '='"
+        return (
+            f"{error.override!r} cannot be read: write FIELD=VALUE without spaces around '='; "
+            "a VALUE with spaces or signs needs quotes of its own: 'FIELD=\"VALUE\"'"
+        )
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if not isinstance(cause, OmegaConfBaseException):
-        return " ".join(str(error).split())
+        words = " ".join(str(error).split()).partition(" To append to your default list")[0]
+        return f"{words} (one setting is SECTION.FIELD=VALUE: model.size=small)"
     name = _full_name(cause)
     if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
         return _unknown(name, cause)

@@ -19,7 +19,7 @@ def config(user_dir: str | None, task: str = "budget_pretraining"):
     return SimpleNamespace(
         common=SimpleNamespace(user_dir=user_dir, fp16=False, cpu=True),
         checkpoint=SimpleNamespace(),
-        get={"task": {"_name": task}, "model": {"_name": "x"}}.get,
+        get={"task": {"_name": task}, "model": "x"}.get,
     )
 
 

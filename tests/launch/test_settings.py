@@ -41,7 +41,8 @@ def composed():
         ("optimization.max_update=many", r"optimization.max_update: Value 'many' .* Integer$"),
         ("distributed_training.ddp_backend=x", r"ddp_backend: Invalid value 'x', expected one of"),
         ("model.seed=3", r"model.seed is not in the preset: write \+model.seed=VALUE to add it"),
-        ("task.data", r"'task.data' cannot be read: write FIELD=VALUE, without spaces"),
+        ("model=small", r"'model'. No match .* is SECTION.FIELD=VALUE: model.size=small\)$"),
+        ("task.data", r"'task.data' cannot be read: write FIELD=VALUE without spaces"),
     ],
 )
 def test_what_hydra_refuses_is_said_in_one_line_that_ends_the_program(override, words):
