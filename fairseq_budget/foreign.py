@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 import pickletools
@@ -101,6 +102,8 @@ def plain(value: Any) -> Any:
     """Containers and values out of stand-ins: argparse's, omegaconf's, members of enums."""
     if isinstance(value, _Inert):
         return plain(value.content())
+    if isinstance(value, argparse.Namespace):  # itself where the process has allowed it
+        return plain(vars(value))
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
@@ -39,7 +39,7 @@ class Heads:
     def __post_init__(self) -> None:
         if self.objective not in MASK_PROB:
             raise BudgetError(
-                f"objective {self.objective!r}: expected one of {', '.join(MASK_PROB)}"
+                f"objective {self.objective!r}: {expected_one_of(self.objective, MASK_PROB)}"
             )
 
     @property

@@ -1,42 +1,71 @@
-"""Makes ``user_dir=fairseq_budget`` resolve from any folder; installed as ``hydra_plugins``.
+"""What makes a run of ours start: installed as ``hydra_plugins``, which Hydra scans.
 
-fairseq looks for a bare user_dir in the working folder and beside itself only, which misses an
-editable install. Hydra imports this module in every program that uses Hydra, so it acts only where
-``fairseq-hydra-train`` has been started, imports nothing of the package before fairseq does, and
-never raises but to end such a program with a message.
+``user_dir=fairseq_budget`` resolves from any folder, and is not needed where our task is named:
+fairseq looks for a bare user_dir in the working folder and beside itself only. Hydra asks this
+plug-in in every program that uses Hydra, so it acts only where ``fairseq-hydra-train`` has been
+started, and never raises but to end such a program with a message.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import itertools
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra._internal import utils as hydra_utils
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
 PACKAGE = "fairseq_budget"
 logger = logging.getLogger(PACKAGE)
 
 
+class BudgetSearchPathPlugin(SearchPathPlugin):
+    """A plug-in's one occasion between reading the command line and reading the preset."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        try:
+            install()
+        except Exception as error:  # must never break somebody else's Hydra program
+            logger.warning("the fairseq_budget plug-in is off: %s", error)
+
+
 def install() -> None:
-    """Wrap the one function through which fairseq-hydra-train starts every kind of run."""
+    """Wrap what fairseq starts every kind of run through, and what reports Hydra's refusals."""
     train = sys.modules.get("fairseq_cli.hydra_train")
     if train is None or getattr(train.distributed_utils.call_main, "is_budget", False):
         return
-    message = missing_preset(sys.argv[1:])
-    if message:
-        sys.exit(message)
+    from fairseq_budget.launch import presets
+
+    args = hydra_utils.get_args()
+    if message := presets.complaint(args):
+        sys.exit(f"fairseq-hydra-train: error: {message}")
     train.distributed_utils.call_main = _wrap(train.distributed_utils.call_main)
+    if presets.is_ours(args):
+        _hush()
+
+
+def _hush() -> None:
+    from fairseq_budget.launch import settings
+    from fairseq_budget.quiet import hush, is_debug
+
+    if not is_debug():
+        hush()
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of processes that are spawned
+        report = hydra_utils.run_and_report
+        hydra_utils.run_and_report = lambda func: report(functools.partial(settings.told, func))
 
 
 def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call_main)
     def wrapped(cfg: Any, main: Any, **kwargs: Any) -> Any:
-        if Path(str(cfg.common.user_dir)).name != PACKAGE:
+        if not names_us(cfg):
             return call_main(cfg, main, **kwargs)
         adapt(cfg)
         require_writable(cfg.checkpoint.save_dir)
@@ -48,9 +77,22 @@ def _wrap(call_main: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def names_us(cfg: Any) -> bool:
+    """Whether user_dir does, or stands at nothing that exists while a task or model is ours."""
+    from fairseq_budget.launch.presets import kind_of
+
+    user_dir = cfg.common.user_dir
+    if user_dir is not None and (Path(user_dir).exists() or Path(user_dir).name == PACKAGE):
+        return Path(user_dir).name == PACKAGE
+    return any(str(kind_of(cfg, each)).startswith("budget_") for each in ("task", "model"))
+
+
 def adapt(cfg: Any) -> None:
     """An absolute user_dir, which spawned workers find too; what fairseq's defaults get wrong."""
-    if not Path(cfg.common.user_dir).exists():
+    named = cfg.common.user_dir
+    if named is None or not Path(named).exists():
+        if named not in (None, PACKAGE):
+            logger.warning("user_dir=%s is not there: taking %s", named, PACKAGE)
         spec = importlib.util.find_spec(PACKAGE)
         if spec and spec.submodule_search_locations:
             cfg.common.user_dir = str(Path(spec.submodule_search_locations[0]).resolve())
@@ -73,26 +115,3 @@ def require_writable(folder: str) -> None:
             f"fairseq-hydra-train: error: cannot write to checkpoint.save_dir={folder} "
             f"({error.strerror}): choose a folder that you may write to"
         )
-
-
-def missing_preset(argv: list[str]) -> str | None:
-    """What to tell a user of ours who gave no --config-name, else None."""
-    if any(word.split("=")[0] in ("--config-name", "-cn") for word in argv):
-        return None
-    if any(word in ("--help", "-h", "--version", "--info", "--hydra-help") for word in argv):
-        return None
-    folders = [b for a, b in itertools.pairwise(argv) if a in ("--config-dir", "-cd")]
-    folders += [word.split("=", 1)[1] for word in argv if word.startswith("--config-dir=")]
-    presets = sorted(p.stem for folder in folders for p in Path(folder).glob("budget_*.yaml"))
-    if not presets and not any(PACKAGE in word for word in argv):
-        return None
-    names = "\n  ".join(presets) or "(none found: --config-dir must name the examples/ folder)"
-    return (
-        f"fairseq-hydra-train: error: no preset chosen. Add --config-name PRESET, one of\n  {names}"
-    )
-
-
-try:
-    install()
-except Exception as error:  # a broken plug-in must never break somebody else's Hydra program
-    logger.warning("the fairseq_budget plug-in is off: %s", error)

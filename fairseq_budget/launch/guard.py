@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from fairseq.dataclass.initialize import add_defaults
 from omegaconf import OmegaConf
 
 from fairseq_budget.errors import BudgetError
@@ -73,7 +72,6 @@ def _mend(folder: str) -> None:
 
 
 def _compare(start: Start, cfg: Any) -> None:
-    add_defaults(cfg)  # as main does
     now: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     try:
         saved = open_checkpoint(start.path)["cfg"]

@@ -6,31 +6,31 @@ starts none; with one GPU per node its default world size of 1 hides torchrun's.
 
 from __future__ import annotations
 
+import logging.config
 import os
 import socket
 import sys
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from fairseq.distributed.utils import distributed_main
-from fairseq.models import import_models
-from fairseq.tasks import import_tasks
+from omegaconf import OmegaConf, open_dict
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
-import fairseq_budget
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.interrupt import EXIT_CODE, interrupt
+from fairseq_budget.launch import settings
 from fairseq_budget.launch.guard import guarded
+from fairseq_budget.quiet import hush, hush_console, is_debug
 
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 
 
 def start(call_main: Callable[..., Any], cfg: Any, main: Callable[..., Any], **kwargs: Any) -> Any:
     """fairseq's `call_main`, right wherever it is started; ends the program with one message."""
-    main = partial(train, main)
+    main = _Training(main)
+    _hush_console(cfg)
     try:
         place(cfg)
         if not _spawns_on_cpu(cfg):
@@ -42,10 +42,36 @@ def start(call_main: Callable[..., Any], cfg: Any, main: Callable[..., Any], **k
         sys.exit(ended.exit_code if ended.exit_code > 0 else 128 - ended.exit_code)
 
 
+class _Training:
+    """`train` with fairseq's `main`; a spawned process is hushed as soon as it is handed this."""
+
+    def __init__(self, main: Callable[..., Any]) -> None:
+        self.main = main
+
+    def __call__(self, cfg: Any, **kwargs: Any) -> None:
+        train(self.main, cfg, **kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        hush()
+
+
+def _hush_console(cfg: Any) -> None:
+    """At once, and in what fairseq's `main` sets logging up with again."""
+    if is_debug() or cfg.get("job_logging_cfg") is None:
+        return
+    shown = ["fairseq_budget", "train", "train_inner", *cfg.dataset.valid_subset.split(",")]
+    config: Any = OmegaConf.to_container(cfg.job_logging_cfg)
+    with open_dict(cfg):
+        cfg.job_logging_cfg = hush_console(config, shown)
+    logging.config.dictConfig(hush_console(config, shown))
+
+
 def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
-    _register()
+    settings.register()
     try:
+        settings.check(cfg)
         with guarded(cfg):
             main(cfg, **kwargs)
     except BudgetError as error:
@@ -70,13 +96,6 @@ def _leave_interrupted(cfg: Any) -> None:
             file=sys.stderr,
         )
     sys.exit(EXIT_CODE)
-
-
-def _register() -> None:
-    """What `import_user_module` does, unless the package has been imported, as it has been here."""
-    package = Path(fairseq_budget.__file__).parent
-    import_tasks(str(package / "tasks"), "fairseq_budget.tasks")
-    import_models(str(package / "models"), "fairseq_budget.models")
 
 
 def place(cfg: Any) -> None:

@@ -6,7 +6,7 @@ Typed in the old style (no ``X | None``, no future import): omegaconf reads thes
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Dict, Optional
 
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.sizes import SIZES, ZipformerSize
 
 
@@ -92,7 +92,7 @@ class EncoderConfig:
         Raises BudgetError for an unknown size, and for fields that contradict it.
         """
         if self.size not in SIZES:
-            raise BudgetError(f"model.size={self.size!r}: expected one of {', '.join(SIZES)}")
+            raise BudgetError(f"model.size={self.size!r}: {expected_one_of(self.size, SIZES)}")
         size = SIZES[self.size]
         if self.encoder_type not in (None, size.encoder_type):
             raise BudgetError(_contradiction(self.size, str(self.encoder_type)))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.nn.cif import CifPredictor, fired_frames, integrate_and_fire
 from fairseq_budget.nn.lengths import padding_mask, zero_padding
 
@@ -224,7 +224,7 @@ class Upsampler(nn.Module):
 def check_subsampling(kind: str, rate: float) -> None:
     """Raise BudgetError for a kind or a rate that there is not."""
     if kind not in KINDS:
-        raise BudgetError(f"model.subsample={kind!r}: expected one of {', '.join(KINDS)}")
+        raise BudgetError(f"model.subsample={kind!r}: {expected_one_of(kind, KINDS)}")
     whole = kind not in ("average", "conv") or rate == int(rate)
     if kind != "none" and not (1 <= rate <= MAX_RATE and whole):
         raise BudgetError(

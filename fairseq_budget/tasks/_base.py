@@ -17,6 +17,7 @@ from fairseq_budget.interrupt import interrupt
 from fairseq_budget.packed import open_corpus, pack_path
 from fairseq_budget.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
+from fairseq_budget.tasks._introduction import Forecast, UpdateAudio, introduction, num_updates
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class BudgetTask(FairseqTask):
         self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
         self._update = 0
         self._train_batches: Optional[EpochBatches] = None
+        self._forecast: Optional[Forecast] = None
 
     def _check_data(self) -> None:
         if not Path(self.cfg.data).is_dir():
@@ -145,6 +147,8 @@ class BudgetTask(FairseqTask):
         super().reduce_metrics(logging_outputs, criterion)
         if not criterion.training:
             return
+        if self._forecast is not None:
+            self._forecast.add(self._update + 1)
         if any(log.get("interrupted") for log in logging_outputs):
             interrupt.agreed = True
             self._root().dataset.disable_validation = True  # it may take long; it is due later
@@ -174,6 +178,13 @@ class BudgetTask(FairseqTask):
         if not self._has_begun:
             self._has_begun = True
             self.begin_training(model)
+            self._introduce(model)
+
+    def _introduce(self, model: Any) -> None:
+        root, heard = self._root(), self.update_audio()
+        for line in introduction(root, model, heard, self._update):
+            logger.info(line)
+        self._forecast = Forecast(num_updates(root, model, heard))
 
     def begin_training(self, model: Any) -> None:
         """Once, after fairseq has read its checkpoint: take up the task's state, which it does not.
@@ -187,9 +198,23 @@ class BudgetTask(FairseqTask):
             return
         if not root.checkpoint.reset_meters:
             self.load_state_dict(deepcopy(state.get("task_state") or {}))  # off the mapped file
-        num_updates = state["optimizer_history"][-1]["num_updates"]
-        if 0 < root.optimization.max_update <= num_updates:
+        self._update = state["optimizer_history"][-1]["num_updates"]
+        if 0 < root.optimization.max_update <= self._update:
             self.leave(f"all {root.optimization.max_update:,} updates are made")
+
+    def update_audio(self) -> UpdateAudio:
+        """What an update hears, on average over the batches of this epoch."""
+        assert self._train_batches is not None  # trained on: this is the first epoch's beginning
+        root, batches = self._root(), self._train_batches.batches
+        pad = getattr(self.cfg, "pad_audio", True)
+        per_batch, per_sequence = batches.mean_samples(pad=pad)
+        num_batches = root.distributed_training.distributed_world_size
+        num_batches *= root.optimization.update_freq[-1]
+        return UpdateAudio(
+            num_batches * per_batch / SAMPLE_RATE,
+            per_sequence / SAMPLE_RATE,
+            len(batches) / num_batches,
+        )
 
     def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
         """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""

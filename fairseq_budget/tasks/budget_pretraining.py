@@ -97,13 +97,10 @@ class BudgetPretrainingTask(BudgetTask):
         self.add_dataset(split, dataset)
 
     def _open_labels(self, split: str, corpus: Corpus) -> List[Labels]:
-        found = [
+        return [
             open_labels(self.cfg.data, split, name, corpus=corpus)
             for name in label_sets(self.cfg.labels)
         ]
-        for labels in found:
-            logger.info(f"{split}: labels of {labels.num_clusters} clusters at {labels.rate} Hz")
-        return found
 
     def _open_segments(self, split: str, corpus: Corpus) -> Optional[Segmentation]:
         if self.cfg.segments is None:
@@ -193,19 +190,13 @@ class BudgetPretrainingTask(BudgetTask):
 
     def _schedule_warnings(self, config: ResolvedConfig) -> List[str]:
         """Whether size, updates and budget fit, judged by the batches of this epoch."""
-        root = self.cfg._get_root()
-        assert self._train_batches is not None  # trained on: this is the first epoch's beginning
-        per_batch, per_sequence = self._train_batches.batches.mean_samples(pad=self.cfg.pad_audio)
-        workers = root.distributed_training.distributed_world_size
+        root, heard = self._root(), self.update_audio()
         return check_schedule(
             config,
             max_update=self.cfg.max_update,
             total_num_update=root.lr_scheduler.get("total_num_update") or self.cfg.max_update,
-            seconds_per_update=per_batch
-            / SAMPLE_RATE
-            * workers
-            * root.optimization.update_freq[-1],
-            sequence_s=per_sequence / SAMPLE_RATE,
+            seconds_per_update=heard.seconds,
+            sequence_s=heard.sequence_s,
             budget_flops=self.cfg.budget_flops,
             warmup_updates=int(root.lr_scheduler.get("warmup_updates") or 0),
         )

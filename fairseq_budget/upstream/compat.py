@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.quiet import set_levels
 from fairseq_budget.upstream import audio_backend
 
 INSTALL_S3PRL = (
@@ -61,6 +62,7 @@ def prepare_s3prl() -> None:
             raise BudgetError(
                 f"{package} is not installed, and s3prl's runner needs it; {INSTALL_S3PRL}"
             )
+    set_levels()
     torchaudio = load_torchaudio()
     _fill_audio_backend(torchaudio)
     _fill_sox_effects(torchaudio)

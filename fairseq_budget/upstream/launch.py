@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import yaml
 
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.upstream.register import register
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -84,9 +84,10 @@ def find_config(downstream: str) -> Path:
     for path in (standard, packaged):
         if path.is_file():
             return path
-    ours = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+    ours = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
     raise BudgetError(
-        f"-d {downstream}: no configuration, expected one of {ours}; give your own with -c FILE"
+        f"-d {downstream}: no configuration (give your own with -c FILE), "
+        f"{expected_one_of(downstream, ours)}"
     )
 
 

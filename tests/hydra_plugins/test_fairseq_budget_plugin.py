@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,20 +10,34 @@ import torch
 
 from fairseq_budget.hydra_plugins.fairseq_budget_plugin import (
     adapt,
-    missing_preset,
+    names_us,
     require_writable,
 )
 
 
-def test_without_config_name_the_presets_are_listed():
-    message = missing_preset(["--config-dir", "examples/", "+task.user_dir=fairseq_budget"])
-    assert "--config-name" in message
-    assert "budget_tera_librispeech" in message
+def config(user_dir: str | None, task: str = "budget_pretraining"):
+    return SimpleNamespace(
+        common=SimpleNamespace(user_dir=user_dir, fp16=False, cpu=True),
+        checkpoint=SimpleNamespace(),
+        get={"task": {"_name": task}, "model": "x"}.get,
+    )
 
 
-def test_with_config_name_nothing_is_said():
-    for name in (["--config-name", "x"], ["--config-name=x"], ["-cn", "x"], ["--help"]):
-        assert missing_preset(["--config-dir", "examples/", *name]) is None
+def test_a_user_dir_that_was_forgotten_or_misspelt_is_found_by_the_task(caplog):
+    for user_dir in (None, "fairseq_bugdet", "fairseq_budget"):
+        cfg = config(user_dir)
+        assert names_us(cfg)
+        adapt(cfg)
+        assert Path(cfg.common.user_dir, "hydra_plugins").is_dir()
+    assert [r.message for r in caplog.records] == [
+        "user_dir=fairseq_bugdet is not there: taking fairseq_budget"
+    ]
+
+
+def test_runs_of_others_and_of_plug_ins_that_build_on_ours_are_left_alone(tmp_path):
+    assert not names_us(config(None, task="language_modeling"))
+    assert not names_us(config("not_there", task="language_modeling"))
+    assert not names_us(config(str(tmp_path)))
 
 
 @pytest.mark.parametrize(("gpu", "cpu", "fp16"), [(1, 0, 1), (1, 1, 0), (0, 0, 0), (0, 1, 0)])
@@ -31,16 +46,6 @@ def test_float16_is_for_a_gpu_that_is_used(monkeypatch, gpu, cpu, fp16):
     common = SimpleNamespace(user_dir="fairseq_budget", fp16=True, cpu=bool(cpu))
     adapt(SimpleNamespace(common=common, checkpoint=SimpleNamespace()))
     assert common.fp16 == bool(fp16)
-
-
-def test_other_peoples_runs_are_left_alone(tmp_path):
-    assert missing_preset([]) is None
-    assert missing_preset(["--config-dir", str(tmp_path), "task=language_modeling"]) is None
-
-
-def test_a_folder_without_presets_is_named_as_the_cause(tmp_path):
-    message = missing_preset(["--config-dir", str(tmp_path), "+task.user_dir=fairseq_budget"])
-    assert "--config-dir must name the examples/ folder" in message
 
 
 def test_a_folder_without_write_permission_ends_the_run_before_it_starts(tmp_path):

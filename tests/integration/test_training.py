@@ -1,5 +1,6 @@
 """The main command as users type it: from anywhere, on bad audio, on several processes."""
 
+import itertools
 import os
 import re
 import shutil
@@ -30,6 +31,16 @@ def test_progress_losses_learning_rate_hours_and_eta_are_shown(training):
     assert hours[-1] == pytest.approx(20 * 6 / 3600, rel=0.2)  # two pieces of 3 s per update
     losses = [float(re.search(r" loss=([\d.]+)", line)[1]) for line in lines]
     assert losses[-1] < losses[0]
+
+
+def test_ten_lines_of_ours_come_before_the_first_progress(training):
+    printed = training[1].splitlines()
+    first = list(itertools.takewhile(lambda line: "[train_inner]" not in line, printed))
+    words = ["valid: ", "train: ", "model: ", "objective: ", "batch: ", "cost: ", "updates: 20 ",
+             "saves: ", "end: after 20 updates", "seed 1337, fp32, 1 process"]  # fmt: skip
+    assert [word for word, line in zip(words, first, strict=True) if f" - {word}" not in line] == []
+    assert "Warning" not in training[1]
+    assert max(map(len, first)) < 250
 
 
 def test_tensorboard_has_a_key_of_its_own(training):
@@ -139,12 +150,14 @@ def test_it_works_from_any_folder_after_a_plain_install(data, tmp_path):
     command = train_command(
         data, tmp_path / "run", "optimization.max_update=1", config_dir=ROOT / "examples"
     )
-    done = run(*command, cwd=tmp_path, env={"PYTHONPATH": str(target)})
+    done = run(*command, cwd=tmp_path, env={"PYTHONPATH": str(target), "BUDGET_DEBUG": "1"})
     assert f"'user_dir': '{target}/fairseq_budget'" in done.stdout + done.stderr
+    assert "ModuleList(" in done.stdout  # debugging shows everything
 
 
 def test_fp16_is_turned_off_where_there_is_no_gpu(data, tmp_path):
-    done = run(*train_command(data, tmp_path, "optimization.max_update=1", "common.fp16=true"))
+    command = train_command(data, tmp_path, "optimization.max_update=1", "common.fp16=true")
+    done = run(*(word for word in command if word != "+task.user_dir=fairseq_budget"))
     if not torch.cuda.is_available():
         assert "training in float32" in done.stdout + done.stderr
 

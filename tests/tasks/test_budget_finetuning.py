@@ -75,7 +75,7 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
     cfg = compose("budget_ctc_demo", *paths, "task.mean_interval=2")
     for updates in (range(3), range(3, 6)):
         task = BudgetFinetuningTask.setup_task(cfg.task)
-        task.begin_epoch(1, model)
+        task.begin_training(model)
         for update in updates:
             model.weight.data.fill_(update)
             task.optimizer_step(optimizer, model, update)
@@ -104,7 +104,7 @@ def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkey
         f"checkpoint.save_dir={data}/run", f"checkpoint.restore_file={data.name}/other.pt",
     )  # fmt: skip
     task = BudgetFinetuningTask.setup_task(cfg.task)
-    task.begin_epoch(1, None)
+    task.begin_training(None)
     assert task.state_dict()["weights_count"] == 7
 
 

@@ -177,8 +177,8 @@ def test_a_missing_checkpoint_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data" / "emotion").mkdir(parents=True)
     done = s3prl("-m", "train", "-u", "budget_upstream", "-d", "emotion", "-p", "OUT", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("run_downstream.py: error: budget_upstream")
-    assert "Traceback" not in done.stderr
+    (line,) = done.stderr.splitlines()  # nothing of s3prl's own
+    assert line.startswith("run_downstream.py: error: budget_upstream")
 
 
 @pytest.mark.s3prl
