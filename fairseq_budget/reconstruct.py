@@ -76,5 +76,5 @@ def reconstruct(checkpoint: Pretrained, wave: np.ndarray, *, seed: int = 1) -> R
     head.load_state_dict(
         {k.removeprefix("head."): v.float() for k, v in checkpoint.state.items() if "head." in k}
     )
-    hidden = encoder(source, mask_indices=indices[None]).last_hidden_state[0, : len(target)]
-    return Reconstruction(target, head(hidden), indices[: len(target)], raw)
+    hidden = encoder(source, mask_indices=indices[None]).last_hidden_state[0]
+    return Reconstruction(target, head(hidden), indices, raw)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_budget.audio.mfcc import MFCC, LogMel, normalize_frames, num_mfcc_frames, stack_pairs
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import num_frames
 
 
 class AcousticTarget(nn.Module):
@@ -27,13 +29,20 @@ class AcousticTarget(nn.Module):
 
     @torch.no_grad()
     def forward(self, wave: Tensor, num_samples: Tensor | None = None) -> Tensor:
-        """wave (B, S) float32 -> (B, T', F) float32 at 50 Hz.
+        """wave (B, S) float32 -> (B, T, F) float32 at 50 Hz.
 
-        T' is the encoder's number of frames, or one less (a pair spans 560 samples, a frame 400).
-        num_samples (B,) marks padding; frames past an utterance's end are zero.
+        T is the encoder's number of frames. A pair spans 560 samples and a frame 400, so that the
+        last frame of some utterances has no pair of its own (32,160 samples: 100 and 99). Differs:
+        the study's code trims that frame, here it stays, and has the pair before it. num_samples
+        (B,) marks padding, where the last pair is repeated.
         """
+        lengths = torch.full((len(wave),), wave.shape[1], device=wave.device)
+        frames = num_mfcc_frames(lengths if num_samples is None else num_samples)
         features = self.features(wave, num_samples)
-        frames = None if num_samples is None else num_mfcc_frames(num_samples)
         if self.normalize:
             features = normalize_frames(features, frames)
-        return stack_pairs(features, frames)
+        pairs = stack_pairs(features, frames)
+        time = torch.arange(num_frames(wave.shape[1]), device=wave.device)
+        time = time.minimum((frames // 2 - 1).clamp(min=0).unsqueeze(1))  # (B, T)
+        pairs = F.pad(pairs, (0, 0, 0, time.shape[1] - pairs.shape[1]))
+        return pairs.gather(1, time.unsqueeze(2).expand(-1, -1, self.dim))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional
 
-import torch.nn.functional as F
 from fairseq.models import register_model
 from torch import Tensor
 
@@ -56,10 +55,9 @@ class BudgetTeraModel(BudgetModel):
         the output is upsampled.
         """
         wave = wave_from_bits(source)
-        target = self.target(wave, num_samples)  # (B, T or T - 1, F) float32
+        target = self.target(wave, num_samples)  # (B, T, F) float32
         noise = noise_generator(wave.device, noise_seed)
         out = self.encode(wave, num_samples, noise, mask_indices, segment_ends)
-        target = F.pad(target, (0, 0, 0, mask_indices.shape[1] - target.shape[1]))
         target = out.at_output_rate(target)
         masked = masked_frames(out, masked)
         return {

@@ -71,7 +71,9 @@ class EncoderConfig:
     )
     whiten: bool = _field(True, "Zipformer, training: gradients that decorrelate channels")
     mask_padding: bool = _field(
-        True, "Zipformer: padding never changes a valid frame; false: it does, as in k2SSL"
+        True,
+        "padding never changes a valid frame or the feature penalty; false: as in fairseq and "
+        "k2SSL it does, in the front-end (extractor_mode=default) and throughout a Zipformer",
     )
     feature_grad_mult: float = _field(
         0.1, "factor on the gradient into the front-end; 0 freezes the front-end"

@@ -15,7 +15,7 @@ class TemporalNorm(nn.GroupNorm):
     """GroupNorm with one group per channel: statistics over time, valid frames only, in float32.
 
     fairseq takes the statistics over padding too, so there an utterance depends on its batch
-    mates. Differs: here padded frames are left out, and come out as zero.
+    mates. Differs: here padded frames are left out, and come out as zero, if ``lengths`` are given.
     """
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:  # (B, C, T)

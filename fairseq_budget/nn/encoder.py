@@ -37,7 +37,8 @@ class EncoderOutput:
     hidden_states: L+1 tensors (B, K, D), the first layer's input and every layer's output, which
         of a Zipformer are those of its stacks (see nn/zipformer.py);
     padding_mask: (B, K) bool, True = padding, or None when nothing is padded;
-    feature_penalty: sum of squares and number of elements of the front-end's valid output;
+    feature_penalty: sum of squares and number of elements of the front-end's output. Differs:
+        fairseq counts padding, too; here valid frames only, unless ``mask_padding=False``;
     segments: how T frames became K segments; None without subsampling;
     output: what heads see, the last hidden state; at T frames again if the config has ``upsample``;
     output_padding: (B, K or T) bool, the output's own padding mask, or None;
@@ -124,8 +125,9 @@ class SpeechEncoder(nn.Module):
         ``noise_generator`` (on source's device) draws the alterations, which need it. In eval
         nothing is random and nothing is altered but ``mask_indices``.
 
-        Padded frames never change a valid one. Utterances shorter than one frame (400 samples)
-        are an error.
+        Padded frames never change a valid one, unless ``mask_padding=False`` restores fairseq's and
+        k2SSL's recipe: there they do in the front-end's norm over time and in a Zipformer.
+        Utterances shorter than one frame (400 samples) are an error.
         """
         if source.shape[1] < RECEPTIVE_FIELD:
             raise BudgetError(
@@ -136,7 +138,7 @@ class SpeechEncoder(nn.Module):
         mask = frame_mask = None
         if num_samples is not None:
             mask = frame_mask = padding_mask(num_frames(num_samples), features.shape[1])
-        penalty = _sum_of_squares(features, mask)
+        penalty = _sum_of_squares(features, mask if self.config.mask_padding else None)
         if self.layer_norm is not None:
             features = self.layer_norm(features)
         x, segments, masked = features, None, mask_indices
@@ -173,8 +175,9 @@ class SpeechEncoder(nn.Module):
             source = normalize_wave(source.float(), num_samples)
         source = source.to(next(self.feature_extractor.parameters()).dtype)
         scale = self.config.feature_grad_mult
+        heard = num_samples if self.config.mask_padding else None
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale > 0):
-            features = self.feature_extractor(source, num_samples)
+            features = self.feature_extractor(source, heard)
         if features.requires_grad and scale != 1:
             features.register_hook(lambda grad: grad * scale)
         return features.transpose(1, 2)

@@ -6,16 +6,16 @@ update t = 1, 2, ..., rms the root mean square of p (read again every 4th update
 
     g <- c g                                           one c <= 1 for all tensors of the group
     v <- b2 v + (1 - b2) g^2
-    d  = -lr max(rms, 1e-5) g / (sqrt(v / (1 - b2^t)) + eps)
+    d  = -lr max(rms, 1e-5) g / (sqrt(v / (1 - b2^t)) + eps)   without 1 - b2^t from 0.99 on
     d += p s                                           every 4th update
     m <- b1 m + (1 - b1) d
     p <- p + m
 
 s is Adam's step for a factor that stretches the whole tensor: its gradient is sum(p g), its rate
 0.1 lr; it is at most 0.1, does nothing below an rms of 1e-5, and never lifts it above 3. Tensors of
-one element take plain Adam steps of rate 0.1 lr instead and stay within +-10. Updates are relative:
-a rate of 0.045 changes each tensor by a few per cent of its size, whatever that is. A gradient
-times a constant gives the same updates, up to eps.
+one element take plain Adam steps of rate 0.1 lr instead and end each within +-10. Updates are
+relative: a rate of 0.045 changes each tensor by a few per cent of its size, whatever that is. A
+gradient times a constant gives the same updates, up to eps.
 
 c keeps the norm of all g, each weighted with its rms, below twice the median of the last hundred
 norms. It stays on the device: nothing is read back, but once in a hundred updates (and at the
@@ -42,6 +42,7 @@ SIZE_PERIOD = 4  # updates between two changes of a tensor's size
 MIN_RMS, MAX_RMS = 1e-5, 3.0
 MAX_SIZE_STEP = 0.1
 MAX_SCALAR = 10.0
+MAX_CORRECTION = 0.99  # of v; from there on (update 228 at b2 = 0.98) it is left out
 CLIPPING_PERIOD = 100  # norms remembered, and updates between two thresholds
 EARLY_THRESHOLDS = (10, 20, 40)  # the first updates that set one, doubled, for norms fall fast then
 MAX_BATCH_ELEMENTS = 2**20  # keeps a GPU busy and fits a CPU's cache; bounds the working space, too
@@ -166,14 +167,14 @@ class _Batch:
         advance = self._advance_scalars if self.is_scalar else self._advance_tensors
         advance(grad, group, space)
         torch._foreach_add_(self.params, self.deltas)
+        if self.is_scalar:
+            torch._foreach_clamp_min_(self.params, -MAX_SCALAR)
+            torch._foreach_clamp_max_(self.params, MAX_SCALAR)
 
-    def _advance_scalars(self, grad: Tensor, group: dict[str, Any], _: list[Tensor]) -> None:
+    def _advance_scalars(self, grad: Tensor, group: dict[str, Any], space: list[Tensor]) -> None:
         lr = group["lr"] * group["lr_scale"] * SCALAR_LR_SCALE
-        root = self._correction(group["betas"][1]).sqrt()
-        scale = self.state["exp_avg_sq"].sqrt().add_(group["eps"] * root)
-        self.state["delta"].addcdiv_(grad * root, scale, value=-lr * (1 - group["betas"][0]))
-        for p in self.params:  # before the update, as published
-            p.clamp_(-MAX_SCALAR, MAX_SCALAR)
+        root = self._normalize(grad, group, space[0])
+        self.state["delta"].addcmul_(grad, root, value=-lr * (1 - group["betas"][0]))
 
     def _advance_tensors(self, grad: Tensor, group: dict[str, Any], space: list[Tensor]) -> None:
         lr, t = group["lr"] * group["lr_scale"], group["num_updates"]
@@ -184,11 +185,15 @@ class _Batch:
         if t % SIZE_PERIOD == SIZE_PERIOD - 1:
             rms.copy_(_rms(rows))
             self.state["delta"].addcmul_(rows, self._size_step(group), value=rate)
-        # beyond 0.99 the published code leaves the correction out
-        correction = self._correction(group["betas"][1])
-        root = correction.sqrt().masked_fill_(correction >= 0.99, 1)
-        grad.div_(torch.sqrt(self.state["exp_avg_sq"], out=other).add_(group["eps"] * root))
+        root = self._normalize(grad, group, other)
         self.state["delta"].addcmul_(grad, rms.clamp(min=MIN_RMS) * root, value=-lr * rate)
+
+    def _normalize(self, grad: Tensor, group: dict[str, Any], space: Tensor) -> Tensor:
+        """Divide grad by the root of v; returns by what it is still to be multiplied, (N, 1)."""
+        correction = self._correction(group["betas"][1])
+        root = correction.sqrt().masked_fill_(correction >= MAX_CORRECTION, 1)
+        grad.div_(torch.sqrt(self.state["exp_avg_sq"], out=space).add_(group["eps"] * root))
+        return root
 
     def _size_step(self, group: dict[str, Any]) -> Tensor:
         """By how much of itself each tensor should grow or shrink, (N, 1)."""

@@ -73,6 +73,21 @@ def test_every_masked_frame_has_the_target_of_its_own_time(num_samples):
     torch.testing.assert_close(out["target"], targets[0, inputs["masked"]])
 
 
+def test_a_last_frame_without_a_pair_of_its_own_has_the_one_before():
+    wave = torch.randn(2, 32_160, generator=torch.Generator().manual_seed(0))
+    wave[1, 31_840:] = 0
+    lengths = torch.tensor([32_160, 31_840])  # 100 and 99 frames, 99 and 98 pairs
+    for normalize in (False, True):
+        targets = AcousticTarget("mfcc", normalize=normalize)
+        together = targets(wave, lengths)
+        assert together.shape[1] == num_frames(32_160) == 100
+        for row, length in enumerate(lengths):
+            alone = targets(wave[row : row + 1, :length])[0]
+            torch.testing.assert_close(together[row, : len(alone)], alone, atol=1e-4, rtol=1e-4)
+            assert torch.equal(alone[-1], alone[-2])
+            assert not torch.equal(alone[-2], alone[-3])
+
+
 def test_loss_sums_over_batches_padded_or_not():
     model = tera(normalize=True, normalize_target=True).eval()
     lengths = (8000, 6000, 4000)

@@ -55,17 +55,14 @@ class Reference:
         return min(1.0, self.threshold / (norm + 1e-20)) if math.isfinite(norm) else 0.0
 
     def tensor(self, p: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
-        beta1, beta2 = self.betas
+        beta1, _ = self.betas
         state["delta"] *= beta1
         state["scale_grads"][self.t % 4] = (p * grad).sum().item()
         if self.t % 4 == 3:
             state["rms"] = rms(p)
             state["delta"] += p * self.size_step(state) * (1 - beta1)
-        state["v"] = beta2 * state["v"] + (1 - beta2) * grad**2
-        correction = 1 - beta2 ** (self.t + 1)
-        v = state["v"] / correction if correction < 0.99 else state["v"]
-        direction = grad / (v.sqrt() + self.eps)
-        state["delta"] -= self.lr * (1 - beta1) * max(state["rms"], 1e-5) * direction
+        step = -self.lr * self.direction(grad, state)
+        state["delta"] += (1 - beta1) * max(state["rms"], 1e-5) * step
         p += state["delta"]
 
     def size_step(self, state: dict[str, Any]) -> float:
@@ -80,13 +77,18 @@ class Reference:
         return min(max(-0.1, min(step, 0.1)), 3 / state["rms"] - 1)
 
     def scalar(self, p: Tensor, grad: Tensor, state: dict[str, Any]) -> None:
-        beta1, beta2 = self.betas
-        state["v"] = beta2 * state["v"] + (1 - beta2) * grad**2
-        v = state["v"] / (1 - beta2 ** (self.t + 1))
-        step = -0.1 * self.lr * grad / (v.sqrt() + self.eps)
+        beta1, _ = self.betas
+        step = -0.1 * self.lr * self.direction(grad, state)
         state["delta"] = beta1 * state["delta"] + (1 - beta1) * step
-        p.clamp_(-10, 10)
         p += state["delta"]
+        p.clamp_(-10, 10)
+
+    def direction(self, grad: Tensor, state: dict[str, Any]) -> Tensor:
+        beta2 = self.betas[1]
+        state["v"] = beta2 * state["v"] + (1 - beta2) * grad**2
+        correction = 1 - beta2 ** (self.t + 1)
+        v = state["v"] / correction if correction < 0.99 else state["v"]
+        return grad / (v.sqrt() + self.eps)
 
 
 def rms(p: Tensor) -> float:

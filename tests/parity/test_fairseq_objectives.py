@@ -1,127 +1,184 @@
-"""Our HuBERT and wav2vec 2.0 with fairseq's weights give fairseq's states and losses."""
+"""Our HuBERT and wav2vec 2.0 with fairseq's weights give fairseq's losses and gradients.
+
+In training mode, without dropout; for utterances of one odd length, and padded as fairseq does
+it, where the padding enters norm and penalty (``mask_padding=False``). Masks, negatives and Gumbel
+noise are given to both.
+"""
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_budget.frames import num_frames
+from tests.parity.shapes import CONV_LAYERS, MODES, SHAPE, padded_batch
 
 pytestmark = pytest.mark.fairseq
 
-DIMENSIONS = {
-    "encoder_layers": 3,
-    "encoder_embed_dim": 96,
-    "encoder_ffn_embed_dim": 160,
-    "encoder_attention_heads": 4,
-    "final_dim": 32,
+NO_DROPOUT = {
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "dropout_input": 0.0,
+    "encoder_layerdrop": 0.0,
 }
-MODES = [
-    pytest.param(mode, norm_first, id=f"{mode}-{'pre' if norm_first else 'post'}-norm")
-    for mode in ("default", "layer_norm")
-    for norm_first in (False, True)
-]
+COMMON = {**SHAPE, **NO_DROPOUT, "feature_grad_mult": 0.1}
+THEIRS = {**COMMON, "conv_feature_layers": CONV_LAYERS, "dropout_features": 0.0}
+OURS = {**COMMON, "conv_dim": 32, "mask_padding": False, "seed": 1}
+LENGTHS = {"16000": [16_000, 16_000], "odd": [12_901, 12_901], "720": [720, 720]}
 
 
-def batch() -> dict:
-    """Two unpadded utterances with as many masked frames in each, as fairseq needs them."""
-    torch.manual_seed(1)
-    mask = torch.zeros(2, 49, dtype=torch.bool)
-    mask[0, 5:25] = True
-    mask[1, 20:40] = True
-    return {
-        "source": 0.1 * torch.randn(2, 16000),
+def batch(lengths: list[int]) -> tuple[dict, Tensor]:
+    """Our net_input, and fairseq's padding mask; as many masked frames in each, as it needs."""
+    source, num_samples, padding = padded_batch(lengths)
+    frames = num_frames(num_samples)
+    mask = torch.zeros(len(lengths), int(frames.max()), dtype=torch.bool)
+    count = int(frames.min()) * 2 // 5 + 1
+    for row, length in enumerate(frames.tolist()):
+        start = (length - count) * row // max(1, len(lengths) - 1)
+        mask[row, start : start + count] = True
+    net_input = {
+        "source": source,
         "mask_indices": mask,
         "masked": mask.flatten().nonzero()[:, 0],
+        "num_samples": num_samples if padding.any() else None,
     }
+    return net_input, padding
 
 
-def load(ours, theirs, renamed: dict[str, str]) -> None:
-    """fairseq's weights by name; the encoder's under ``encoder.``, some heads under ``head.``."""
+def load(ours: nn.Module, theirs: nn.Module) -> dict[str, str]:
+    """fairseq's weights by name; returns our name of each of its parameters."""
     known = ours.state_dict().keys()
-    state = {}
-    for name, value in theirs.state_dict().items():
-        for candidate in (renamed.get(name), f"encoder.{name}", name):
-            if candidate in known:
-                state[candidate] = value
-                break
-    ours.load_state_dict(state)
+    candidates = {
+        name: (f"encoder.{name}", f"head.{name}", name) for name, _ in theirs.named_parameters()
+    }
+    names = {name: next(c for c in own if c in known) for name, own in candidates.items()}
+    ours.load_state_dict({names[name]: p.detach() for name, p in theirs.named_parameters()})
+    return names
 
 
-@pytest.mark.parametrize("classes", [[24], [24, 13]])
+def assert_equal_training(criterion, ours, net_input, their_criterion, theirs, their_sample):
+    """The losses, sample sizes and gradients of all parameters."""
+    names = load(ours, theirs)
+    sample = {
+        "net_input": net_input,
+        "num_samples": np.array([net_input["source"].shape[1]] * len(net_input["source"])),
+        "nsentences": 1,
+        "audio_seconds": 1.0,
+    }
+    their_sample["id"] = torch.arange(len(net_input["source"]))
+    expected, their_size, _ = their_criterion(theirs.train(), their_sample)
+    loss, size, _ = criterion(ours.train(), sample)
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    assert size == their_size
+    expected.backward()
+    loss.backward()
+    gradients = dict(ours.named_parameters())
+    for name, p in theirs.named_parameters():
+        scale = p.grad.abs().max().item()
+        torch.testing.assert_close(
+            gradients[names[name]].grad, p.grad, rtol=1e-4, atol=2e-5 * scale + 1e-6, msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "classes"),
+    [("16000", [24]), ("odd", [24, 13]), ("720", [24]), ("padded", [24, 13])],
+)
 @pytest.mark.parametrize(("mode", "norm_first"), MODES)
-def test_hubert_loss_and_states_equal_fairseqs(mode, norm_first, classes, monkeypatch):
-    """With two label sets, too, each with a projection and embeddings of its own."""
+def test_hubert_trains_as_fairseqs(mode, norm_first, lengths, classes, monkeypatch):
+    """With two label sets, too, each with a projection and embeddings of its own.
+
+    Its padding mask scales samples to frames instead of counting the convolutions', and so has up
+    to two frames more; these padded lengths are odd ones for which both rules agree.
+    """
+    from fairseq.criterions.hubert_criterion import HubertCriterion
     from fairseq.models.hubert import hubert
 
-    from fairseq_budget.models.hubert import BudgetHubertConfig, BudgetHubertModel
-
-    inputs = batch()
-    labels = [torch.randint(4, num_classes, (2, 49)) for num_classes in classes]
-    shape = {"extractor_mode": mode, "layer_norm_first": norm_first, **DIMENSIONS}
-    torch.manual_seed(0)
-    theirs = hubert.HubertModel(
-        hubert.HubertConfig(label_rate=50, untie_final_proj=True, **shape),
-        SimpleNamespace(sample_rate=16000),
-        [range(num_classes) for num_classes in classes],
-    ).eval()
-    ours = BudgetHubertModel(BudgetHubertConfig(seed=1, num_classes=classes, **shape)).eval()
-    renamed = {name: f"head.{name}" for name in ours.head.state_dict()}
-    load(ours, theirs, renamed)
-    mask = inputs["mask_indices"].numpy()
-    monkeypatch.setattr(hubert, "compute_mask_indices", lambda *a, **k: mask)
-    with torch.no_grad():
-        expected = theirs(
-            inputs["source"], labels, torch.zeros(2, 16000, dtype=torch.bool), mask=True
-        )
-        out = ours(**inputs, labels=labels)
-    loss = sum(
-        F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="sum")
-        for logits in expected["logit_m_list"]
-    )
     from fairseq_budget.criterions.masked_prediction import BudgetMaskedPredictionConfig as Config
     from fairseq_budget.criterions.masked_prediction import BudgetMaskedPredictionCriterion
+    from fairseq_budget.models.hubert import BudgetHubertConfig, BudgetHubertModel
 
-    ours_loss, _ = BudgetMaskedPredictionCriterion(Config(), None).objective(out)
-    torch.testing.assert_close(ours_loss.sum, loss, rtol=1e-5, atol=1e-5)
-    assert ours_loss.count == len(expected["logit_m_list"][0])
-    total, count = out["feature_penalty"]
-    torch.testing.assert_close(total / count, expected["features_pen"], rtol=1e-5, atol=1e-6)
+    net_input, padding = batch({**LENGTHS, "padded": [16_111, 14_487, 13_201]}[lengths])
+    mask = net_input["mask_indices"]
+    generator = torch.Generator().manual_seed(2)
+    labels = [torch.randint(4, size, mask.shape, generator=generator) for size in classes]
+    norms = {"extractor_mode": mode, "layer_norm_first": norm_first}
+    torch.manual_seed(0)
+    theirs = hubert.HubertModel(
+        hubert.HubertConfig(label_rate=50, untie_final_proj=True, **norms, **THEIRS),
+        SimpleNamespace(sample_rate=16000),
+        [range(num_classes) for num_classes in classes],
+    )
+    ours = BudgetHubertModel(BudgetHubertConfig(num_classes=classes, **norms, **OURS))
+    monkeypatch.setattr(hubert, "compute_mask_indices", lambda *a, **k: mask.numpy())
+    assert_equal_training(
+        BudgetMaskedPredictionCriterion(Config(), None),
+        ours,
+        {**net_input, "labels": labels},
+        HubertCriterion(None, pred_masked_weight=1.0, pred_nomask_weight=0.0, loss_weights=[10.0]),
+        theirs,
+        {
+            "net_input": {"source": net_input["source"], "padding_mask": padding},
+            "target_list": labels,
+        },
+    )
 
 
+@pytest.mark.parametrize("lengths", [*LENGTHS, "padded"])
 @pytest.mark.parametrize(("mode", "norm_first"), MODES)
-def test_wav2vec2_loss_equals_fairseqs_for_the_same_masks_and_negatives(
-    mode, norm_first, monkeypatch
-):
+def test_wav2vec2_trains_as_fairseqs(mode, norm_first, lengths, monkeypatch):
+    from fairseq.criterions.wav2vec_criterion import Wav2vecCriterion
     from fairseq.models.wav2vec.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
-    from fairseq_budget.losses.contrastive import info_nce, sample_negatives
+    from fairseq_budget.criterions.contrastive import (
+        BudgetContrastiveConfig,
+        BudgetContrastiveCriterion,
+    )
+    from fairseq_budget.losses.contrastive import sample_negatives
     from fairseq_budget.models.wav2vec2 import BudgetWav2Vec2Config, BudgetWav2Vec2Model
 
-    inputs = batch()
-    shape = {"extractor_mode": mode, "layer_norm_first": norm_first, **DIMENSIONS}
+    net_input, padding = batch({**LENGTHS, "padded": [16_111, 9_777, 5_005]}[lengths])
+    mask, masked = net_input["mask_indices"], net_input["masked"]
+    norms = {"extractor_mode": mode, "layer_norm_first": norm_first}
     torch.manual_seed(0)
     theirs = Wav2Vec2Model(
-        Wav2Vec2Config(quantize_targets=True, latent_vars=20, num_negatives=10, **shape)
-    ).eval()
+        Wav2Vec2Config(quantize_targets=True, latent_vars=20, num_negatives=10, **norms, **THEIRS)
+    )
     ours = BudgetWav2Vec2Model(
-        BudgetWav2Vec2Config(seed=1, latent_vars=20, num_negatives=10, **shape)
-    ).eval()
-    load(ours, theirs, {})
-    rows = inputs["masked"] // 49
-    negatives = sample_negatives(inputs["mask_indices"].sum(1), rows, 10)
+        BudgetWav2Vec2Config(
+            latent_vars=20, num_negatives=10, dropout_features=0.0, **norms, **OURS
+        )
+    )
+    rows = masked // mask.shape[1]
+    negatives = sample_negatives(mask.sum(1), rows, 10, torch.Generator().manual_seed(3))
 
     def fixed_negatives(y, num, padding_count=None):
-        flat = y.reshape(-1, y.shape[-1])
-        return flat[negatives.T].view(10, 2, num, -1), negatives
+        return y.reshape(-1, y.shape[-1])[negatives.T].view(10, len(y), num, -1), negatives
+
+    def gumbel_softmax(logits, tau, hard):
+        """With the noise that ours draws first from its seed."""
+        uniform = torch.rand(logits.shape, generator=torch.Generator().manual_seed(0))
+        soft = ((logits - (-uniform.log()).log()) / tau).softmax(-1)
+        return torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0) + (
+            soft - soft.detach()
+        )
 
     monkeypatch.setattr(theirs, "sample_negatives", fixed_negatives)
-    with torch.no_grad():
-        expected = theirs(inputs["source"], None, mask_indices=inputs["mask_indices"])
-        out = ours(**inputs, negatives=negatives)
-    logits = theirs.get_logits(expected)
-    loss = F.cross_entropy(logits, theirs.get_targets(None, expected), reduction="sum")
-    torch.testing.assert_close(info_nce(out["logits"]).sum, loss, rtol=1e-5, atol=1e-5)
-    diversity, penalty = theirs.get_extra_losses(expected)
-    torch.testing.assert_close(out["quantized"].diversity_loss(), diversity, rtol=1e-5, atol=1e-6)
-    total, count = out["feature_penalty"]
-    torch.testing.assert_close(total / count, penalty, rtol=1e-5, atol=1e-6)
+    monkeypatch.setattr(torch.nn.functional, "gumbel_softmax", gumbel_softmax)
+    assert_equal_training(
+        BudgetContrastiveCriterion(BudgetContrastiveConfig(), None),
+        ours,
+        {**net_input, "negatives": negatives, "noise_seed": 0},
+        Wav2vecCriterion(None, infonce=True, loss_weights=[0.1, 10.0]),
+        theirs,
+        {
+            "net_input": {
+                "source": net_input["source"],
+                "padding_mask": padding,
+                "mask_indices": mask,
+            }
+        },
+    )
