@@ -12,7 +12,6 @@ from typing import BinaryIO, NamedTuple
 _UNKNOWN = 0x7FFF0000  # programs that write into a pipe promise this many bytes or more
 _RIFF, _RIFX = struct.Struct("<4sI"), struct.Struct(">4sI")
 _W64 = struct.Struct("<4s12xq")  # a GUID begins with the four letters; sizes count the header
-_CAF = struct.Struct(">4sq")
 _OGG_PAGE = struct.Struct("<4sxBqIIIB")
 _BEGINS = 2  # a flag of an ogg's first page
 
@@ -35,7 +34,7 @@ class Promise(NamedTuple):
 
 
 def find_promise(file: BinaryIO) -> Promise | None:
-    """What the header of a wav, RF64, W64, AIFF, AU, CAF or NIST file says; None if nothing."""
+    """What the header of a wav, RF64, W64, AIFF, AU or NIST file says; None if nothing."""
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(16)
@@ -54,9 +53,6 @@ def find_promise(file: BinaryIO) -> Promise | None:
             found = _find(file, b"data", _W64, align=8, counts_head=True)
         case b"FORM":
             found = _find(file, b"SSND", _RIFX)
-        case b"caff":
-            file.seek(8)
-            found = _find(file, b"data", _CAF, align=1)
         case b".snd":
             found = struct.unpack(">II", head[4:12])
         case b"NIST":

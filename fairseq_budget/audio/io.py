@@ -54,12 +54,14 @@ class AudioError(BudgetError):
     channels cancel, wrong sample rate, not mono.
     """
 
-    def __init__(self, path: str | Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}; restore the file, or leave it out")
-        self.path, self.reason = path, reason
+    def __init__(
+        self, path: str | Path, reason: str, cure: str = "restore the file, or leave it out"
+    ) -> None:
+        super().__init__(f"{path}: {reason}; {cure}")
+        self.path, self.reason, self.cure = path, reason, cure
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AudioError, (self.path, self.reason)
+        return AudioError, (self.path, self.reason, self.cure)
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,13 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
 
     Returns (S,) float32 within [-1, 1], those of the whole file. Only they are decoded, with some
     seconds before them in an ogg, and with all before them in an mp3 and what cannot be sought in.
-    Raises AudioError for a file that is unreadable, truncated (fewer samples than asked), not
-    finite or out of range, and BudgetError for one of another rate or channel count.
+    Raises AudioError for a file that is unreadable, truncated (fewer samples than asked), of
+    another rate or channel count, not finite or out of range.
     """
     with _open(path) as file:
         info = AudioInfo(file.samplerate, file.channels, file.frames, file.format)
         if reason := find_mismatch(info):
-            raise BudgetError(f"{path}: {reason}; convert it with budget-manifest --resample-to")
+            raise AudioError(path, reason, "convert it with budget-manifest --resample-to")
         first = _first_to_decode(file, start)
         if 0 < first < file.frames:
             file.seek(first)
