@@ -187,13 +187,6 @@ def test_shards_that_do_not_fit_are_errors(folder, capsys, shards):
     assert "--shard" in error_of(capsys, "apply", "--data", folder, *shards)
 
 
-def test_a_broken_audio_file_is_an_error_that_names_it(folder, tmp_path, capsys):
-    manifest = folder / "train.tsv"
-    lines = manifest.read_text().splitlines()
-    manifest.write_text("\n".join([*lines, "nothing.wav\t16000"]) + "\n")
-    assert "nothing.wav" in error_of(capsys, "make", "--data", folder, *CLUSTERS)
-
-
 def test_features_are_dumped_when_asked(folder, tmp_path):
     dump = tmp_path / "features"
     budget_labels("make", "--data", folder, *CLUSTERS, "--dump-features", dump)
