@@ -90,6 +90,9 @@ class Column:
     def __getitem__(self, index: int) -> str:
         return self._lines[index].decode()
 
+    def is_empty(self, index: int) -> bool:
+        return not self[index]
+
     def numbers(self, index: int) -> NDArray[np.int64]:
         """The line as whole numbers (T,); ValueError or OverflowError if it is something else."""
         return np.array(self[index].split(), dtype=np.int64)

@@ -13,9 +13,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fairseq_budget.audio.io import audio_info
 from fairseq_budget.column_kinds import CENTROIDS_KEY, LABELS, info_path
 from fairseq_budget.corpus import column_path, description_path
 from fairseq_budget.errors import BudgetError
@@ -31,15 +33,20 @@ from fairseq_budget.manifest import Piece, Utterance, parse_utterance
 from fairseq_budget.progress import Progress
 
 TRANSCRIPTS = "txt"  # beside LABELS the name of a column
+TOLERANCE = SAMPLE_RATE // 40  # 25 ms between a recording and what is said of it: Lhotse's own
 CENTROIDS = "unknown: imported"  # in place of the hash of those that made the labels
 
 
 class Imported(NamedTuple):
-    """An utterance; its transcript and its k-means labels at 50 Hz, if it has them."""
+    """An utterance; its transcript and its k-means labels at 50 Hz, if it has them.
+
+    `is_clipped`: whether it was said to end after its recording, by no more than `TOLERANCE`.
+    """
 
     utterance: Utterance
     text: str | None
     labels: str | None = None
+    is_clipped: bool = False
 
     @property
     def columns(self) -> dict[str, str | None]:
@@ -113,16 +120,17 @@ def _describe(
         file.write(json.dumps(description, indent=2) + "\n")
 
 
-def read_lhotse(path: Path) -> Iterator[Imported]:
+def read_lhotse(path: Path, root: Path = Path()) -> Iterator[Imported]:
     """Each cut of ``cuts.jsonl`` or ``cuts.jsonl.gz``; its transcript is that of its supervisions,
     its labels are ``custom["kmeans"]``.
 
-    Raises BudgetError, naming the line, for cuts that are mixed or altered, of another rate, of
-    several channels, or not in a plain file.
+    Relative files lie below `root`. Raises BudgetError, naming the line, for cuts that are mixed or
+    altered, of another rate, of several channels, not in a plain file, or whose recordings have
+    another length than their files.
     """
     for number, line in numbered_lines(path):
         try:
-            yield _from_cut(json.loads(line))
+            yield _from_cut(json.loads(line), root)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise BudgetError(
@@ -131,7 +139,7 @@ def read_lhotse(path: Path) -> Iterator[Imported]:
             ) from error
 
 
-def _from_cut(cut: dict[str, Any]) -> Imported:
+def _from_cut(cut: dict[str, Any], root: Path) -> Imported:
     recording = cut["recording"]
     source = recording["sources"][0]
     rate = recording["sampling_rate"]
@@ -142,13 +150,26 @@ def _from_cut(cut: dict[str, Any]) -> Imported:
     if rate != SAMPLE_RATE:
         raise ValueError(f"the recording {recording['id']} has {rate} Hz")
     start, end = round(cut["start"] * rate), round((cut["start"] + cut["duration"]) * rate)
+    total = recording["num_samples"]
+    is_clipped = total < end <= total + TOLERANCE
+    end = total if is_clipped else end
+    found = _file_length(root / source["source"])
+    if found is not None and abs(found - total) > TOLERANCE:
+        raise ValueError(f"{recording['id']} has {total} samples, but its file has {found}")
     texts = [said["text"] for said in cut.get("supervisions", []) if said.get("text") is not None]
     labels = (cut.get("custom") or {}).get("kmeans")
     return Imported(
-        part_of(source["source"], start, end - start, total=recording["num_samples"]),
+        part_of(source["source"], start, end - start, total=total),
         _one_line(" ".join(texts)) if texts else None,
         None if labels is None else _one_line(labels),
+        is_clipped,
     )
+
+
+@lru_cache(maxsize=64)  # the cuts of a recording follow one another
+def _file_length(path: Path) -> int | None:
+    """Samples of a file; None where it is not there, of which packing says more."""
+    return audio_info(path).num_samples if path.is_file() else None
 
 
 def part_of(path: str, start: int, num_samples: int, *, total: int) -> Utterance:

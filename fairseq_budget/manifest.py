@@ -149,7 +149,7 @@ def _cure_of_missing(path: Path) -> str:
 
 def parse_root(line: bytes, *, path: str | Path) -> Path:
     """The absolute root folder in the first line of the manifest `path`."""
-    root = Path(line.decode(errors="replace").strip())
+    root = Path(line.decode(errors="replace").rstrip("\t\r\n"))  # its name may end in a blank
     if not root.is_absolute() or b"\t" in line.strip():
         raise BudgetError(
             f"{path}, line 1: {str(root)!r} is no absolute root folder; "

@@ -121,6 +121,9 @@ class PackedColumn(Column):
     def __getitem__(self, index: int) -> str:
         return " ".join(map(str, self.numbers(index)))
 
+    def is_empty(self, index: int) -> bool:
+        return bool(self._starts[index] == self._starts[index + 1])
+
     def numbers(self, index: int) -> NDArray[np.int64]:
         if not 0 <= index < len(self):
             raise IndexError(f"line {index} of {len(self)}")

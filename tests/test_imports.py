@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_budget.audio.io import audio_info
 from fairseq_budget.corpus import Corpus, column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.imports import read_lhotse, write_imported
@@ -146,3 +147,19 @@ def test_nothing_to_import_leaves_nothing(tmp_path) -> None:
     with pytest.raises(BudgetError, match="nothing to put into"):
         write_imported(tmp_path / "train.tsv", [], root=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cut_that_ends_a_little_late_ends_with_its_recording(audio) -> None:
+    cuts = write_cuts(audio, cut("b.wav", 0.5, 0.5 + 0.02, 16000))
+    (row,) = read_lhotse(cuts, audio)
+    assert row.utterance.name == "b.wav@8000+8000"
+    assert row.is_clipped
+    with pytest.raises(BudgetError, match="do not lie within the 16000"):
+        list(read_lhotse(write_cuts(audio, cut("b.wav", 0.5, 0.6, 16000)), audio))
+
+
+def test_a_recording_that_is_not_as_long_as_it_says_is_refused(audio) -> None:
+    length = audio_info(audio / "b.wav").num_samples
+    cuts = write_cuts(audio, cut("b.wav", 0, 1.0, 2_147_483_647))
+    with pytest.raises(BudgetError, match=f"2147483647 samples, but its file has {length}"):
+        list(read_lhotse(cuts, audio))

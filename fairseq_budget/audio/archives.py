@@ -6,9 +6,11 @@ unpacked, and reading a piece of a member touches no other. fairseq itself reads
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
+import stat
 import struct
 import tarfile
 import zipfile
@@ -42,9 +44,12 @@ def file_of(path: str) -> str:
 def open_bytes(path: str | Path) -> io.BufferedReader:
     """A file, or a member of an archive, to be read as bytes; OSError if it is not there."""
     match = _PATH.fullmatch(os.fspath(path))
+    place = match["archive"] if match else path
+    if not stat.S_ISREG(os.stat(place).st_mode):
+        raise OSError(errno.EINVAL, "no regular file")  # opening a FIFO would wait for ever
     if match is None:
         return open(path, "rb")
-    file = open(match["archive"], "rb", buffering=0)  # noqa: SIM115  # closed by its reader
+    file = open(place, "rb", buffering=0)  # noqa: SIM115  # closed by its reader
     return io.BufferedReader(_Range(file, int(match["offset"]), int(match["length"])))
 
 

@@ -20,15 +20,15 @@ from pathlib import Path, PurePosixPath
 from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.find import Source
 from fairseq_budget.audio.io import (
+    AudioError,
     AudioInfo,
     audio_info,
-    decode,
+    checked_blocks,
     find_damage,
     find_mismatch,
-    unreadable,
-    write_audio,
+    write_wav,
 )
-from fairseq_budget.audio.resample import to_model_rate
+from fairseq_budget.audio.resample import blocks_at_model_rate
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.manifest import Piece, Utterance
@@ -43,13 +43,15 @@ class Rules:
     """What is kept: durations in seconds, how closely files are checked, where copies go.
 
     With `copies` every kept file is written there as a 16 kHz mono wav, whatever it was before;
-    a copy that is newer than its source is kept as it is.
+    a copy that is newer than its source is kept as it is. Samples that are out of range are divided
+    by `divide_by` there.
     """
 
     min_seconds: float = 0.0
     max_seconds: float = float("inf")
     full: bool = False
     copies: Path | None = None
+    divide_by: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,18 @@ def examine(source: Source, folder: Path, rules: Rules) -> Finding:
     """Examine one file below `folder` and, where the rules ask for it, write its 16 kHz copy."""
     if reason := _unwritable_name(source.name):
         return Finding(ascii(source.path), ascii(source.name), reason=reason)
-    file = folder / source.path
     try:
-        info = audio_info(file)
-    except BudgetError as error:
-        return Finding(*source, reason=unreadable(error))
-    if rules.copies is not None:
-        return _examine_and_copy(source, folder, rules.copies / _copy_name(source), rules, info)
-    reason = (
-        find_damage(file, info, full=rules.full)
-        or find_mismatch(info)
-        or _unwanted_duration(info, rules)
-    )
+        info = audio_info(folder / source.path)
+        if rules.copies is not None:
+            return _examine_and_copy(source, folder, rules.copies / _copy_name(source), rules, info)
+        find_damage(folder / source.path, info, full=rules.full)
+        reason = find_mismatch(info) or _unwanted_duration(info, rules)
+    except AudioError as error:
+        reason = error.reason
+    except (BudgetError, OSError):
+        raise  # of writing the copy
+    except Exception as error:  # one file never ends the others
+        reason = f"unreadable: {type(error).__name__}: {error}"
     return Finding(*source, reason=reason) if reason else Finding(*source, info.num_samples)
 
 
@@ -137,14 +139,15 @@ def _examine_and_copy(
 ) -> Finding:
     """Write the copy of one file; as it is decoded anyway, it is also checked in full."""
     file = folder / source.path
-    changed_ns = os.stat(folder / file_of(source.path)).st_mtime_ns
-    is_done = copy.is_file() and copy.stat().st_mtime_ns > changed_ns
-    reason = find_damage(file, info, full=not is_done) or _unwanted_duration(info, rules)
-    if reason:
+    find_damage(file, info, full=False)
+    if reason := _unwanted_duration(info, rules):
         return Finding(*source, reason=reason)
-    if not is_done:
-        write_audio(copy, to_model_rate(*decode(file)), SAMPLE_RATE)
-    return Finding(_copy_name(source), source.name, audio_info(copy).num_samples)
+    changed_ns = os.stat(folder / file_of(source.path)).st_mtime_ns
+    if copy.is_file() and copy.stat().st_mtime_ns > changed_ns:
+        return Finding(_copy_name(source), source.name, audio_info(copy).num_samples)
+    heard = checked_blocks(file, info, scale=1 / rules.divide_by)
+    num_samples = write_wav(copy, blocks_at_model_rate(heard, info.sample_rate), SAMPLE_RATE)
+    return Finding(_copy_name(source), source.name, num_samples)
 
 
 def _unwanted_duration(info: AudioInfo, rules: Rules) -> str | None:
@@ -159,6 +162,8 @@ def _unwritable_name(name: str) -> str | None:
     """Why a manifest, one line of UTF-8 with tabs for each file, cannot hold this name."""
     if any(character in name for character in "\t\n\r"):
         return "unusable name: it holds a tab or a newline"
+    if "|" in name:
+        return "unusable name: it holds a |, which joins pieces in a manifest; rename the file"
     if ".." in PurePosixPath(name).parts:
         return "unusable name: it leads out of its archive"
     try:
@@ -173,7 +178,7 @@ def _copy_name(source: Source) -> str:
 
 
 def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[Source]]], copies: Path) -> None:
-    source_of: dict[str, Path] = {}
+    source_of: dict[str, tuple[Path, Path]] = {}
     for folder, sources in files:
         plain = any(source.path == source.name for source in sources)  # not all in archives
         if plain and copies.resolve().is_relative_to(folder.resolve()):
@@ -182,12 +187,13 @@ def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[Source]]], cop
                 "for sources; choose another folder for --resample-to"
             )
         for source in sources:
-            path, copy = folder / source.name, _copy_name(source)
-            other = source_of.setdefault(copy, path)
-            if other != path:
+            own, copy = (folder / source.name, folder / source.path), _copy_name(source)
+            other = source_of.setdefault(copy, own)
+            if other != own:
                 raise BudgetError(
-                    f"{other} and {path} would both become {copies / copy}; "
-                    "choose one with --ext or --match, or another --resample-to for each split"
+                    f"{other[0]} and {own[0]} would both become {copies / copy}; choose one with "
+                    "--ext or --match, or another --resample-to for each split; of an archive "
+                    "that holds a name twice, unpack the recording that is meant"
                 )
 
 

@@ -22,6 +22,8 @@ from fairseq_budget.manifest import Manifest, Piece, Utterance
 
 _LIBRISPEECH = re.compile(r"(?:.*/)?(\d+)-\d+-\d+\.\w+")  # speaker-chapter-utterance.flac
 
+ONE_SPEAKER = "one speaker for all"
+
 
 @dataclass(frozen=True)
 class SpeakerRule:
@@ -53,7 +55,7 @@ def find_speaker_rule(paths: Sequence[str], pattern: str | None = None) -> Speak
         return SpeakerRule("LibriSpeech file names", _group_of(_LIBRISPEECH.pattern))
     if len({_parent(path) for path in paths}) > 1:
         return SpeakerRule("parent folder", _parent)
-    return SpeakerRule("one speaker for all", lambda path: "")
+    return SpeakerRule(ONE_SPEAKER, lambda path: "")
 
 
 def cut_manifest(manifest: Manifest, num_samples: int, *, rule: SpeakerRule, seed: int) -> Cut:

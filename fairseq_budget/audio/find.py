@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,10 @@ from fairseq_budget.audio import archives
 from fairseq_budget.errors import BudgetError
 
 EXTENSIONS = ("wav", "flac", "ogg", "opus", "mp3")
+READABLE = ("sph", "aif", "aiff", "aifc", "au", "snd", "caf", "w64", "rf64")
+"""Read as they are, where ``--ext`` names them."""
+CONVERTIBLE = ("m4a", "mp4", "aac", "wma", "amr", "webm", "mka", "ape", "wv", "shn")
+"""Other programs read these."""
 
 
 class Source(NamedTuple):
@@ -48,11 +53,34 @@ def find_audio(
     sources = [source for source in found if pattern.search(source.name)]
     if not sources:
         matching = f" and a path matching {match!r}" if match else ""
+        cure = passed_over(place, wanted) or "name another folder or give --ext"
         raise BudgetError(
             f"no audio found in {place}: no file with extension .{', .'.join(wanted)}{matching}; "
-            "name another folder or give --ext"
+            f"{cure}"
         )
     return root, sorted(sources, key=lambda source: source.name)
+
+
+def passed_over(place: Path, extensions: Sequence[str]) -> str | None:
+    """Which other audio a folder holds, how much of it, and how to have it; None if there is none.
+
+    That is what `find_audio` does not look at with `extensions`.
+    """
+    if not place.is_dir():
+        return None
+    suffixes = Counter(os.path.splitext(path)[1].lower().lstrip(".") for path in _walk(place))
+    known = {*EXTENSIONS, *READABLE, *CONVERTIBLE} - {name.lower() for name in extensions}
+    others = {name: count for name, count in sorted(suffixes.items()) if name in known}
+    if not others:
+        return None
+    cures = []
+    if readable := [name for name in others if name not in CONVERTIBLE]:
+        cures.append(f"--ext {','.join([*extensions, *readable])} takes them")
+    if convertible := [name for name in others if name in CONVERTIBLE]:
+        one = f"`ffmpeg -i a.{convertible[0]} a.flac`"
+        cures.append(f"convert .{', .'.join(convertible)} first, with {one} for example")
+    counts = ", ".join(f"{count} .{name}" for name, count in others.items())
+    return f"passed over {counts}: {'; '.join(cures)}"
 
 
 def _sources(folder: Path, extensions: Sequence[str]) -> Iterator[Source]:

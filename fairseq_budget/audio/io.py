@@ -3,6 +3,10 @@
 A path may name a member of an archive (archives.py). The formats are those of libsndfile, wav,
 flac, ogg with Vorbis or Opus, and mp3 among them.
 
+One law: the length of a recording is the number of samples that reading it forward to its end
+gives. `audio_info` believes a header where it cannot lie and counts where it can; all that is read
+goes through `_blocks`, so that a check, a copy and training hear the same samples.
+
 Everything that reaches a model is 16 kHz mono. `read_audio` insists on it and `inspect` says why a
 file would not do, so that a bad file is found when a manifest is written and not in mid-training.
 """
@@ -10,32 +14,59 @@ file would not do, so that a bad file is found when a manifest is written and no
 from __future__ import annotations
 
 import io
-import os
-import struct
-from collections.abc import Iterator
+import wave
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from fairseq_budget.audio import mp3
 from fairseq_budget.audio.archives import open_bytes
+from fairseq_budget.audio.containers import find_ogg_fault, find_promise
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
 
-_BLOCK = 1 << 20  # samples per decoded block: bounds the memory of a check, whatever the file
+Block = NDArray[np.float32]  # (S, C)
+
+MAX_PEAK = 2.0
+"""6 dB above full scale is what resampling and lossy codecs leave; what is louder has another unit,
+such as 16-bit numbers stored as floats."""
+
+_BLOCK = 1 << 20  # samples of all channels that are decoded at a time: bounds the memory
+_UNKNOWN = 1 << 62  # libsndfile says this and more for a length that stands nowhere
 _OGG_BEFORE, _OGG_LAST = 5 * SAMPLE_RATE, 30 * SAMPLE_RATE  # see `_first_to_decode`
-_UNKNOWN_LENGTH = 0x7FFF0000  # programs that write wav to a pipe promise this many bytes or more
+_CANCELLED = 1e-4  # share of the power that is left of channels in antiphase, rounded to 16 bits
 _NOT_FINITE = "not finite: NaN or infinite samples"
 _PCM16_SCALE = 1 << 15  # libsndfile divides by this on reading, so that a round trip is exact
 
 
+class AudioError(BudgetError):
+    """Audio that cannot be used; `reason` reads ``kind: detail``.
+
+    The kinds are unreadable, truncated, length unknown, empty, not finite, out of range, silent,
+    channels cancel, wrong sample rate, not mono.
+    """
+
+    def __init__(
+        self, path: str | Path, reason: str, cure: str = "restore the file, or leave it out"
+    ) -> None:
+        super().__init__(f"{path}: {reason}; {cure}")
+        self.path, self.reason, self.cure = path, reason, cure
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AudioError, (self.path, self.reason, self.cure)
+
+
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says; `num_samples` counts samples per channel."""
+    """What a file is; `num_samples` counts samples per channel."""
 
     sample_rate: int
     num_channels: int
@@ -48,96 +79,127 @@ class AudioInfo:
 
 
 def audio_info(path: str | Path) -> AudioInfo:
-    """Read a file's header, decoding nothing; BudgetError if it is no audio file."""
+    """What a file is, counted where its header does not say it; AudioError if it is no audio.
+
+    A header tells the length, but of a flac that was written into a pipe: that one is decoded. The
+    frames of an mp3 are counted where its header does not say them (`_open`).
+    """
     with _open(path) as file:
-        return AudioInfo(file.samplerate, file.channels, file.frames, file.format)
+        num_samples = file.frames
+        if num_samples >= _UNKNOWN:
+            num_samples = sum(map(len, _blocks(file)))
+        return AudioInfo(file.samplerate, file.channels, num_samples, file.format)
 
 
-def read_audio(
-    path: str | Path, start: int = 0, num_samples: int | None = None
-) -> NDArray[np.float32]:
+def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None) -> Block:
     """Samples [start, start + num_samples) of a 16 kHz mono file, by default to its end.
 
     Returns (S,) float32 within [-1, 1], those of the whole file. Only they are decoded, with some
-    seconds before them in an ogg, and with all before them in an mp3. Raises BudgetError for a file
-    that is unreadable, truncated (fewer samples than asked), of another rate or channel count, or
-    not finite.
+    seconds before them in an ogg, and with all before them in an mp3 and what cannot be sought in.
+    Raises AudioError for a file that is unreadable, truncated (fewer samples than asked), of
+    another rate or channel count, not finite or out of range.
     """
     with _open(path) as file:
         info = AudioInfo(file.samplerate, file.channels, file.frames, file.format)
         if reason := find_mismatch(info):
-            raise BudgetError(f"{path}: {reason}; convert it with budget-manifest --resample-to")
-        wanted = info.num_samples - start if num_samples is None else num_samples
-        if start + wanted <= info.num_samples:
-            first = _first_to_decode(file, start)
+            raise AudioError(path, reason, "convert it with budget-manifest --resample-to")
+        first = _first_to_decode(file, start)
+        if 0 < first < file.frames:
             file.seek(first)
-            samples: NDArray[np.float32] = file.read(start + wanted - first, dtype="float32")
-            samples = samples[start - first :]
-        else:
-            samples = np.empty(0, dtype=np.float32)
-    if len(samples) < wanted:
-        raise BudgetError(
-            f"{path}: truncated: samples {start} to {start + wanted} were asked for, "
-            "but they are not all there; restore the file, or leave it out"
-        )
-    if not np.isfinite(samples).all():
-        raise BudgetError(f"{path}: {_NOT_FINITE}; restore the file or leave it out")
-    return samples
+        end = None if num_samples is None else start + num_samples - first
+        parts, position = [np.empty(0, dtype=np.float32)], 0
+        for block in _blocks(file, end):
+            parts.append(block[max(0, start - first - position) :, 0])
+            position += len(block)
+    samples = np.concatenate(parts)
+    if num_samples is not None and len(samples) < num_samples:
+        asked = f"samples {start} to {start + num_samples} were asked for"
+        raise AudioError(path, f"truncated: {asked}, but they are not all there")
+    if reason := _find_wrong_samples(samples):
+        raise AudioError(path, reason)
+    return samples.clip(-1, 1, out=samples)
 
 
-def _first_to_decode(file: soundfile.SoundFile, start: int) -> int:
-    """Where to seek, so that samples from `start` on become what they are in the whole file.
-
-    Measured with libsndfile 1.2: Opus is exact from a second after a seek; Vorbis is shifted if the
-    seek ends in the last page, which silence may stretch to 16 s; frames of mp3 build on earlier
-    ones without a limit.
-    """
-    if file.format == "MP3":
-        return 0
-    if file.format == "OGG":
-        return max(0, min(start - _OGG_BEFORE, file.frames - _OGG_LAST))
-    return start
-
-
-def decode(path: str | Path) -> tuple[NDArray[np.float32], int]:
+def decode(path: str | Path) -> tuple[Block, int]:
     """All samples (S, C) float32 of a file of any rate and channel count, and its rate in Hz."""
     with _open(path) as file:
-        return file.read(dtype="float32", always_2d=True), file.samplerate
+        nothing = np.empty((0, file.channels), dtype=np.float32)
+        return np.concatenate([nothing, *_blocks(file)]), file.samplerate
 
 
-def write_audio(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> None:
+def checked_blocks(path: str | Path, info: AudioInfo, scale: float = 1.0) -> Iterator[Block]:
+    """All samples of a file in blocks (S, C), out of range ones multiplied by `scale`.
+
+    Raises AudioError, at the first block or after the last one, for what is wrong with them.
+    """
+    num_samples, power, mean_power = 0, 0.0, 0.0
+    try:
+        with _open(path) as file:
+            for block in _blocks(file):
+                if abs(block).max(initial=0) > MAX_PEAK:
+                    block = block * np.float32(scale)
+                if reason := _find_wrong_samples(block):
+                    raise AudioError(path, reason)
+                num_samples += len(block)
+                power += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
+                mean_power += float(np.square(block.mean(axis=1), dtype=np.float64).sum())
+                yield block
+    except AudioError as error:
+        if error.reason.startswith("unreadable: "):  # it was opened before
+            cause = error.reason.removeprefix("unreadable: ")
+            reason = f"truncated: {cause} after {num_samples} samples or more"
+            raise AudioError(path, reason) from error
+        raise
+    if num_samples < info.num_samples:
+        raise AudioError(path, f"truncated: {num_samples} of {info.num_samples} samples decode")
+    if not power:
+        raise AudioError(path, "silent: all samples are 0")
+    if mean_power < _CANCELLED * power:
+        raise AudioError(path, f"channels cancel: the mean of {info.num_channels} is next to none")
+
+
+def write_audio(path: str | Path, samples: Block, sample_rate: int) -> None:
     """Write (S,) float samples as 16-bit PCM, atomically; beyond [-1, 1] they are clipped.
 
     A ``.flac`` becomes one, all else a wav. 16-bit samples that `read_audio` returned are written
     back bit for bit. Raises BudgetError for samples that are not finite.
     """
-    if not np.isfinite(samples).all():
-        raise BudgetError(f"{path}: {_NOT_FINITE}; only finite samples can be written")
-    scaled = np.rint(samples * _PCM16_SCALE).clip(-_PCM16_SCALE, _PCM16_SCALE - 1)
-    kind = "FLAC" if Path(path).suffix == ".flac" else "WAV"
+    if Path(path).suffix != ".flac":
+        write_wav(path, [samples], sample_rate)
+        return
     encoded = io.BytesIO()  # so that a full disk shows as the OSError of our own write
-    soundfile.write(encoded, scaled.astype(np.int16), sample_rate, format=kind, subtype="PCM_16")
+    numbers = _to_pcm16(path, samples)
+    soundfile.write(encoded, numbers, sample_rate, format="FLAC", subtype="PCM_16")
     with atomic_write(path, "wb") as file:
         file.write(encoded.getbuffer())
+
+
+def write_wav(path: str | Path, blocks: Iterable[Block], sample_rate: int) -> int:
+    """Write blocks (S,) of samples as a 16-bit wav, as `write_audio` does; the number of samples.
+
+    Nothing is left of the file if `blocks` raises.
+    """
+    with atomic_write(path, "wb") as file, wave.open(file, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(sample_rate)
+        for block in blocks:
+            wav.writeframes(_to_pcm16(path, block).astype("<i2").tobytes())
+        return wav.tell()
 
 
 def inspect(path: str | Path, full: bool) -> str | None:
     """Why a file cannot be trained on as it is, as ``kind: detail``, or None if it can.
 
-    The kinds are unreadable, empty, truncated, not finite, wrong sample rate, not mono. Without
-    `full` nothing but headers (and the last sample of a flac) is read, so that samples which are
-    not finite, or lost in the middle of a file, stay unseen.
+    The kinds are those of `AudioError`. Without `full` nothing but headers (and the last sample of
+    a flac) is read, so that samples which are wrong, or lost in the middle, stay unseen.
     """
     try:
         info = audio_info(path)
-    except BudgetError as error:
-        return unreadable(error)
-    return find_damage(path, info, full=full) or find_mismatch(info)
-
-
-def unreadable(error: BudgetError) -> str:
-    """The reason that a file is left out whose header `audio_info` refused with `error`."""
-    return f"unreadable: {_cause(error)}"
+        find_damage(path, info, full=full)
+    except AudioError as error:
+        return error.reason
+    return find_mismatch(info)
 
 
 def find_mismatch(info: AudioInfo) -> str | None:
@@ -149,80 +211,126 @@ def find_mismatch(info: AudioInfo) -> str | None:
     return None
 
 
-def find_damage(path: str | Path, info: AudioInfo, *, full: bool) -> str | None:
-    """What of a file with header `info` is lost or invalid, whatever its rate; None if nothing."""
-    if missing := _missing_wav_bytes(path):
-        return f"truncated: the last {missing} bytes are missing"
+def find_damage(path: str | Path, info: AudioInfo, *, full: bool) -> None:
+    """Raise AudioError if something of a file is lost or invalid, whatever its rate."""
+    if reason := _find_lost_bytes(path, info):
+        raise AudioError(path, reason)
     if info.num_samples == 0:
-        return "empty: no samples"
+        raise AudioError(path, "empty: no samples")
     if full:
-        return _find_damage_by_decoding(path, info.num_samples)
-    if info.format == "FLAC" and not _has_last_sample(path, info.num_samples):
-        return f"truncated: the last of {info.num_samples} samples is missing"
-    return None
+        deque(checked_blocks(path, info), maxlen=0)
+    elif info.format == "FLAC" and not _has_last_sample(path, info.num_samples):
+        raise AudioError(path, f"truncated: the last of {info.num_samples} samples is missing")
 
 
-def _find_damage_by_decoding(path: str | Path, num_samples: int) -> str | None:
-    num_decoded = 0
-    try:
-        with _open(path) as file:
-            while len(block := file.read(_BLOCK, dtype="float32")):
-                if not np.isfinite(block).all():
-                    return _NOT_FINITE
-                num_decoded += len(block)
-    except BudgetError as error:
-        return f"truncated: {_cause(error)} after {num_decoded} samples or more"
-    if num_decoded < num_samples:
-        return f"truncated: {num_decoded} of {num_samples} samples decode"
-    return None
+def _find_lost_bytes(path: str | Path, info: AudioInfo) -> str | None:
+    """What the bytes of a file say without being decoded."""
+    with open_bytes(path) as file:
+        if info.format == "OGG":
+            return find_ogg_fault(file)
+        if info.format == "MP3":
+            stream = mp3.find_stream(file)
+            if stream is not None and stream.num_missing:
+                return f"truncated: {stream.num_missing} of {stream.promised} frames are missing"
+            return None
+        promise = find_promise(file)
+    if promise is None:
+        return None
+    if promise.is_forgotten and info.num_samples == 0:
+        return (
+            f"length unknown: the header says 0 bytes of samples, {promise.end - promise.start} "
+            "follow; `sox --ignore-length in.wav out.wav` mends it"
+        )
+    missing = promise.num_missing
+    return f"truncated: the last {missing} bytes are missing" if missing else None
 
 
 def _has_last_sample(path: str | Path, num_samples: int) -> bool:
     """Whether the last sample decodes; a flac, whose header promises a length, seeks it quickly."""
     try:
         with _open(path) as file:
+            if file.frames >= _UNKNOWN:
+                return True  # for all were counted
             file.seek(num_samples - 1)
             return len(file.read(1)) == 1
-    except BudgetError:
+    except AudioError:
         return False
 
 
-def _missing_wav_bytes(path: str | Path) -> int:
-    """Bytes that the data chunk of a wav promises and the file lacks; 0 for other formats.
+def _find_wrong_samples(samples: Block) -> str | None:
+    peak = float(abs(samples).max(initial=0))
+    if not np.isfinite(peak):
+        return _NOT_FINITE
+    if peak > MAX_PEAK:
+        return (
+            f"out of range: samples up to {peak:.4g} instead of 1; are they 16-bit numbers? "
+            "`budget-manifest --resample-to DIR --divide-by 32768` makes copies that are not"
+        )
+    return None
 
-    libsndfile believes the file's size rather than the header, so it cannot tell.
+
+def _to_pcm16(path: str | Path, samples: Block) -> NDArray[np.int16]:
+    if not np.isfinite(samples).all():
+        raise BudgetError(f"{path}: {_NOT_FINITE}; only finite samples can be written")
+    return np.rint(samples * _PCM16_SCALE).clip(-_PCM16_SCALE, _PCM16_SCALE - 1).astype(np.int16)
+
+
+def _first_to_decode(file: soundfile.SoundFile, start: int) -> int:
+    """Where to seek, so that samples from `start` on become what they are in the whole file.
+
+    Measured with libsndfile 1.2: Opus is exact from a second after a seek; Vorbis is shifted if the
+    seek ends in the last page, which silence may stretch to 16 s; frames of mp3 build on earlier
+    ones without a limit.
     """
-    with open_bytes(path) as file:
-        riff = file.read(12)
-        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
-            return 0
-        while len(head := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", head)
-            if name == b"data":
-                end = file.tell() + size if size < _UNKNOWN_LENGTH else 0
-                return max(0, end - file.seek(0, os.SEEK_END))
-            file.seek(size + size % 2, os.SEEK_CUR)  # chunks are padded to even lengths
-    return 0
+    if file.format == "MP3" or file.frames >= _UNKNOWN or not file.can_seek:
+        return 0
+    if file.format == "OGG":
+        return max(0, min(start - _OGG_BEFORE, file.frames - _OGG_LAST))
+    return start
 
 
-def _cause(error: BudgetError) -> str:
-    """The bare cause of an error of `_open`, without the path and the cure."""
-    return _said(error.__cause__ or error)
+def _blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterator[Block]:
+    """Samples (S, C) from where the file is, to its end or so many."""
+    left = _UNKNOWN if num_samples is None else num_samples
+    most = max(1, _BLOCK // file.channels)
+    while left > 0 and len(block := file.read(min(most, left), dtype="float32", always_2d=True)):
+        left -= len(block)
+        yield block
 
 
-def _said(error: BaseException) -> str:
-    """What libsndfile or the system object to, without the path."""
-    own = getattr(error, "error_string", None) or getattr(error, "strerror", None)
-    return str(own or error).rstrip(".")
+class _ForwardFile(soundfile.SoundFile):
+    """Read forward only: soundfile itself reads no further than the header says and seeks after
+    each read, which a flac of unknown length does not survive."""
+
+    @property
+    def can_seek(self) -> bool:
+        return bool(super().seekable())
+
+    def seekable(self) -> bool:
+        return False
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[soundfile.SoundFile]:
-    """Open an audio file; what libsndfile objects to, then or later, becomes a BudgetError."""
+def _open(path: str | Path) -> Iterator[_ForwardFile]:
+    """Open an audio file; what libsndfile objects to, then or later, becomes AudioError."""
     try:
-        with open_bytes(path) as content, soundfile.SoundFile(content) as file:
+        with open_bytes(path) as content, _sound_file(path, content) as file:
             yield file
-    except (soundfile.SoundFileError, OSError) as error:
-        raise BudgetError(
-            f"cannot read {path}: {_said(error)}; restore the file, or leave it out"
-        ) from error
+    except BudgetError:
+        raise
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+        raise AudioError(path, f"unreadable: {str(said).rstrip('.')}") from error
+
+
+def _sound_file(path: str | Path, content: BinaryIO) -> _ForwardFile:
+    file = _ForwardFile(content)
+    if file.format != "MP3":
+        return file
+    stream = mp3.find_stream(content)
+    if stream is None:
+        raise AudioError(path, "length unknown: an mp3 of a free bit rate; decode it to flac first")
+    if stream.says_its_length:
+        content.seek(0)
+        return _ForwardFile(content)
+    return _ForwardFile(mp3.with_length(content, stream))

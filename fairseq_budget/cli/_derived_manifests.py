@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_budget.audio.crop import SpeakerRule, cut_manifest
+from fairseq_budget.audio.crop import ONE_SPEAKER, SpeakerRule, cut_manifest
 from fairseq_budget.audio.length_sets import plan_length_sets
 from fairseq_budget.cli._packs import build_pack_parser, run_pack
 from fairseq_budget.corpus import column_path
@@ -88,6 +88,13 @@ def _cut(argv: Sequence[str]) -> int:
     manifest = Manifest.read(args.manifest)
     names = read_names(args.manifest, manifest)
     source = _Source(manifest, names, find_named_speakers(manifest, names, args.speaker))
+    if source.rule.description == ONE_SPEAKER:
+        print(
+            "budget-manifest: warning: all files lie in one folder, so that one speaker is taken "
+            "for all, and utterances of several may be joined; --speaker REGEX tells them apart, "
+            r"for example '([^_/]+)_[^/]*$' for ann_1.wav",
+            file=sys.stderr,
+        )
     cut = _cut_one if len(args.seconds) == 1 else _cut_sets
     print_summary(cut(args, source), as_json=args.json)
     return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.imports import read_lhotse, write_imported
+from fairseq_budget.imports import Imported, read_lhotse, write_imported
 from fairseq_budget.imports_kaldi import read_kaldi
 from fairseq_budget.packed import PackedCorpus, pack_path
 from fairseq_budget.packing import pack_split
@@ -50,6 +51,15 @@ def build_pack_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _telling_of_clipped(rows: Iterable[Imported]) -> Iterator[Imported]:
+    num_clipped = 0
+    for row in rows:
+        num_clipped += row.is_clipped
+        yield row
+    if num_clipped:
+        print(f"{num_clipped} cuts ended after their recording, and end with it", file=sys.stderr)
+
+
 def run_pack(argv: Sequence[str]) -> int:
     args = build_pack_parser().parse_args(argv)
     if (args.lhotse or args.kaldi) and len(args.splits) != 1:
@@ -60,8 +70,9 @@ def run_pack(argv: Sequence[str]) -> int:
         manifest = args.data / f"{split}.tsv"
         if args.lhotse or args.kaldi:
             root = args.root.absolute()
-            rows = read_lhotse(args.lhotse) if args.lhotse else read_kaldi(args.kaldi, root)
-            write_imported(manifest, rows, root=root, num_clusters=args.kmeans)
+            rows = read_lhotse(args.lhotse, root) if args.lhotse else read_kaldi(args.kaldi, root)
+            told = _telling_of_clipped(rows)
+            write_imported(manifest, told, root=root, num_clusters=args.kmeans)
         path = pack_path(manifest) if args.check else pack_split(manifest)
         corpus = PackedCorpus(path)
         if args.check:

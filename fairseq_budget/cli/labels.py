@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli._segment_labels import add_segmentations
@@ -22,8 +23,8 @@ from fairseq_budget.labels.alignments import Alignments
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.label_file import open_labels, read_info
-from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
+from fairseq_budget.labels.label_file import find_unheard, open_labels, read_info
+from fairseq_budget.labels.labelling import NUM_SHOWN, Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.quality import count_split, verdict
 from fairseq_budget.labels.shards import dump_features
@@ -72,6 +73,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--dump-features", metavar="DIR", type=Path, help="write the features, too, as fairseq"
         )
+        command.add_argument(
+            "--max-bad-share", metavar="X", type=float, default=MAX_BAD_SHARE,
+            help="stop when more of a split's audio cannot be read; what cannot has no labels, and "
+            "is bad audio to training (default: %(default)s)",
+        )  # fmt: skip
     apply.add_argument(
         "--num-shards", metavar="N", type=int, help="divide the work among N machines"
     )
@@ -127,7 +133,7 @@ def _make(args: argparse.Namespace) -> int:
     with Workers(args.workers, feature.parts_per_worker) as workers:
         model = _run_fit(fit, workers)
         fitted = time.monotonic()
-        Apply(args.data, feature, splits, name=args.name).run(workers)
+        Apply(args.data, feature, splits, 1, 0, args.name, args.max_bad_share).run(workers)
         applied = time.monotonic()
         _dump(args, feature, splits, workers)
     seconds = {"fit": round(fitted - started, 2), "apply": round(applied - fitted, 2)}
@@ -148,7 +154,8 @@ def _apply(args: argparse.Namespace) -> int:
     KMeans.load(model_path(args.data, args.name))  # before the checkpoint, which takes longer
     feature = feature_of(args)
     with Workers(args.workers, feature.parts_per_worker) as workers:
-        task = Apply(args.data, feature, splits, num_shards, shard, args.name)
+        shares = num_shards, shard
+        task = Apply(args.data, feature, splits, *shares, args.name, args.max_bad_share)
         unfinished = task.run(workers)
         _dump(args, feature, splits, workers, num_shards=num_shards, shard=shard)
     if unfinished:
@@ -247,6 +254,9 @@ def _report(
         labels = open_labels(args.data, split, args.name, corpus=corpus)
         lines = Progress(range(len(labels)), desc=f"{split}: check", unit="utterance")
         summaries[split] = count_split(labels, corpus, lines, alignments).summary()
+        unheard = find_unheard(corpus, labels.column.is_empty)
+        summaries[split]["num_without_labels"] = len(unheard)
+        _print_unheard(split, corpus, unheard)
     findings = {split: verdict(summary) for split, summary in summaries.items()}
     if args.json:
         outcome = {
@@ -261,6 +271,14 @@ def _report(
     for split, found in findings.items():
         print(f"{split}: {'; '.join(found) or 'good'}")
     return 0
+
+
+def _print_unheard(split: str, corpus: Corpus, unheard: dict[int, str]) -> None:
+    for index in list(unheard)[:NUM_SHOWN]:
+        reason = unheard[index] or f"{corpus.name(index)}: can be read by now; make them again"
+        print(f"{split}: without labels: {reason}", file=sys.stderr)
+    if unheard:
+        print(f"{split}: {len(unheard)} of {len(corpus)} are without labels", file=sys.stderr)
 
 
 def _row(split: str, summary: dict[str, float]) -> dict[str, str]:

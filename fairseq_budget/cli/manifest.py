@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_budget.audio.collect import Finding, Rules, choose_share, collect
-from fairseq_budget.audio.find import EXTENSIONS, find_audio
+from fairseq_budget.audio.find import EXTENSIONS, find_audio, passed_over
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._derived_manifests import DERIVED, print_summary
 from fairseq_budget.errors import BudgetError
@@ -81,6 +81,15 @@ def build_parser() -> argparse.ArgumentParser:
         "copies that are newer than their source are kept",
     )
 
+    files.add_argument(
+        "--divide-by",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="for --resample-to: files whose samples are far beyond 1 are divided by it; 32768 for "
+        "16-bit numbers that are stored as floats",
+    )
+
     parser.add_argument(
         "--workers", metavar="N", type=int, default=os.cpu_count() or 1, help="(default: CPUs)"
     )
@@ -102,8 +111,12 @@ def _write_manifests(argv: Sequence[str]) -> int:
         _require_writable(folder)
     extensions = args.ext.split(",")
     files = {split: find_audio(place, extensions, args.match) for split, place in places.items()}
+    for split, place in places.items():
+        if (others := passed_over(place, extensions)) and not args.match:
+            print(f"{split}: {others}", file=sys.stderr)
     copies = args.resample_to and args.resample_to.absolute()
-    rules = Rules(args.min_seconds, args.max_seconds, full=args.check == "full", copies=copies)
+    full = args.check == "full"
+    rules = Rules(args.min_seconds, args.max_seconds, full, copies, _divisor(args))
     findings = collect(files, rules, num_workers=args.workers)
     for split in findings:
         _report_rejected(split, findings[split])
@@ -136,9 +149,24 @@ def _places(args: argparse.Namespace) -> dict[str, Path]:
         raise BudgetError("no audio was named; give --trainpref, --validpref or --testpref")
     if not 0 <= args.valid_percent < 100:
         raise BudgetError(f"--valid-percent {args.valid_percent:g} is not within 0 and 100")
+    if 0 < args.valid_percent < 1:
+        print(
+            f"budget-manifest: warning: --valid-percent {args.valid_percent:g} is less than one "
+            f"percent; --valid-percent {100 * args.valid_percent:g} is what fairseq's fraction "
+            f"{args.valid_percent:g} means",
+            file=sys.stderr,
+        )
     if args.valid_percent and ("valid" in places or "train" not in places):
         raise BudgetError("--valid-percent takes from --trainpref and excludes --validpref")
     return places
+
+
+def _divisor(args: argparse.Namespace) -> float:
+    if not 1 <= args.divide_by < float("inf"):
+        raise BudgetError(f"--divide-by {args.divide_by:g}: expected a number of 1 or more")
+    if args.divide_by > 1 and args.resample_to is None:
+        raise BudgetError("--divide-by changes copies; say where with --resample-to DIR")
+    return float(args.divide_by)
 
 
 def _require_writable(folder: Path) -> None:
@@ -190,6 +218,8 @@ def _report_rejected(split: str, findings: Sequence[Finding]) -> None:
     for kind, count in shown.items():
         if count > _NUM_SHOWN:
             print(f"{split}: and {count - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
+    if shown.keys() & {"wrong sample rate", "not mono"}:
+        print(f"{split}: --resample-to DIR makes 16 kHz mono copies of these", file=sys.stderr)
 
 
 def _write_rejected(path: Path, rejected: Sequence[Finding]) -> None:

@@ -34,6 +34,8 @@ NUM_REPLACEMENTS = 20  # utterances tried in place of a bad one: the nearest by 
 class FrameSegments(Protocol):
     """Where the segments of every utterance end, in frames."""
 
+    def is_known(self, index: int) -> bool: ...
+
     def ends(self, index: int) -> np.ndarray: ...
 
 
@@ -42,6 +44,8 @@ class FrameLabels(Protocol):
 
     @property
     def rate(self) -> float: ...
+
+    def is_known(self, index: int) -> bool: ...
 
     def ids(self, index: int) -> np.ndarray: ...
 
@@ -135,6 +139,12 @@ class BudgetAudioDataset(FairseqDataset):
     def _read(self, index: int, length: int) -> dict[str, Any]:
         start = self._crop(index, int(self.corpus.sizes[index]) - length)
         source = self.corpus.read(index, start, length)
+        known = [labels.is_known(index) for labels in self.labels]
+        if not all(known) or (self.segments is not None and not self.segments.is_known(index)):
+            raise BudgetError(
+                f"{self.corpus.name(index)}: could not be read when its labels or segments were "
+                "made; if it can now, make them again"
+            )
         return {"id": int(index), "start": start, "source": source}
 
     def _replacement(self, index: int, length: int) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from fairseq_budget.audio.bad_share import are_too_many
 from fairseq_budget.errors import BudgetError
 
-MIN_BAD = 10
-"""So many bad utterances are borne in any case: of few, a share says little."""
 NUM_SHOWN = 20
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class BadAudio:
         """
         self.num_bad += num_bad
         self.num_heard += num_heard
-        if self.num_bad < MIN_BAD or self.num_bad <= self.max_share * self.num_heard:
+        if not are_too_many(self.num_bad, self.num_heard, self.max_share):
             return
         shown = "".join(f"\n  {reason}" for reason in list(self._found)[:NUM_SHOWN])
         raise BudgetError(

@@ -66,7 +66,7 @@ class Fit:
         return model if self._settings.items() <= model.description.items() else None
 
     def extract(self, workers: Workers) -> Frames:
-        """The sampled frames in a random order; those that no part holds yet are computed."""
+        """The sampled frames of what can be heard, in a random order; no part is computed twice."""
         sample, source = self._sample, Source.of(self._corpus, self.feature)
         is_whole = sample.num_frames == self._lengths.sum()
         parts = kept_features(self._corpus, self.feature) if is_whole else self._drawn_parts
@@ -81,7 +81,8 @@ class Fit:
             part = load_frames(parts, index)
             frames[places[start : start + len(part)]] = part
             start += len(part)
-        return frames
+        heard = np.isfinite(frames[:, 0])
+        return frames if heard.all() else frames[heard]
 
     @property
     def sample_bytes(self) -> int:

@@ -14,7 +14,7 @@ of each, ``{split}.km.json``, holds the hash of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.audio.io import AudioError
 from fairseq_budget.column_kinds import (
     CENTROIDS_KEY,
     LABELS,
@@ -32,7 +33,7 @@ from fairseq_budget.column_kinds import (
 from fairseq_budget.corpus import Column, Corpus, column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.packed import open_corpus
 
 FORMAT_VERSION = 1
@@ -89,6 +90,8 @@ class Labels:
     def check_line(self, index: int, num_samples: int) -> NDArray[np.int64]:
         """`ids`, after checking that their number fits an utterance of `num_samples` samples."""
         ids, duration_s = self.ids(index), num_samples / SAMPLE_RATE
+        if not len(ids):
+            return ids  # of audio that could not be read
         if abs(len(ids) / self.rate - duration_s) > TOLERANCE_S:
             raise BudgetError(
                 f"{self._line(index)}: {len(ids)} labels for {duration_s:.2f} s of audio are "
@@ -96,6 +99,10 @@ class Labels:
                 f"the labels are those of another iteration or of a shard, {self._cure}"
             )
         return ids
+
+    def is_known(self, index: int) -> bool:
+        """Whether utterance `index` has labels: none where its audio could not be read."""
+        return not self.column.is_empty(index)
 
     @property
     def path(self) -> Path:
@@ -139,6 +146,24 @@ def open_labels(
     chosen = np.random.default_rng(0).choice(len(labels), num_checked, replace=False)
     check_lines(labels, corpus, np.sort(chosen).tolist())
     return labels
+
+
+def find_unheard(corpus: Corpus, has_none: Callable[[int], bool]) -> dict[int, str]:
+    """The utterances that have no labels though they are long enough: why their audio is bad.
+
+    "" where it can be read by now, so that the labels can be made again.
+    """
+    long_enough = np.flatnonzero(corpus.sizes >= RECEPTIVE_FIELD).tolist()
+    unheard = [index for index in long_enough if has_none(index)]
+    return {index: _why_unheard(corpus, index) for index in unheard}
+
+
+def _why_unheard(corpus: Corpus, index: int) -> str:
+    try:
+        corpus.read(index)
+    except AudioError as error:
+        return str(error)
+    return ""
 
 
 def check_lines(labels: Labels, corpus: Corpus, indices: Iterable[int]) -> None:

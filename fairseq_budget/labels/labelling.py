@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, are_too_many
 from fairseq_budget.column_kinds import (
     CENTROIDS_KEY,
     LABELS,
@@ -27,6 +28,7 @@ from fairseq_budget.labels.fitting import VERSION, kept_features
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.label_file import (
     LabelInfo,
+    find_unheard,
     labelled_splits,
     write_dictionary,
     write_info,
@@ -40,6 +42,7 @@ from fairseq_budget.labels.tasks import (
     write_labels,
 )
 
+NUM_SHOWN = 20  # files that are named
 _PATHS = (dictionary_path, info_path, model_path)
 
 
@@ -53,12 +56,14 @@ class Apply:
     num_shards: int = 1
     shard: int = 0
     name: str = LABELS  # of the label set
+    max_bad_share: float = MAX_BAD_SHARE
 
     def run(self, workers: Workers) -> list[str]:
         """Label, and join what is complete. Returns the splits of which parts are still missing.
 
-        What is there, and was damaged or edited since, is made again. Raises BudgetError if no
-        model is fitted, or it was fitted on other features.
+        What is there, and was damaged or edited since, is made again. Utterances whose audio cannot
+        be read have no labels, until it can be. Raises BudgetError if no model is fitted, it was
+        fitted on other features, or more than `max_bad_share` of a split's audio is bad.
         """
         check_name(self.name)
         model = load_model(self.folder, self.feature, self.name)
@@ -72,7 +77,7 @@ class Apply:
         for job in jobs:
             if not job.is_done():
                 job.label(workers, self.shard, self.num_shards)
-        return [job.corpus.path.stem for job in jobs if not job.join()]
+        return [job.corpus.path.stem for job in jobs if not job.join(self.max_bad_share)]
 
     @property
     def _files(self) -> tuple[str, ...]:
@@ -108,7 +113,10 @@ class _Split:
     def is_done(self) -> bool:
         """Whether the label file is there, whole, for this manifest and by these centroids."""
         made = {"rate": self.model.description["rate"], CENTROIDS_KEY: self.model.sha256}
-        return self.corpus.has_column(self.name, **made)
+        if not self.corpus.has_column(self.name, **made):
+            return False
+        column = self.corpus.open_column(self.name)
+        return all(find_unheard(self.corpus, column.is_empty).values())
 
     def label(self, workers: Workers, shard: int, num_shards: int) -> None:
         """Make the parts of `shard` that are missing."""
@@ -124,7 +132,7 @@ class _Split:
         runs = {index: self.runs[index] for index in mine}
         run_tasks(workers, work, runs, self.parts, f"{self.corpus.path.stem}: labels")
 
-    def join(self) -> bool:
+    def join(self, max_bad_share: float) -> bool:
         """Join the parts if all are there; False if some are missing.
 
         Shards that finish together may both join: they write equal bytes, and one that finds the
@@ -134,6 +142,7 @@ class _Split:
             if self.parts.missing(range(len(self.runs))):
                 return self.is_done()
             try:
+                self._require_heard(max_bad_share)
                 self._write()
             except FileNotFoundError:
                 if not self.is_done():
@@ -147,6 +156,23 @@ class _Split:
         rate = self.model.description["rate"]
         more = {CENTROIDS_KEY: self.model.sha256}
         write_column(self.corpus.path, self.name, self._lines(), rate, more=more)
+
+    def _require_heard(self, max_bad_share: float) -> None:
+        """Raise BudgetError if too much audio is bad; its parts are made again the next time."""
+        empty = [not line for line in self._lines()]
+        unheard = find_unheard(self.corpus, empty.__getitem__)
+        if not are_too_many(len(unheard), len(empty), max_bad_share):
+            return
+        for part, run in enumerate(self.runs):
+            if not unheard.keys().isdisjoint(run):
+                self.parts.discard(part)
+                self.kept.discard(part)
+        shown = "".join(f"\n  {reason}" for reason in list(unheard.values())[:NUM_SHOWN])
+        raise BudgetError(
+            f"{len(unheard)} of the {len(empty)} utterances of {self.corpus.path} cannot be read, "
+            f"more than --max-bad-share {max_bad_share:g}: restore the files, or write the "
+            f"manifest again without them:{shown}"
+        )
 
     def _lines(self) -> Iterator[str]:
         return read_rows(self.parts, len(self.runs))

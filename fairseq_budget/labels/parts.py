@@ -68,6 +68,10 @@ class Parts:
             raise FileNotFoundError(f"{self.path(index)} is damaged; start the command again")
         return raw[_DIGEST:]
 
+    def discard(self, index: int) -> None:
+        """Have part `index` made again."""
+        self.path(index).unlink(missing_ok=True)
+
     def _is_whole(self, index: int) -> bool:
         try:
             self.read(index)

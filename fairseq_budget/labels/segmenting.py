@@ -25,7 +25,7 @@ from fairseq_budget.labels.labelling import load_model, remove_leftovers
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
 from fairseq_budget.labels.segments import NAME, write_segments
 from fairseq_budget.labels.smoothing import check_penalty, smooth
-from fairseq_budget.labels.tasks import Source, read_rows, run_tasks, write_smoothed
+from fairseq_budget.labels.tasks import Source, is_heard, read_rows, run_tasks, write_smoothed
 from fairseq_budget.progress import Progress
 
 KIND = "smoothed"
@@ -99,7 +99,8 @@ def find_penalty(
     source = Source.of(corpus, feature)
     with single_threaded():
         chosen = Progress(_sample(corpus, seed), "sample", unit="utterance")
-        distances = [next(source.distances([index], model)) for index in chosen]
+        tables = (next(source.distances([index], model)) for index in chosen)
+        distances = [table for table in tables if is_heard(table)]
         return search_penalty(functools.partial(_rate, distances), target_hz)
 
 

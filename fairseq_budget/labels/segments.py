@@ -49,14 +49,21 @@ class Segmentation:
     def ends(self, index: int) -> Ends:
         """Where the segments of utterance `index` end, in frames: (K,), the last one being T.
 
-        Raises BudgetError, naming the line, for anything else.
+        None where the audio could not be read. Raises BudgetError, naming the line, for anything
+        else.
         """
         line = f"{self.path}, line {index + 1}"
         try:
             ends = self.column.numbers(index)
         except (ValueError, OverflowError) as error:
             raise BudgetError(f"{line}: {error}; expected ends in frames; {_MAKE}") from error
+        if not len(ends):
+            return ends
         return check_ends(ends, int(self.num_frames[index]), line=line)
+
+    def is_known(self, index: int) -> bool:
+        """Whether utterance `index` has segments: none where its audio could not be read."""
+        return not self.column.is_empty(index)
 
     @property
     def path(self) -> Path:

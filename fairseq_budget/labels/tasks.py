@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.audio.io import AudioError
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
@@ -47,8 +49,18 @@ class Source:
         return _open_corpus(self.manifest, self.manifest_hash)
 
     def features(self, utterances: Sequence[int]) -> list[Frames]:
-        corpus = self.corpus
-        return load_extractor(self.feature)([corpus.read(index) for index in utterances])
+        """(T, D) of each utterance; NaN throughout where its audio cannot be read."""
+        corpus, extractor, waves = self.corpus, load_extractor(self.feature), {}
+        for index in utterances:
+            with contextlib.suppress(AudioError):
+                waves[index] = corpus.read(index)
+        found = dict(zip(waves, extractor(list(waves.values())), strict=True))
+        if not all(np.isfinite(frames).all() for frames in found.values()):
+            raise BudgetError("the features are not finite; is the checkpoint sound?")
+        lengths = self.feature.num_frames(corpus.sizes[list(utterances)])
+        for index, length in zip(utterances, lengths, strict=True):
+            found.setdefault(index, np.full((length, extractor.dim), np.nan, np.float32))
+        return [found[index] for index in utterances]
 
     def num_frames(self, run: range) -> NDArray[np.int64]:
         """Frames of each utterance of a run, known beforehand."""
@@ -101,7 +113,7 @@ def write_features(task: Task, *, source: Source, parts: Parts) -> int:
 def write_labels(
     task: Task, *, source: Source, kept: Parts, model: Path, centroids: str, parts: Parts
 ) -> int:
-    """A part of a label file: a line of cluster ids for each utterance of a run.
+    """A part of a label file: a line of cluster ids for each utterance of a run that is heard.
 
     Features are those that were `kept` by `write_sample`, where they were, or else computed.
     """
@@ -111,20 +123,28 @@ def write_labels(
     except FileNotFoundError:
         frames = np.concatenate(source.features(run))
     ids = _load_model(model, centroids).assign(frames)
-    ends = np.cumsum(source.num_frames(run))
-    _write_rows(parts, index, np.split(ids, ends[:-1]))
+    ends = np.cumsum(source.num_frames(run))[:-1]
+    rows = zip(np.split(ids, ends), np.split(frames, ends), strict=True)
+    _write_rows(parts, index, (row if is_heard(own) else row[:0] for row, own in rows))
     return len(run)
 
 
 def write_smoothed(
     task: Task, *, source: Source, model: Path, centroids: str, penalty: float, parts: Parts
 ) -> int:
-    """A part of a segmentation: a line of ends of segments for each utterance of a run."""
+    """A part of a segmentation: a line of ends of segments for each utterance that is heard."""
     index, run = task
     kmeans = _load_model(model, centroids)
     tables = source.distances(run, kmeans)
-    _write_rows(parts, index, (smooth(distances, penalty)[1] for distances in tables))
+    nothing = np.zeros(0, dtype=np.int64)
+    rows = (smooth(table, penalty)[1] if is_heard(table) else nothing for table in tables)
+    _write_rows(parts, index, rows)
     return len(run)
+
+
+def is_heard(frames: Frames) -> bool:
+    """Whether `features`, or distances of theirs, are of audio that could be read."""
+    return not np.isnan(frames[:1]).any()
 
 
 def _write_rows(parts: Parts, index: int, rows: Iterable[NDArray[np.int64]]) -> None:

@@ -9,6 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
+from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.data.audio_dataset import (
     NUM_SPECIAL_CLASSES,
@@ -62,7 +63,8 @@ class BudgetPretrainingConfig(FairseqDataclass):
         metadata={"help": "fairseq's rule: of every utterance, as many frames as of its mates"},
     )
     max_bad_share: float = field(
-        default=0.01, metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"}
+        default=MAX_BAD_SHARE,
+        metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"},
     )
     budget_flops: Optional[float] = field(
         default=None, metadata={"help": "stop when so many training FLOPs are spent, e.g. 1.33e18"}

@@ -14,7 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fairseq_budget.audio.io import AudioError
 from fairseq_budget.cli.labels import main
+from fairseq_budget.corpus import Corpus
+from fairseq_budget.manifest import Manifest
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
@@ -184,13 +187,6 @@ def test_shards_that_do_not_fit_are_errors(folder, capsys, shards):
     assert "--shard" in error_of(capsys, "apply", "--data", folder, *shards)
 
 
-def test_a_broken_audio_file_is_an_error_that_names_it(folder, tmp_path, capsys):
-    manifest = folder / "train.tsv"
-    lines = manifest.read_text().splitlines()
-    manifest.write_text("\n".join([*lines, "nothing.wav\t16000"]) + "\n")
-    assert "nothing.wav" in error_of(capsys, "make", "--data", folder, *CLUSTERS)
-
-
 def test_features_are_dumped_when_asked(folder, tmp_path):
     dump = tmp_path / "features"
     budget_labels("make", "--data", folder, *CLUSTERS, "--dump-features", dump)
@@ -223,3 +219,41 @@ def test_sigkill_and_start_again_gives_the_same_bytes(folder, tmp_path, seed):
     run(*command, killed, *arguments)
     budget_labels("make", "--data", folder, "--clusters", "20", "--workers", "1")
     assert hashes(killed) == hashes(folder)
+
+
+def test_files_that_cannot_be_read_are_named_and_have_no_labels_until_they_can(
+    folder, tmp_path, capsys
+):
+    bad = tmp_path / "bad"
+    shutil.copytree(folder, bad)
+    manifest = Manifest.read(folder / "train.tsv")
+    shutil.copytree(manifest.root, tmp_path / "audio")
+    Manifest(tmp_path / "audio", manifest.utterances).write(bad / "train.tsv")
+    path = tmp_path / "audio" / manifest.utterances[3].name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+    assert budget_labels("make", "--data", bad, *CLUSTERS) == 0
+    assert f"without labels: {path}: truncated" in capsys.readouterr().err
+    lines = (bad / "train.km").read_text().splitlines()
+    assert [index for index, line in enumerate(lines) if not line] == [3]
+
+    path.write_bytes(whole)
+    budget_labels("make", "--data", bad, *CLUSTERS)
+    assert "without labels" not in capsys.readouterr().err
+    assert all((bad / "train.km").read_text().splitlines())
+
+
+def test_too_many_bad_files_stop_the_labels_and_are_listed(folder, capsys, monkeypatch):
+    def explode(self, index, *window):
+        raise AudioError(self.name(index), "unreadable: on purpose")
+
+    budget_labels("fit", "--data", folder, *CLUSTERS)
+    capsys.readouterr()
+    monkeypatch.setattr(Corpus, "read", explode)
+    error = error_of(capsys, "apply", "--data", folder, "--workers", 1)
+    assert "cannot be read, more than --max-bad-share 0.01" in error
+    assert "unreadable: on purpose" in error
+    monkeypatch.undo()
+    assert budget_labels("apply", "--data", folder, "--workers", 1) == 0
+    assert all((folder / "train.km").read_text().splitlines())

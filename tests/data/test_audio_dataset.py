@@ -135,6 +135,9 @@ class EveryFrameItsNumber:
     def __init__(self, corpus, rate):
         self.sizes, self.rate = corpus.sizes, rate
 
+    def is_known(self, index):
+        return True
+
     def ids(self, index):
         return np.arange(int(self.sizes[index] / 16000 * self.rate))
 
@@ -156,6 +159,15 @@ def test_labels_follow_the_crop_to_the_frame(corpus, rate, pad_audio):
             found = batch["net_input"]["labels"][0][row].numpy()
             last = len(labels.ids(row)) + 3
             np.testing.assert_array_equal(found, expected.clip(max=last))
+
+
+def test_an_utterance_without_labels_is_bad_audio(corpus):
+    labels = EveryFrameItsNumber(corpus, 50)
+    labels.is_known = lambda index: index != 1
+    data = dataset(corpus, labels=[labels])
+    assert "bad_audio" not in data[0]
+    assert data[1]["id"] != 1
+    assert f"{corpus.name(1)}: could not be read when" in data[1]["bad_audio"]
 
 
 @pytest.mark.parametrize("pad_audio", [False, True])

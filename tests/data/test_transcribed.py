@@ -44,7 +44,7 @@ def test_a_batch_holds_whole_utterances_and_their_symbols(dataset):
 
 def test_no_utterance_takes_the_place_of_one_that_cannot_be_read(dataset):
     (dataset.corpus.root / dataset.corpus.utterance(2).name).write_bytes(b"no audio")
-    with pytest.raises(BudgetError, match="cannot read"):
+    with pytest.raises(BudgetError, match="unreadable"):
         dataset[2]
 
 
