@@ -72,7 +72,11 @@ def _open_files(root: Path, sources: list[Source]) -> Clips:
 def _examine(root: Path, source: Source) -> Utterance:
     """The file as an utterance, its length at 16 kHz rounded; BudgetError if it is damaged."""
     info = audio_info(root / source.path)
-    find_damage(root / source.path, info, full=True)
+    try:
+        find_damage(root / source.path, info, full=True)
+    except AudioError as error:
+        if error.kind != "silent":  # silence has a transcript: none
+            raise
     return Utterance((Piece(source.name),), round(info.duration_s * SAMPLE_RATE))
 
 

@@ -60,6 +60,10 @@ class AudioError(BudgetError):
         super().__init__(f"{path}: {reason}; {cure}")
         self.path, self.reason, self.cure = path, reason, cure
 
+    @property
+    def kind(self) -> str:
+        return self.reason.partition(":")[0]
+
     def __reduce__(self) -> tuple[Any, ...]:
         return AudioError, (self.path, self.reason, self.cure)
 
@@ -109,7 +113,8 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
         end = None if num_samples is None else start + num_samples - first
         parts, position = [np.empty(0, dtype=np.float32)], 0
         for block in _blocks(file, end):
-            parts.append(block[max(0, start - first - position) :, 0])
+            if len(wanted := block[max(0, start - first - position) :, 0]):
+                parts.append(wanted)  # what lies before is not kept, not even as a view
             position += len(block)
     samples = np.concatenate(parts)
     if num_samples is not None and len(samples) < num_samples:
@@ -145,7 +150,7 @@ def checked_blocks(path: str | Path, info: AudioInfo, scale: float = 1.0) -> Ite
                 mean_power += float(np.square(block.mean(axis=1), dtype=np.float64).sum())
                 yield block
     except AudioError as error:
-        if error.reason.startswith("unreadable: "):  # it was opened before
+        if error.kind == "unreadable":  # it was opened before
             cause = error.reason.removeprefix("unreadable: ")
             reason = f"truncated: {cause} after {num_samples} samples or more"
             raise AudioError(path, reason) from error
