@@ -16,6 +16,8 @@ def _logging_as_it_was(monkeypatch):
     root = logging.getLogger()
     kept, levels = root.handlers[:], {name: logging.getLogger(name).level for name in LEVELS}
     level = root.level
+    for name in LEVELS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     yield
     for handler in set(root.handlers) - set(kept):
         handler.close()
