@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fairseq_budget.audio.check import find_damage
 from fairseq_budget.audio.find import Source, find_audio
-from fairseq_budget.audio.io import AudioError, audio_info, decode, find_damage
+from fairseq_budget.audio.io import AudioError, audio_info, decode
 from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError

@@ -18,13 +18,12 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from fairseq_budget.audio.archives import file_of
+from fairseq_budget.audio.check import checked_blocks, find_damage, is_out_of_range
 from fairseq_budget.audio.find import Source
 from fairseq_budget.audio.io import (
     AudioError,
     AudioInfo,
     audio_info,
-    checked_blocks,
-    find_damage,
     find_mismatch,
     write_wav,
 )
@@ -43,8 +42,8 @@ class Rules:
     """What is kept: durations in seconds, how closely files are checked, where copies go.
 
     With `copies` every kept file is written there as a 16 kHz mono wav, whatever it was before;
-    a copy that is newer than its source is kept as it is. Samples that are out of range are divided
-    by `divide_by` there.
+    a copy that is newer than its source is kept as it is. Files whose samples are out of range are
+    divided by `divide_by` there.
     """
 
     min_seconds: float = 0.0
@@ -145,7 +144,8 @@ def _examine_and_copy(
     changed_ns = os.stat(folder / file_of(source.path)).st_mtime_ns
     if copy.is_file() and copy.stat().st_mtime_ns > changed_ns:
         return Finding(_copy_name(source), source.name, audio_info(copy).num_samples)
-    heard = checked_blocks(file, info, scale=1 / rules.divide_by)
+    scale = 1 / rules.divide_by if rules.divide_by != 1 and is_out_of_range(file) else 1.0
+    heard = checked_blocks(file, info, scale)
     num_samples = write_wav(copy, blocks_at_model_rate(heard, info.sample_rate), SAMPLE_RATE)
     return Finding(_copy_name(source), source.name, num_samples)
 

@@ -1,21 +1,20 @@
-"""Audio files: header, samples and what is wrong with them; the only import of soundfile.
+"""Audio files: their headers and samples; the only import of soundfile.
 
 A path may name a member of an archive (archives.py). The formats are those of libsndfile, wav,
 flac, ogg with Vorbis or Opus, and mp3 among them.
 
 One law: the length of a recording is the number of samples that reading it forward to its end
 gives. `audio_info` believes a header where it cannot lie and counts where it can; all that is read
-goes through `_blocks`, so that a check, a copy and training hear the same samples.
+goes through `blocks`, so that a check, a copy and training hear the same samples.
 
-Everything that reaches a model is 16 kHz mono. `read_audio` insists on it and `inspect` says why a
+Everything that reaches a model is 16 kHz mono. `read_audio` insists on it, and check.py says why a
 file would not do, so that a bad file is found when a manifest is written and not in mid-training.
 """
 
 from __future__ import annotations
 
 import io
-import wave
-from collections import deque
+import wave as wave_file
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from numpy.typing import NDArray
 
 from fairseq_budget.audio import mp3
 from fairseq_budget.audio.archives import open_bytes
-from fairseq_budget.audio.containers import find_ogg_fault, find_promise
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
@@ -40,9 +38,8 @@ MAX_PEAK = 2.0
 such as 16-bit numbers stored as floats."""
 
 _BLOCK = 1 << 20  # samples of all channels that are decoded at a time: bounds the memory
-_UNKNOWN = 1 << 62  # libsndfile says this and more for a length that stands nowhere
+UNKNOWN = 1 << 62  # libsndfile says this and more for a length that stands nowhere
 _OGG_BEFORE, _OGG_LAST = 5 * SAMPLE_RATE, 30 * SAMPLE_RATE  # see `_first_to_decode`
-_CANCELLED = 1e-4  # share of the power that is left of channels in antiphase, rounded to 16 bits
 _NOT_FINITE = "not finite: NaN or infinite samples"
 _PCM16_SCALE = 1 << 15  # libsndfile divides by this on reading, so that a round trip is exact
 
@@ -86,12 +83,12 @@ def audio_info(path: str | Path) -> AudioInfo:
     """What a file is, counted where its header does not say it; AudioError if it is no audio.
 
     A header tells the length, but of a flac that was written into a pipe: that one is decoded. The
-    frames of an mp3 are counted where its header does not say them (`_open`).
+    frames of an mp3 are counted where its header does not say them (`open_audio`).
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         num_samples = file.frames
-        if num_samples >= _UNKNOWN:
-            num_samples = sum(map(len, _blocks(file)))
+        if num_samples >= UNKNOWN:
+            num_samples = sum(map(len, blocks(file)))
         return AudioInfo(file.samplerate, file.channels, num_samples, file.format)
 
 
@@ -103,7 +100,7 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
     Raises AudioError for a file that is unreadable, truncated (fewer samples than asked), of
     another rate or channel count, not finite or out of range.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         info = AudioInfo(file.samplerate, file.channels, file.frames, file.format)
         if reason := find_mismatch(info):
             raise AudioError(path, reason, "convert it with budget-manifest --resample-to")
@@ -112,7 +109,7 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
             file.seek(first)
         end = None if num_samples is None else start + num_samples - first
         parts, position = [np.empty(0, dtype=np.float32)], 0
-        for block in _blocks(file, end):
+        for block in blocks(file, end):
             if len(wanted := block[max(0, start - first - position) :, 0]):
                 parts.append(wanted)  # what lies before is not kept, not even as a view
             position += len(block)
@@ -120,47 +117,16 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
     if num_samples is not None and len(samples) < num_samples:
         asked = f"samples {start} to {start + num_samples} were asked for"
         raise AudioError(path, f"truncated: {asked}, but they are not all there")
-    if reason := _find_wrong_samples(samples):
+    if reason := find_wrong_samples(samples):
         raise AudioError(path, reason)
     return samples.clip(-1, 1, out=samples)
 
 
 def decode(path: str | Path) -> tuple[Block, int]:
     """All samples (S, C) float32 of a file of any rate and channel count, and its rate in Hz."""
-    with _open(path) as file:
+    with open_audio(path) as file:
         nothing = np.empty((0, file.channels), dtype=np.float32)
-        return np.concatenate([nothing, *_blocks(file)]), file.samplerate
-
-
-def checked_blocks(path: str | Path, info: AudioInfo, scale: float = 1.0) -> Iterator[Block]:
-    """All samples of a file in blocks (S, C), out of range ones multiplied by `scale`.
-
-    Raises AudioError, at the first block or after the last one, for what is wrong with them.
-    """
-    num_samples, power, mean_power = 0, 0.0, 0.0
-    try:
-        with _open(path) as file:
-            for block in _blocks(file):
-                if abs(block).max(initial=0) > MAX_PEAK:
-                    block = block * np.float32(scale)
-                if reason := _find_wrong_samples(block):
-                    raise AudioError(path, reason)
-                num_samples += len(block)
-                power += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
-                mean_power += float(np.square(block.mean(axis=1), dtype=np.float64).sum())
-                yield block
-    except AudioError as error:
-        if error.kind == "unreadable":  # it was opened before
-            cause = error.reason.removeprefix("unreadable: ")
-            reason = f"truncated: {cause} after {num_samples} samples or more"
-            raise AudioError(path, reason) from error
-        raise
-    if num_samples < info.num_samples:
-        raise AudioError(path, f"truncated: {num_samples} of {info.num_samples} samples decode")
-    if not power:
-        raise AudioError(path, "silent: all samples are 0")
-    if mean_power < _CANCELLED * power:
-        raise AudioError(path, f"channels cancel: the mean of {info.num_channels} is next to none")
+        return np.concatenate([nothing, *blocks(file)]), file.samplerate
 
 
 def write_audio(path: str | Path, samples: Block, sample_rate: int) -> None:
@@ -179,32 +145,18 @@ def write_audio(path: str | Path, samples: Block, sample_rate: int) -> None:
         file.write(encoded.getbuffer())
 
 
-def write_wav(path: str | Path, blocks: Iterable[Block], sample_rate: int) -> int:
-    """Write blocks (S,) of samples as a 16-bit wav, as `write_audio` does; the number of samples.
+def write_wav(path: str | Path, waves: Iterable[Block], sample_rate: int) -> int:
+    """Write waves (S,), one after the other, as a 16-bit wav; returns the number of samples.
 
-    Nothing is left of the file if `blocks` raises.
+    As `write_audio` does. Nothing is left of the file if `waves` raises.
     """
-    with atomic_write(path, "wb") as file, wave.open(file, "wb") as wav:
+    with atomic_write(path, "wb") as file, wave_file.open(file, "wb") as wav:
         wav.setnchannels(1)
         wav.setsampwidth(2)
         wav.setframerate(sample_rate)
-        for block in blocks:
-            wav.writeframes(_to_pcm16(path, block).astype("<i2").tobytes())
+        for wave in waves:
+            wav.writeframes(_to_pcm16(path, wave).astype("<i2").tobytes())
         return wav.tell()
-
-
-def inspect(path: str | Path, full: bool) -> str | None:
-    """Why a file cannot be trained on as it is, as ``kind: detail``, or None if it can.
-
-    The kinds are those of `AudioError`. Without `full` nothing but headers (and the last sample of
-    a flac) is read, so that samples which are wrong, or lost in the middle, stay unseen.
-    """
-    try:
-        info = audio_info(path)
-        find_damage(path, info, full=full)
-    except AudioError as error:
-        return error.reason
-    return find_mismatch(info)
 
 
 def find_mismatch(info: AudioInfo) -> str | None:
@@ -216,53 +168,7 @@ def find_mismatch(info: AudioInfo) -> str | None:
     return None
 
 
-def find_damage(path: str | Path, info: AudioInfo, *, full: bool) -> None:
-    """Raise AudioError if something of a file is lost or invalid, whatever its rate."""
-    if reason := _find_lost_bytes(path, info):
-        raise AudioError(path, reason)
-    if info.num_samples == 0:
-        raise AudioError(path, "empty: no samples")
-    if full:
-        deque(checked_blocks(path, info), maxlen=0)
-    elif info.format == "FLAC" and not _has_last_sample(path, info.num_samples):
-        raise AudioError(path, f"truncated: the last of {info.num_samples} samples is missing")
-
-
-def _find_lost_bytes(path: str | Path, info: AudioInfo) -> str | None:
-    """What the bytes of a file say without being decoded."""
-    with open_bytes(path) as file:
-        if info.format == "OGG":
-            return find_ogg_fault(file)
-        if info.format == "MP3":
-            stream = mp3.find_stream(file)
-            if stream is not None and stream.num_missing:
-                return f"truncated: {stream.num_missing} of {stream.promised} frames are missing"
-            return None
-        promise = find_promise(file)
-    if promise is None:
-        return None
-    if promise.is_forgotten and info.num_samples == 0:
-        return (
-            f"length unknown: the header says 0 bytes of samples, {promise.end - promise.start} "
-            "follow; `sox --ignore-length in.wav out.wav` mends it"
-        )
-    missing = promise.num_missing
-    return f"truncated: the last {missing} bytes are missing" if missing else None
-
-
-def _has_last_sample(path: str | Path, num_samples: int) -> bool:
-    """Whether the last sample decodes; a flac, whose header promises a length, seeks it quickly."""
-    try:
-        with _open(path) as file:
-            if file.frames >= _UNKNOWN:
-                return True  # for all were counted
-            file.seek(num_samples - 1)
-            return len(file.read(1)) == 1
-    except AudioError:
-        return False
-
-
-def _find_wrong_samples(samples: Block) -> str | None:
+def find_wrong_samples(samples: Block) -> str | None:
     peak = float(abs(samples).max(initial=0))
     if not np.isfinite(peak):
         return _NOT_FINITE
@@ -287,16 +193,16 @@ def _first_to_decode(file: soundfile.SoundFile, start: int) -> int:
     seek ends in the last page, which silence may stretch to 16 s; frames of mp3 build on earlier
     ones without a limit.
     """
-    if file.format == "MP3" or file.frames >= _UNKNOWN or not file.can_seek:
+    if file.format == "MP3" or file.frames >= UNKNOWN or not file.can_seek:
         return 0
     if file.format == "OGG":
         return max(0, min(start - _OGG_BEFORE, file.frames - _OGG_LAST))
     return start
 
 
-def _blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterator[Block]:
+def blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterator[Block]:
     """Samples (S, C) from where the file is, to its end or so many."""
-    left = _UNKNOWN if num_samples is None else num_samples
+    left = UNKNOWN if num_samples is None else num_samples
     most = max(1, _BLOCK // file.channels)
     while left > 0 and len(block := file.read(min(most, left), dtype="float32", always_2d=True)):
         left -= len(block)
@@ -316,7 +222,7 @@ class _ForwardFile(soundfile.SoundFile):
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[_ForwardFile]:
+def open_audio(path: str | Path) -> Iterator[_ForwardFile]:
     """Open an audio file; what libsndfile objects to, then or later, becomes AudioError."""
     try:
         with open_bytes(path) as content, _sound_file(path, content) as file:

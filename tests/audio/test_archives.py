@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from fairseq_budget.audio.archives import Member, list_members, open_bytes
+from fairseq_budget.audio.check import inspect
 from fairseq_budget.audio.find import EXTENSIONS, find_audio
-from fairseq_budget.audio.io import inspect, read_audio
+from fairseq_budget.audio.io import read_audio
 from fairseq_budget.cli.manifest import main
 from fairseq_budget.corpus import Corpus
 from fairseq_budget.errors import BudgetError

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from fairseq_budget.audio.check import inspect
 from fairseq_budget.audio.collect import Rules, examine
 from fairseq_budget.audio.find import Source, passed_over
-from fairseq_budget.audio.io import audio_info, decode, inspect, read_audio
+from fairseq_budget.audio.io import audio_info, decode, read_audio
 from fairseq_budget.audio.resample import blocks_at_model_rate, to_model_rate
 from tests.audio.odd import BAD, LENGTH, WHOLE, WRONG, antiphase, mp3_without_header, written
+from tests.synthetic import tone
 
 IN_BLOCKS = ("GSM 6.10", "G.721")  # the last one is filled
 FRAME = 1152  # of an mp3, which pads the first and the last
@@ -67,6 +69,15 @@ def test_numbers_of_16_bits_are_divided_when_told(tmp_path):
     np.testing.assert_allclose(
         read_audio(tmp_path / "copies" / path.name), read_audio(expected), atol=1e-4
     )
+
+
+def test_quiet_parts_of_such_a_file_are_divided_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("fairseq_budget.audio.io._BLOCK", 1 << 14)
+    wave = 32_768 * tone(LENGTH, 0)
+    wave[: LENGTH // 2] = 1.0
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    copied(tmp_path / "a.wav", tmp_path / "copies", divide_by=32_768)
+    assert read_audio(tmp_path / "copies/a.wav")[: LENGTH // 2].max() == 1 / 32_768
 
 
 def test_an_mp3_is_cut_nowhere_and_begins_where_its_audio_does(tmp_path):
