@@ -1,37 +1,60 @@
-"""Ctrl-C: the first one asks a run to save and stop, the second one stops it at once."""
+"""Signals: the first one asks a run to save and stop, a second Ctrl-C stops it at once."""
 
 from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-EXIT_CODE = 130  # what a shell expects of a program that SIGINT has ended
+CTRL_C = 130  # what a shell expects of a program that SIGINT has ended
+REQUEUE = 75  # EX_TEMPFAIL of sysexits.h, "try again later": the machine is wanted back
+EXIT_CODES = {signal.SIGINT: CTRL_C, signal.SIGTERM: REQUEUE, signal.SIGUSR1: REQUEUE}
 SAME_KEY_S = 1.0  # torchrun sends another SIGINT beside the terminal's: both are one
 
 
 class Interrupt:
-    """Whether this process has been asked to stop, and whether its run has agreed to."""
+    """Exit codes: what this process has been asked to stop with, and what its run has agreed to.
+
+    0 until then.
+    """
 
     def __init__(self) -> None:
-        self.agreed = False
-        self._asked_at: float | None = None
+        self.asked = self.agreed = 0
+        self._asked_at = 0.0
 
     def listen(self) -> None:
-        """From now on; before, SIGINT stops at once, as there is nothing to be saved."""
-        signal.signal(signal.SIGINT, self._receive)
+        """From now on; before, signals stop at once, as there is nothing to be saved."""
+        for number in EXIT_CODES:
+            signal.signal(number, self._receive)
 
-    @property
-    def asked(self) -> bool:
-        return self._asked_at is not None
+    def counts(self) -> dict[str, int]:
+        """What this process adds to the logs of an update, which are summed over processes."""
+        return {f"asked_{code}": int(self.asked == code) for code in (CTRL_C, REQUEUE)}
 
-    def _receive(self, *unused: Any) -> None:
+    def agree(self, logs: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether any process has been asked, by the logs of all; Ctrl-C comes first."""
+        for code in (CTRL_C, REQUEUE):
+            if not self.agreed and any(log.get(f"asked_{code}") for log in logs):
+                self.agreed = code
+        return self.agreed > 0
+
+    def _receive(self, number: int, frame: object) -> None:
         now = time.monotonic()
-        if self._asked_at is None:
-            self._asked_at = now
-        elif now - self._asked_at > SAME_KEY_S:
+        if not self.asked:
+            self.asked, self._asked_at = EXIT_CODES[signal.Signals(number)], now
+        elif number == signal.SIGINT and now - self._asked_at > SAME_KEY_S:
             raise KeyboardInterrupt
 
 
 interrupt = Interrupt()
 """Of this process."""
+
+
+def ignore() -> None:
+    """For processes that help a run: what a terminal or Slurm sends to all is the run's to answer.
+
+    SIGTERM stays: it is how the run itself ends them.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from fairseq.data.iterators import BufferedIterator, CountingIterator, EpochBatchIterating
 from torch.utils.data import DataLoader
 
+from fairseq_budget import interrupt
 from fairseq_budget.data.batches import Batches
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,9 @@ def default_workers(num_shards: int) -> int:
 def _begin_worker(worker: int) -> None:
     """Workers are as many as there are cores for them; torch limits its own threads only.
 
-    Ctrl-C reaches them, too; training goes on to the update's end and needs them until then.
+    Signals reach them, too; training goes on to the update's end and needs them until then.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt.ignore()
     threadpoolctl.threadpool_limits(1)
 
 

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf, open_dict
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.interrupt import EXIT_CODE, interrupt
+from fairseq_budget.interrupt import CTRL_C, interrupt
 from fairseq_budget.launch import settings
 from fairseq_budget.launch.guard import guarded
 from fairseq_budget.quiet import hush, hush_console, is_debug
@@ -80,7 +80,7 @@ def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
         words = " ".join(str(error).split())
         sys.exit(f"fairseq-hydra-train: error: {words} (another process may say where)")
     except KeyboardInterrupt:
-        sys.exit(EXIT_CODE)
+        sys.exit(CTRL_C)
     if interrupt.agreed:
         _leave_interrupted(cfg)
 
@@ -95,7 +95,7 @@ def _leave_interrupted(cfg: Any) -> None:
             "the same command goes on",
             file=sys.stderr,
         )
-    sys.exit(EXIT_CODE)
+    sys.exit(interrupt.agreed)
 
 
 def place(cfg: Any) -> None:

@@ -134,7 +134,7 @@ class BudgetTask(FairseqTask):
         if detach_detector(model):
             step = partial(self._numbers.rerun, step, sample, model, optimizer)
         loss, sample_size, log = _without_filler(sample, *step())
-        log["interrupted"] = int(interrupt.asked)
+        log.update(interrupt.counts())
         return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
@@ -149,8 +149,7 @@ class BudgetTask(FairseqTask):
             return
         if self._forecast is not None:
             self._forecast.add(self._update + 1)
-        if any(log.get("interrupted") for log in logging_outputs):
-            interrupt.agreed = True
+        if interrupt.agree(logging_outputs):
             self._root().dataset.disable_validation = True  # it may take long; it is due later
             self.stop("interrupted")
         if hasattr(criterion, "what_counts"):  # fairseq's own criterions do not count

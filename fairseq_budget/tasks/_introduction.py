@@ -117,7 +117,7 @@ def _saves(cfg: Any) -> str:
     every = f"every {cfg.save_interval} epochs" if cfg.save_interval > 1 else "every epoch"
     if cfg.save_interval_updates:
         every += f", every {cfg.save_interval_updates:,} updates"
-    return f"saves: {every}, on Ctrl-C and at the end, in {cfg.save_dir}"
+    return f"saves: {every}, on Ctrl-C or SIGTERM and at the end, in {cfg.save_dir}"
 
 
 def _end(root: Any) -> str:

@@ -62,7 +62,7 @@ def test_each_line_says_one_thing_with_its_number(model):
         "4 accumulated)",
         f"cost: {FLOPS:.3g} FLOPs in an update of the encoder",
         "updates: 1,000 (5.56 h of audio), 2.5 in an epoch; 7 made",
-        "saves: every epoch, every 400 updates, on Ctrl-C and at the end, in d",
+        "saves: every epoch, every 400 updates, on Ctrl-C or SIGTERM and at the end, in d",
         "end: after 1,000 updates; at what time is said once the speed is known",
         "seed 1, bf16, 2 processes (CPU); the whole config is in hydra_train.log, or shown with "
         "BUDGET_DEBUG=1",
