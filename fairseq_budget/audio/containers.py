@@ -42,10 +42,9 @@ def find_promise(file: BinaryIO) -> Promise | None:
     found: tuple[int, int] | None = None
     match head[:4]:
         case b"RIFF" | b"RIFX":
-            chunk = _RIFF if head[:4] == b"RIFF" else _RIFX
-            found = _find(file, b"data", chunk)
-            if found and found[1] == 0 and found[0] < 8 + chunk.unpack(head[:8])[1]:
-                return None  # other chunks follow, as the header says
+            found = _find(file, b"data", _RIFF if head[:4] == b"RIFF" else _RIFX)
+            if found and found[1] == 0 and file.read(4).strip().isalnum():
+                return None  # the name of another chunk follows, and no samples
         case b"RF64" | b"BW64":
             found = _find_long_wav(file)
         case b"riff":

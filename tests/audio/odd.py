@@ -63,10 +63,11 @@ def flac_of_unknown_length(folder: Path) -> Path:
     return path
 
 
-def wav_of_sizes_0(folder: Path) -> Path:
+def wav_of_sizes_0(folder: Path, sizes: tuple[int, ...] = (4, 40)) -> Path:
     path = write_tone(folder / "a.wav", LENGTH)
     content = bytearray(path.read_bytes())
-    content[4:8] = content[40:44] = bytes(4)
+    for place in sizes:
+        content[place : place + 4] = bytes(4)
     path.write_bytes(content)
     return path
 
@@ -150,6 +151,7 @@ BAD: dict[str, tuple[str, Maker]] = {
     "ogg without a page": ("truncated", ogg_without_a_page),
     "two oggs in one": ("unreadable", ogg_chain),
     "wav of sizes 0": ("length unknown", wav_of_sizes_0),
+    "wav of size 0": ("length unknown", lambda folder: wav_of_sizes_0(folder, (40,))),
     "FIFO": ("unreadable", fifo),
 }
 WRONG: dict[str, tuple[str, Maker]] = {

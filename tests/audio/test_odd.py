@@ -49,6 +49,15 @@ def test_what_is_lost_is_named_by_the_header_alone(tmp_path, kind):
     assert not (tmp_path / "copies").exists()
 
 
+def test_a_wav_without_samples_is_empty_whatever_follows(tmp_path):
+    path = written("wav.wav")(tmp_path)
+    header = bytearray(path.read_bytes()[:44])
+    header[40:44] = bytes(4)
+    for behind in (b"", b"LIST\4\0\0\0INFO"):
+        path.write_bytes(header + behind)
+        assert inspect(path, full=True) == "empty: no samples"
+
+
 @pytest.mark.parametrize("kind", WRONG)
 def test_samples_that_mean_nothing_are_named_by_decoding(tmp_path, kind):
     expected, make = WRONG[kind]
