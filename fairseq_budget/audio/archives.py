@@ -90,15 +90,11 @@ def _packed(path: Path, name: str, what: str) -> BudgetError:
     return BudgetError(f"{name} in {path} is {what}, so that it cannot be read in place; {_STORED}")
 
 
-class _Range(io.RawIOBase):
-    """The bytes [offset, offset + length) of a file, as a file."""
+class BytesView(io.RawIOBase):
+    """Bytes that stand elsewhere as a file of `length`; subclasses read from `_position` on."""
 
-    def __init__(self, file: io.FileIO, offset: int, length: int) -> None:
-        self._file, self._offset, self._length, self._position = file, offset, length, 0
-        size = os.fstat(file.fileno()).st_size
-        if offset + length > size:
-            self.close()
-            raise OSError(f"{file.name} ends at byte {size}, before byte {offset + length}")
+    def __init__(self, length: int) -> None:
+        self._length, self._position = length, 0
 
     def readable(self) -> bool:
         return True
@@ -110,6 +106,18 @@ class _Range(io.RawIOBase):
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
         self._position = max(0, start + offset)
         return self._position
+
+
+class _Range(BytesView):
+    """The bytes [offset, offset + length) of a file, as a file."""
+
+    def __init__(self, file: io.FileIO, offset: int, length: int) -> None:
+        super().__init__(length)
+        self._file, self._offset = file, offset
+        size = os.fstat(file.fileno()).st_size
+        if offset + length > size:
+            self.close()
+            raise OSError(f"{file.name} ends at byte {size}, before byte {offset + length}")
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         wanted = max(0, min(len(buffer), self._length - self._position))

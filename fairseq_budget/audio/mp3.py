@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
+from fairseq_budget.audio.archives import BytesView
+
 _KBPS = {  # bit rates by version 1 or not, and layer; index 0 is "free", 15 is forbidden
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -185,23 +187,12 @@ def _promised(file: BinaryIO, start: int, first: Frame) -> tuple[int | None, int
     return None, 0
 
 
-class _Behind(io.RawIOBase):
+class _Behind(BytesView):
     """`head`, then the bytes of a file from `start` on, as one file."""
 
     def __init__(self, head: bytes, file: BinaryIO, start: int) -> None:
-        self._head, self._file, self._shift, self._position = head, file, start - len(head), 0
-        self._length = file.seek(0, os.SEEK_END) - self._shift
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
-        self._position = max(0, start + offset)
-        return self._position
+        self._head, self._file, self._shift = head, file, start - len(head)
+        super().__init__(file.seek(0, os.SEEK_END) - self._shift)
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if self._position < len(self._head):
