@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
+from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, NUM_SHOWN
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli._features import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli._segment_labels import add_segmentations
@@ -24,7 +24,7 @@ from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.label_file import find_unheard, open_labels, read_info
-from fairseq_budget.labels.labelling import NUM_SHOWN, Apply, refuse_mixed_centroids
+from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.quality import count_split, verdict
 from fairseq_budget.labels.shards import dump_features

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from fairseq_budget.audio.bad_share import are_too_many
+from fairseq_budget.audio.bad_share import are_too_many, listed
 from fairseq_budget.errors import BudgetError
-
-NUM_SHOWN = 20
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +43,9 @@ class BadAudio:
         self.num_heard += num_heard
         if not are_too_many(self.num_bad, self.num_heard, self.max_share):
             return
-        shown = "".join(f"\n  {reason}" for reason in list(self._found)[:NUM_SHOWN])
         raise BudgetError(
             f"{self.num_bad} of {self.num_heard} utterances were bad audio, more than "
             f"task.max_bad_share={self.max_share:g}: restore the files, or write the manifest "
-            f"again without them; {len(self._found)} were found by this process:{shown}"
+            f"again without them; {len(self._found)} were found by this process:"
+            f"{listed(self._found)}"
         )

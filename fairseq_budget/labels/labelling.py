@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, are_too_many
+from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, are_too_many, listed
 from fairseq_budget.column_kinds import (
     CENTROIDS_KEY,
     LABELS,
@@ -42,7 +42,6 @@ from fairseq_budget.labels.tasks import (
     write_labels,
 )
 
-NUM_SHOWN = 20  # files that are named
 _PATHS = (dictionary_path, info_path, model_path)
 
 
@@ -167,11 +166,10 @@ class _Split:
             if not unheard.keys().isdisjoint(run):
                 self.parts.discard(part)
                 self.kept.discard(part)
-        shown = "".join(f"\n  {reason}" for reason in list(unheard.values())[:NUM_SHOWN])
         raise BudgetError(
             f"{len(unheard)} of the {len(empty)} utterances of {self.corpus.path} cannot be read, "
             f"more than --max-bad-share {max_bad_share:g}: restore the files, or write the "
-            f"manifest again without them:{shown}"
+            f"manifest again without them:{listed(unheard.values())}"
         )
 
     def _lines(self) -> Iterator[str]:
