@@ -30,15 +30,15 @@ EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement
 EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"
 
 COMMANDS = {
-    "budget-manifest": "manifest:main",
-    "budget-labels": "labels:main",
-    "budget-plan": "plan:main",
+    "budget-manifest": "manifest.command:main",
+    "budget-labels": "labels.command:main",
+    "budget-plan": "plan.command:main",
     "budget-export": "export:main",
     "budget-import": "import_:main",
     "budget-corpus": "corpus:main",
-    "budget-downstream": "downstream:main",
-    "budget-asr": "asr:main",
-    "budget-report": "report:main",
+    "budget-downstream": "downstream.command:main",
+    "budget-asr": "asr.command:main",
+    "budget-report": "report.command:main",
     # s3prl installs no command of its own
     "s3prl": "run_downstream:s3prl_main",
     "run_downstream.py": "run_downstream:main",

@@ -30,6 +30,16 @@ RECEPTIVE_FIELD = 1 + sum(
 FRAME_RATE_HZ = SAMPLE_RATE // FRAME_SHIFT
 """Frames per second: 50."""
 
+
+def hours(num_samples: float) -> float:
+    """Hours of audio.
+
+    >>> hours(57_600_000)
+    1.0
+    """
+    return num_samples / SAMPLE_RATE / 3600
+
+
 Count = TypeVar("Count")
 """An int or a signed integer numpy array or torch tensor; the answer is of the same kind."""
 

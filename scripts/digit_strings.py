@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fairseq_budget.corpus import write_column
-from fairseq_budget.manifest import Manifest, Utterance
+from fairseq_budget.corpus.column import write_column
+from fairseq_budget.corpus.manifest import Manifest, Utterance
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 FIRST_TRAINING_TAKE = 10

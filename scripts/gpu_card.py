@@ -35,9 +35,9 @@ sys.path.insert(0, str(ROOT))  # a bare checkout will do: machines with GPUs oft
 import torch  # noqa: E402
 from gpu_checks import CHECKS, Options, Skipped  # noqa: E402
 
+from fairseq_budget.budget.timing import machine_name, precisions  # noqa: E402
+from fairseq_budget.console.table import cell, markdown_table  # noqa: E402
 from fairseq_budget.files import atomic_write  # noqa: E402
-from fairseq_budget.measure import machine_name, precisions  # noqa: E402
-from fairseq_budget.table import cell, markdown_table  # noqa: E402
 
 BAD = ("failed", "timed out", "died")
 START_S = 60.0  # for the process of a check to import torch and find the GPU

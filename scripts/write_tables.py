@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.compression import paper_rows
-from fairseq_budget.length_plan import BATCHES, LENGTHS_S, plan_length
-from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
+from fairseq_budget.budget.lengths import plan_length
+from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.budget.students import paper_rows
+from fairseq_budget.budget.updates import plan_updates
+from fairseq_budget.console.table import markdown_table
+from fairseq_budget.papers.compute_budget import PAPER_RUNS
+from fairseq_budget.papers.match_to_win import BATCHES, LENGTHS_S
 from fairseq_budget.sizes import SIZES, TransformerSize, ZipformerSize
-from fairseq_budget.table import markdown_table
 
 ROOT = Path(__file__).parents[1]
 

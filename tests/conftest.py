@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fairseq_budget.audio.io import write_audio
 from tests.training_process import PROGRAM, TrainingProcess
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +78,7 @@ def train_command(
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory) -> Path:
     """A small demo corpus: 4 speakers, sentences and commands."""
-    from fairseq_budget.demo_corpus import make_demo_corpus
+    from fairseq_budget.demo.corpus import make_demo_corpus
 
     folder = tmp_path_factory.mktemp("demo") / "corpus"
     make_demo_corpus(folder, num_speakers=4, num_sentences=72, num_commands=24, progress=False)
@@ -115,4 +117,20 @@ def exported(checkpoint, tmp_path_factory) -> Path:
     """The checkpoint as a portable folder."""
     folder = tmp_path_factory.mktemp("exported") / "tera"
     run("budget-export", checkpoint, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``{label}_{speaker}_{take}.wav``: 3 labels (tones), 2 speakers (loudness), 8 takes."""
+    folder = tmp_path_factory.mktemp("digits")
+    generator = np.random.default_rng(7)
+    for label in range(3):
+        for speaker, loudness in (("ann", 0.1), ("bob", 0.4)):
+            for take in range(8):
+                time_s = np.arange(4800 + 160 * take) / 16000
+                samples = loudness * np.sin(2 * np.pi * 300 * (label + 1) * time_s)
+                samples += 0.01 * generator.standard_normal(len(samples))
+                path = folder / f"{label}_{speaker}_{take}.wav"
+                write_audio(path, samples.astype(np.float32), 16000)
     return folder

@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.manifest import Manifest, Piece, Utterance
 
 
 def tone(num_samples: int, seed: int, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 import sys
 
-from fairseq_budget.corpus import Corpus
-from fairseq_budget.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from tests.conftest import ROOT, run
 from tests.synthetic import write_tone
 

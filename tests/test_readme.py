@@ -1,12 +1,13 @@
 """What the README says can be typed."""
 
-import importlib
 import itertools
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+
+from fairseq_budget.cli import find_command
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "examples/README.md", "manifests/README.md", "docs/asr.md", "docs/budget.md",
@@ -40,13 +41,8 @@ def test_every_command_parses(line):
             assert (ROOT / "examples" / f"{name}.yaml").exists()
             assert "+task.user_dir=fairseq_budget" in words
     else:
-        name = command.removeprefix("budget-").replace("import", "import_")
-        module = importlib.import_module(f"fairseq_budget.cli.{name}")
-        derived = getattr(module, "DERIVED", {})
-        if words and words[0] in derived:
-            derived[words.pop(0)].build_parser().parse_args(words)
-        else:
-            module.build_parser().parse_args(words)
+        name = command.removeprefix("budget-")
+        find_command(name).build_parser().parse_args(words)
 
 
 def test_there_are_commands_to_test():

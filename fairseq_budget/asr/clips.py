@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq_budget.audio.check import find_damage
-from fairseq_budget.audio.find import Source, find_audio
 from fairseq_budget.audio.io import AudioError, audio_info, decode
 from fairseq_budget.audio.resample import to_model_rate
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
-from fairseq_budget.manifest import Manifest, Piece, Utterance
+from fairseq_budget.prepare.find import Source, find_audio
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from fairseq_budget.asr.beam import LexiconBeamSearch
 from fairseq_budget.asr.ctc import greedy_ctc
 from fairseq_budget.asr.decoding import beam_search, greedy_search
 from fairseq_budget.asr.predictor import TransducerHead
-from fairseq_budget.asr.wer import spell
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import Pretrained
-from fairseq_budget.vocabulary import Vocabulary
+from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.text.wer import spell
 
 CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
 

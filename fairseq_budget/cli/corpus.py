@@ -6,8 +6,8 @@ import argparse
 from collections import Counter
 
 from fairseq_budget.cli import user_errors
-from fairseq_budget.demo_corpus import make_demo_corpus
-from fairseq_budget.demo_script import MAX_COMMANDS
+from fairseq_budget.demo.corpus import make_demo_corpus
+from fairseq_budget.demo.script import MAX_COMMANDS
 from fairseq_budget.frames import SAMPLE_RATE
 
 

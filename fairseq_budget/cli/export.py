@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import user_errors
-from fairseq_budget.interop_k2ssl import export_k2ssl
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
+from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
 
 
 def build_parser() -> argparse.ArgumentParser:

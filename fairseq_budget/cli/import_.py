@@ -6,9 +6,9 @@ import argparse
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.interop import import_fairseq
-from fairseq_budget.interop_k2ssl import import_k2ssl
 from fairseq_budget.pretrained import Pretrained, save_pretrained
+from fairseq_budget.pretrained.fairseq_checkpoint import import_fairseq
+from fairseq_budget.pretrained.k2ssl_checkpoint import import_k2ssl
 
 
 def build_parser() -> argparse.ArgumentParser:

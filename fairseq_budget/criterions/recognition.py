@@ -17,9 +17,9 @@ from torch import Tensor
 
 from fairseq_budget.asr.ctc import ctc_loss
 from fairseq_budget.asr.predictor import loss_weights
-from fairseq_budget.asr.wer import spell, word_errors
 from fairseq_budget.criterions._base import BudgetCriterion
 from fairseq_budget.losses import LossTerm
+from fairseq_budget.text.wer import spell, word_errors
 
 Weighted = Tuple[float, LossTerm]
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from fairseq.data import FairseqDataset
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.segments import crop_ends
 from fairseq_budget.data.batches import Batches, Limits, count_kept
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import (
@@ -19,7 +20,6 @@ from fairseq_budget.frames import (
     label_indices,
     num_frames,
 )
-from fairseq_budget.labels.segments import crop_ends
 from fairseq_budget.nn.masking import Masking, seed_from
 
 # fairseq's Dictionary puts <s>, <pad>, </s> and <unk> before the clusters; so do its checkpoints.

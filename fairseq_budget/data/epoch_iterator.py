@@ -19,8 +19,8 @@ import torch
 from fairseq.data.iterators import BufferedIterator, CountingIterator, EpochBatchIterating
 from torch.utils.data import DataLoader
 
-from fairseq_budget import interrupt
 from fairseq_budget.data.batches import Batches
+from fairseq_budget.run import interrupt
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from fairseq_budget.corpus import Column, Corpus
+from fairseq_budget.corpus.column import Column
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.data.audio_dataset import BudgetAudioDataset
 
 

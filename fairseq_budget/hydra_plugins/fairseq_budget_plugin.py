@@ -52,8 +52,8 @@ def install() -> None:
 
 
 def _hush() -> None:
+    from fairseq_budget.console.quiet import hush, is_debug
     from fairseq_budget.launch import settings
-    from fairseq_budget.quiet import hush, is_debug
 
     if not is_debug():
         hush()

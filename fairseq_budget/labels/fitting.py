@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.column_kinds import LABELS, check_name, info_path, model_path
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.column_kinds import LABELS, check_name, info_path, model_path
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, Frames
+from fairseq_budget.labels.jobs import Source, load_extractor, load_frames, run_tasks, write_sample
 from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
 from fairseq_budget.labels.sample import Sample, choose_sample
-from fairseq_budget.labels.tasks import Source, load_extractor, load_frames, run_tasks, write_sample
 
 VERSION = 2  # raise it when the same arguments come to mean other bytes
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, are_too_many, listed
-from fairseq_budget.column_kinds import (
+from fairseq_budget.corpus.column import column_path, refuse_other_kind, write_column
+from fairseq_budget.corpus.column_kinds import (
     CENTROIDS_KEY,
     LABELS,
     check_name,
@@ -21,26 +22,26 @@ from fairseq_budget.column_kinds import (
     is_label_set,
     model_path,
 )
-from fairseq_budget.corpus import Corpus, column_path, refuse_other_kind, write_column
-from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import VERSION, kept_features
-from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.label_file import (
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import (
     LabelInfo,
     find_unheard,
     labelled_splits,
     write_dictionary,
     write_info,
 )
-from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
-from fairseq_budget.labels.tasks import (
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.labels.features import Feature
+from fairseq_budget.labels.fitting import VERSION, kept_features
+from fairseq_budget.labels.jobs import (
     Source,
     load_extractor,
     read_rows,
     run_tasks,
     write_labels,
 )
+from fairseq_budget.labels.kmeans import KMeans
+from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
 
 _PATHS = (dictionary_path, info_path, model_path)
 

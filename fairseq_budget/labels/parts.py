@@ -27,10 +27,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fairseq_budget.console.progress import Progress
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.progress import Progress
 
 WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all is done
 MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at

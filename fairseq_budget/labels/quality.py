@@ -15,11 +15,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import Labels
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
-from fairseq_budget.labels.alignments import NO_PHONE, Alignments
-from fairseq_budget.labels.label_file import Labels
+from fairseq_budget.text.alignments import NO_PHONE, Alignments
 
 DOMINANT = 0.5  # share of one cluster above which there is little left to predict
 FEW_USED = 0.5  # perplexity, as a share of the clusters, below which most are hardly used

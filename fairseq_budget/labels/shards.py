@@ -13,13 +13,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION
+from fairseq_budget.labels.jobs import Source, load_frames, run_tasks, write_features
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
-from fairseq_budget.labels.tasks import Source, load_frames, run_tasks, write_features
 
 
 def dump_features(

@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import open_checkpoint
-from fairseq_budget.recovery import Start, mend_checkpoint, refuse_links, starting_point
-from fairseq_budget.run_lock import hold_folder
-from fairseq_budget.run_settings import check_restart
+from fairseq_budget.run.lock import hold_folder
+from fairseq_budget.run.recovery import Start, mend_checkpoint, refuse_links, starting_point
+from fairseq_budget.run.settings import check_restart
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from fairseq.distributed.utils import distributed_main
 from omegaconf import OmegaConf, open_dict
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
+from fairseq_budget.console.quiet import hush, hush_console, is_debug
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.interrupt import CTRL_C, interrupt
 from fairseq_budget.launch import settings
 from fairseq_budget.launch.guard import guarded
-from fairseq_budget.quiet import hush, hush_console, is_debug
+from fairseq_budget.run.interrupt import CTRL_C, interrupt
 
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 

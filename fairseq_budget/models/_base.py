@@ -7,7 +7,7 @@ import torch
 from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
-from fairseq_budget.flops import batch_training_flops
+from fairseq_budget.budget.flops import batch_training_flops
 from fairseq_budget.models._config import BudgetEncoderConfig, encoder_config
 from fairseq_budget.nn.encoder import EncoderOutput, SpeechEncoder
 from fairseq_budget.nn.masking import seed_from

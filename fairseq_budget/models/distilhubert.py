@@ -8,14 +8,14 @@ from fairseq.models import register_model
 from omegaconf import MISSING
 from torch import Tensor
 
+from fairseq_budget.budget.flops import FLOPS_PER_MAC, encoder_macs
 from fairseq_budget.data.audio_dataset import wave_from_bits
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.flops import FLOPS_PER_MAC, encoder_macs
-from fairseq_budget.interop import read_teacher
 from fairseq_budget.models._base import BudgetModel, common_output, noise_generator
 from fairseq_budget.models._config import BudgetEncoderConfig
 from fairseq_budget.nn.heads import DistillationHead
 from fairseq_budget.nn.teacher import Teacher, init_from_teacher
+from fairseq_budget.pretrained.fairseq_checkpoint import read_teacher
 
 
 @dataclass

@@ -27,7 +27,7 @@ from fairseq_budget.nn.masking import add_magnitude_noise, mask_channel_block
 from fairseq_budget.nn.subsample import Segments, Subsampler, Upsampler
 from fairseq_budget.nn.transformer import TransformerEncoder
 from fairseq_budget.nn.waveforms import Waveforms, as_batch
-from fairseq_budget.nn.zipformer import ADJUSTED_BATCH_S, ZipformerEncoder
+from fairseq_budget.nn.zipformer.encoder import ADJUSTED_BATCH_S, ZipformerEncoder
 
 
 @dataclass

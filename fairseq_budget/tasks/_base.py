@@ -8,14 +8,14 @@ from typing import Any, Dict, List, NoReturn, Optional, Tuple
 
 from fairseq.tasks import FairseqTask
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.packed import open_corpus, pack_path
 from fairseq_budget.data.batches import Limits
 from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.interrupt import interrupt
-from fairseq_budget.packed import open_corpus, pack_path
-from fairseq_budget.recovery import read_checkpoint, starting_point
+from fairseq_budget.frames import SAMPLE_RATE, hours
+from fairseq_budget.run.interrupt import interrupt
+from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._introduction import Forecast, UpdateAudio, introduction, num_updates
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
@@ -67,7 +67,7 @@ class BudgetTask(FairseqTask):
         cropped = dataset.num_cropped
         left_out = len(dataset) - dataset.num_kept
         logger.info(
-            f"{split}: {dataset.num_kept:,} utterances, {kept / SAMPLE_RATE / 3600:.2f} h; "
+            f"{split}: {dataset.num_kept:,} utterances, {hours(kept):.2f} h; "
             f"{left_out:,} left out as shorter than task.min_sample_size={self.cfg.min_sample_size}"
         )
         dropped = (

@@ -15,9 +15,9 @@ from fairseq.tasks import import_tasks
 from fairseq.utils import move_to_cuda
 from omegaconf import OmegaConf
 
+from fairseq_budget.corpus.labels import label_sets, read_info
 from fairseq_budget.data.audio_dataset import NUM_SPECIAL_CLASSES
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.label_file import label_sets, read_info
 from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import Pretrained, read_pretrained
 

@@ -10,7 +10,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from fairseq_budget.flops import training_flops_per_second
+from fairseq_budget.budget.flops import training_flops_per_second
 
 MIN_UPDATES, MIN_SECONDS = 10, 10
 """After which a run's speed is known well enough."""

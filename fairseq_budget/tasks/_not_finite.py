@@ -17,7 +17,7 @@ from fairseq_budget.data.audio_dataset import wave_from_bits
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.nonfinite import Fault, find_fault
-from fairseq_budget.recovery import last_good
+from fairseq_budget.run.recovery import last_good
 
 NUM_SHOWN = 5  # utterances, the loudest first
 TOO_LOUD = 100.0  # samples: 1 is full scale

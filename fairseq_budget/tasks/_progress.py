@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from fairseq.logging import metrics
 
-from fairseq_budget.meter import BudgetMeter
+from fairseq_budget.budget.meter import BudgetMeter
 
 # digits after the point; FLOPs are shown as 1.33e+18
 _DIGITS = {"flops": 0, "flop_per_s": 0, "bad_audio": 0}

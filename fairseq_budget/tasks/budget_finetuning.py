@@ -16,14 +16,14 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
-from fairseq_budget.asr.averaging import RunningMean
+from fairseq_budget.corpus.symbols import open_symbols, read_vocabulary
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.symbols import open_symbols, read_vocabulary
 from fairseq_budget.models._recognizer import adopt_pretrained
+from fairseq_budget.pretrained.averaging import RunningMean
+from fairseq_budget.pretrained.vocabulary import Vocabulary
 from fairseq_budget.tasks._base import BudgetTask
-from fairseq_budget.vocabulary import Vocabulary
 
 
 @dataclass

@@ -10,7 +10,12 @@ from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.budget.machine import measured_peak_flops
+from fairseq_budget.budget.meter import BudgetMeter
+from fairseq_budget.budget.schedule import check_schedule
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import Labels, label_sets, open_labels, read_info
+from fairseq_budget.corpus.segments import Segmentation, open_segments
 from fairseq_budget.data.audio_dataset import (
     NUM_SPECIAL_CLASSES,
     BudgetAudioDataset,
@@ -18,10 +23,6 @@ from fairseq_budget.data.audio_dataset import (
 from fairseq_budget.data.bad_audio import BadAudio
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.labels.label_file import Labels, label_sets, open_labels, read_info
-from fairseq_budget.labels.segments import Segmentation, open_segments
-from fairseq_budget.measurements import measured_peak_flops
-from fairseq_budget.meter import BudgetMeter, check_schedule
 from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking

@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
+from fairseq_budget.console.quiet import set_levels
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.quiet import set_levels
 from fairseq_budget.upstream import audio_backend
 
 INSTALL_S3PRL = (

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.segments import Segmentation, open_segments
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.segments import Segmentation, open_segments
 
 logger = logging.getLogger(__name__)
 

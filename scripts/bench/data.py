@@ -26,15 +26,15 @@ import psutil
 import soundfile
 from tqdm import tqdm
 
-from fairseq_budget.column_kinds import CENTROIDS_KEY
-from fairseq_budget.labels.label_file import (
+from fairseq_budget.console.table import markdown_table
+from fairseq_budget.corpus.column_kinds import CENTROIDS_KEY
+from fairseq_budget.corpus.labels import (
     LabelInfo,
     write_dictionary,
     write_info,
 )
-from fairseq_budget.packed import open_corpus
-from fairseq_budget.packing import pack_split
-from fairseq_budget.table import markdown_table
+from fairseq_budget.corpus.packed import open_corpus
+from fairseq_budget.corpus.packing import pack_split
 
 LABEL_RATE, NUM_CLUSTERS = 2, 500
 FILE_S = 20  # length of the one file
@@ -105,10 +105,10 @@ def measure(classes, folder: Path, resume: bool) -> dict[str, float]:
 
 
 def packed(folder: Path | None, resume: bool):
+    from fairseq_budget.corpus.labels import open_labels
     from fairseq_budget.data.audio_dataset import BudgetAudioDataset
     from fairseq_budget.data.batches import Limits
     from fairseq_budget.data.epoch_iterator import EpochBatches
-    from fairseq_budget.labels.label_file import open_labels
     from fairseq_budget.nn.masking import Masking
 
     if folder is None:

@@ -18,8 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from fairseq_budget.demo_corpus import make_demo_corpus
-from fairseq_budget.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.demo.corpus import make_demo_corpus
 
 
 def main() -> None:

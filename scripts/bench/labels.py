@@ -26,15 +26,15 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from fairseq_budget.column_kinds import model_path
-from fairseq_budget.demo_corpus import make_demo_corpus
+from fairseq_budget.console.table import markdown_table
+from fairseq_budget.corpus.column_kinds import model_path
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.demo.corpus import make_demo_corpus
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.labelling import Apply
 from fairseq_budget.labels.parts import Workers, single_threaded
-from fairseq_budget.manifest import Manifest, Piece, Utterance
-from fairseq_budget.table import markdown_table
 
 NUM_CLUSTERS = 100
 STOCK = Path(importlib.util.find_spec("fairseq").origin).parent / "examples/hubert/simple_kmeans"
@@ -117,7 +117,9 @@ def run_ours(
     work: Path, num_workers: int, num_frames: int
 ) -> tuple[dict[str, tuple[float, float]], float, KMeans]:
     """Seconds of each stage, its start-up apart; of the whole as one command; the model."""
-    start_up = timed(sys.executable, "-c", "import fairseq_budget.cli.labels, sklearn.cluster")
+    start_up = timed(
+        sys.executable, "-c", "import fairseq_budget.cli.labels.command, sklearn.cluster"
+    )
     fit = Fit(work / "stages", Feature(), NUM_CLUSTERS, num_frames)
     import sklearn.cluster  # noqa: F401  # counted in start_up
 

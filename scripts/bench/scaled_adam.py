@@ -18,10 +18,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from fairseq_budget.console.table import markdown_table
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.optim.scaled_adam import ScaledAdam
-from fairseq_budget.table import markdown_table
 from tests.optim.reference import Reference
 
 OPTIMIZERS: dict[str, Callable[[list[Tensor]], object]] = {

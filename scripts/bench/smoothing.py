@@ -16,11 +16,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fairseq_budget.console.table import markdown_table
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import single_threaded
-from fairseq_budget.labels.smoothing import smooth
-from fairseq_budget.table import markdown_table
+from fairseq_budget.segmentation.smoothing import smooth
 
 
 def main() -> None:

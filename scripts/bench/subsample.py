@@ -16,12 +16,12 @@ from dataclasses import replace
 
 import torch
 
-from fairseq_budget.compression import STUDENT
-from fairseq_budget.flops import after_frontend_macs, frontend_macs
+from fairseq_budget.budget.flops import after_frontend_macs, frontend_macs
+from fairseq_budget.console.table import markdown_table
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.table import markdown_table
+from fairseq_budget.papers.sequence_compression import STUDENT
 
 ROWS = [
     *(("none", 1.0), ("average", 2.0), ("average", 4.0), ("average", 8.0)),

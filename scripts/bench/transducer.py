@@ -24,7 +24,7 @@ import torch
 from fairseq_budget.asr.ctc import ctc_loss
 from fairseq_budget.asr.predictor import TransducerHead, with_start
 from fairseq_budget.asr.transducer import transducer_loss
-from fairseq_budget.table import markdown_table
+from fairseq_budget.console.table import markdown_table
 from fairseq_budget.upstream.compat import load_torchaudio
 
 ENCODER_DIM = 768

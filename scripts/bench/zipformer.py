@@ -14,11 +14,11 @@ import multiprocessing
 
 import torch
 
+from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.budget.timing import Measurement, measure_encoder, peak_bytes, timed
+from fairseq_budget.console.table import markdown_table
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.measure import Measurement, measure_encoder, peak_bytes, timed
 from fairseq_budget.nn.conv_frontend import ConvFrontend
-from fairseq_budget.plan import count_parameters
-from fairseq_budget.table import markdown_table
 
 PAIRS = ("slim", "zipformer_small", "base", "zipformer_base")
 

@@ -101,7 +101,7 @@ def labels(options: Options) -> Iterator[Row]:
 @check("budget-asr decode")
 def decode(options: Options) -> Iterator[Row]:
     from fairseq_budget.asr.predictor import TransducerHead
-    from fairseq_budget.labels.symbols import read_vocabulary
+    from fairseq_budget.corpus.symbols import read_vocabulary
 
     folder, out = corpus(options), options.folder / "decoded"
     vocabulary = read_vocabulary(folder, "ltr")

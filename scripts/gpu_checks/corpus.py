@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 from dataclasses import asdict
 from pathlib import Path
@@ -11,17 +10,18 @@ from typing import Any
 
 import torch
 
+from fairseq_budget.cli import find_command
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.vocabulary import Vocabulary
+from fairseq_budget.pretrained.vocabulary import Vocabulary
 from gpu_checks.registry import Options, noise, still
 
 
 def corpus(options: Options, seconds: float = 2.2, count: int = 4) -> Path:
     """A folder of manifests, labels and transcripts for a few utterances of tones, made once."""
     from fairseq_budget.audio.io import write_audio
-    from fairseq_budget.corpus import write_column
-    from fairseq_budget.labels.symbols import letters, write_dictionary
-    from fairseq_budget.manifest import Manifest, Piece, Utterance
+    from fairseq_budget.corpus.column import write_column
+    from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+    from fairseq_budget.corpus.symbols import letters, write_dictionary
 
     folder = options.folder / f"{seconds:g}s"
     if (folder / "labels.json").exists():
@@ -46,9 +46,8 @@ def corpus(options: Options, seconds: float = 2.2, count: int = 4) -> Path:
 
 def command(name: str, *words: object) -> str:
     """What a command of ours prints, run in this process; RuntimeError if it fails."""
-    module = importlib.import_module(f"fairseq_budget.cli.{name}")
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = module.main([str(word) for word in words])
+        code = find_command(name).main([str(word) for word in words])
     if code:
         raise RuntimeError(f"budget-{name} ended with {code}: {printed.getvalue()}")
     return printed.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fairseq_budget.measure import DTYPES
+from fairseq_budget.budget.timing import DTYPES
 from fairseq_budget.nn.encoder import SpeechEncoder
 from gpu_checks.registry import ALLOWED, Options, Row, check, compared, noise, sizes, still
 

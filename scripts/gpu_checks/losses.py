@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_budget.measure import DTYPES
+from fairseq_budget.budget.timing import DTYPES
 from gpu_checks.registry import ALLOWED, Options, Row, alike, check, compared, noise
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fairseq_budget.flops import training_flops_per_second
+from fairseq_budget.budget.flops import training_flops_per_second
 from gpu_checks.corpus import corpus
 from gpu_checks.registry import Options, Row, check, sizes, still
 from gpu_checks.training import compose, make_trainer, open_task
@@ -32,7 +32,7 @@ def peaks(options: Options) -> Iterator[Row]:
 
 
 def peak_flops(options: Options, precision: str) -> float:
-    from fairseq_budget.measure import measure_peak_flops
+    from fairseq_budget.budget.timing import measure_peak_flops
 
     return measure_peak_flops(precision, device=options.device, seconds=0.2)
 
@@ -40,7 +40,7 @@ def peak_flops(options: Options, precision: str) -> float:
 @check("encoder times", limit_s=60)
 def encoder_times(options: Options) -> Iterator[Row]:
     """Without fairseq, too; whole updates: see `times`."""
-    from fairseq_budget.measure import measure_encoder
+    from fairseq_budget.budget.timing import measure_encoder
 
     seconds, sequence_s = (2.0, 1.0) if options.small else (84.0, 14.0)
     for precision in options.precisions:

@@ -11,15 +11,15 @@ import pytest
 
 from fairseq_budget.audio.archives import Member, list_members, open_bytes
 from fairseq_budget.audio.check import inspect
-from fairseq_budget.audio.find import EXTENSIONS, find_audio
 from fairseq_budget.audio.io import read_audio
-from fairseq_budget.cli.manifest import main
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.cli.manifest.command import main
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.packed import open_corpus
+from fairseq_budget.corpus.packing import pack_split
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.imports_kaldi import read_kaldi
-from fairseq_budget.manifest import Manifest, Piece, Utterance
-from fairseq_budget.packed import open_corpus
-from fairseq_budget.packing import pack_split
+from fairseq_budget.prepare.find import EXTENSIONS, find_audio
+from fairseq_budget.prepare.kaldi_folder import read_kaldi
 from tests.synthetic import write_tone
 
 

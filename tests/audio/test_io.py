@@ -11,10 +11,10 @@ import pytest
 import soundfile
 
 from fairseq_budget.audio.check import inspect
-from fairseq_budget.audio.find import EXTENSIONS
 from fairseq_budget.audio.io import audio_info, decode, read_audio, write_audio
 from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.prepare.find import EXTENSIONS
 from tests.synthetic import tone, write_samples, write_tone
 
 

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from fairseq_budget.audio.check import inspect
-from fairseq_budget.audio.collect import Rules, examine
-from fairseq_budget.audio.find import Source, passed_over
 from fairseq_budget.audio.io import audio_info, decode, read_audio
 from fairseq_budget.audio.resample import blocks_at_model_rate, to_model_rate
+from fairseq_budget.prepare.collect import Rules, examine
+from fairseq_budget.prepare.find import Source, passed_over
 from tests.audio.odd import BAD, LENGTH, WHOLE, WRONG, antiphase, mp3_without_header, written
 from tests.synthetic import tone
 
@@ -100,7 +100,7 @@ def test_one_file_never_ends_the_others(tmp_path, monkeypatch):
     def explode(path):
         raise RuntimeError("of another kind")
 
-    monkeypatch.setattr("fairseq_budget.audio.collect.audio_info", explode)
+    monkeypatch.setattr("fairseq_budget.prepare.collect.audio_info", explode)
     finding = copied(written("wav.wav")(tmp_path), tmp_path / "copies")
     assert finding.reason == "unreadable: RuntimeError: of another kind"
 

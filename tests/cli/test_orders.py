@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_budget.cli import asr, labels, manifest
-from fairseq_budget.labels.label_file import open_labels
-from fairseq_budget.labels.segments import open_segments
-from fairseq_budget.packed import PackedCorpus, open_corpus
+from fairseq_budget.cli.asr import command as asr
+from fairseq_budget.cli.labels import command as labels
+from fairseq_budget.cli.manifest import command as manifest
+from fairseq_budget.corpus.labels import open_labels
+from fairseq_budget.corpus.packed import PackedCorpus, open_corpus
+from fairseq_budget.corpus.segments import open_segments
 from tests.synthetic import write_tone_corpus
 
 WORKERS = ("--workers", "1")

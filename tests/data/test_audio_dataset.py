@@ -6,7 +6,7 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.masking import Masking

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fairseq_budget.asr.clips import open_clips
-from fairseq_budget.cli.labels import main as budget_labels
-from fairseq_budget.cli.manifest import main as budget_manifest
+from fairseq_budget.cli.labels.command import main as budget_labels
+from fairseq_budget.cli.manifest.command import main as budget_manifest
+from fairseq_budget.corpus.labels import open_labels
+from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.data.audio_dataset import BudgetAudioDataset
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.label_file import open_labels
-from fairseq_budget.packed import open_corpus
 from tests.audio.odd import BAD, WHOLE
 
 pytestmark = pytest.mark.fairseq

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.manifest import Manifest, Piece, Utterance
 from tests.synthetic import write_tone_corpus
 
 pytestmark = pytest.mark.fairseq

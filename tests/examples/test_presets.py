@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.budget.updates import plan_updates
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.masking import span_mask
-from fairseq_budget.plan import PAPER_RUNS, count_parameters, plan_updates
+from fairseq_budget.papers.compute_budget import PAPER_RUNS
 
 pytestmark = pytest.mark.fairseq
 

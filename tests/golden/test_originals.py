@@ -8,7 +8,7 @@ import torch
 
 from fairseq_budget.nn.cif import integrate_and_fire
 from fairseq_budget.nn.lengths import padding_mask
-from fairseq_budget.nn.zipformer import ZipformerEncoder
+from fairseq_budget.nn.zipformer.encoder import ZipformerEncoder
 from fairseq_budget.optim.scaled_adam import ScaledAdam
 from fairseq_budget.sizes import ZIPFORMER_SIZES
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
 from tests.conftest import run, train_command
 
 pytestmark = pytest.mark.slow

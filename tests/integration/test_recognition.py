@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import torch
 
-from fairseq_budget.labels.symbols import read_vocabulary
-from fairseq_budget.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.symbols import read_vocabulary
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_budget.manifest import Manifest
+from fairseq_budget.corpus.manifest import Manifest
 from tests.conftest import ROOT, on_two_processes, run, train_command
 from tests.training_process import TrainingProcess
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from fairseq_budget.manifest import Manifest
-from fairseq_budget.run_lock import hold_folder
+from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.run.lock import hold_folder
 from tests.conftest import ROOT, on_two_processes, run, train_command
 
 pytestmark = pytest.mark.fairseq

@@ -11,18 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fairseq_budget.column_kinds import model_path
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.column_kinds import model_path
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import open_labels
+from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels import features, fitting, tasks
+from fairseq_budget.labels import features, fitting
+from fairseq_budget.labels import jobs as tasks
 from fairseq_budget.labels.features import Feature, MfccExtractor
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.label_file import open_labels
 from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import WORK_FOLDER, Workers
-from fairseq_budget.manifest import Manifest
-from tests.labels.conftest import NUM_CLUSTERS, contents, make
+from tests.labelled import NUM_CLUSTERS, contents, make
 
 SPLITS = ("train", "valid")
 FIT = {"feature": Feature(), "num_clusters": NUM_CLUSTERS, "num_frames": 100_000}

@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import open_labels
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.alignments import Alignments
-from fairseq_budget.labels.label_file import open_labels
 from fairseq_budget.labels.quality import (
     Counts,
     count_split,
@@ -18,6 +17,7 @@ from fairseq_budget.labels.quality import (
     phone_figures,
     verdict,
 )
+from fairseq_budget.text.alignments import Alignments
 
 
 def test_frames_runs_and_entropy_by_hand():

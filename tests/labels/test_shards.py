@@ -7,13 +7,13 @@ import os
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, MfccExtractor
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.labels.shards import dump_features
-from fairseq_budget.manifest import Manifest
-from tests.labels.conftest import contents
+from tests.labelled import contents
 from tests.labels.test_labelling import Killed, killer
 
 pytest.importorskip("npy_append_array")

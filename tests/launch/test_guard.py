@@ -9,7 +9,7 @@ from torch import nn
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.launch import guard
 from fairseq_budget.launch.guard import guarded
-from fairseq_budget.run_lock import LOCK_FILE
+from fairseq_budget.run.lock import LOCK_FILE
 
 pytestmark = pytest.mark.fairseq
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from fairseq_budget.budget.flops import FLOPS_PER_MAC, batch_training_flops, encoder_macs
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.flops import FLOPS_PER_MAC, batch_training_flops, encoder_macs
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder

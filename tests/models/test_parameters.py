@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_budget.plan import count_parameters
+from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.sizes import SIZES
 
 pytestmark = pytest.mark.fairseq

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from fairseq_budget.audio.targets import AcousticTarget
+from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.frames import num_frames
-from fairseq_budget.plan import count_parameters
 
 pytestmark = pytest.mark.fairseq
 

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
+from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.nn.zipformer import ZipformerEncoder
-from fairseq_budget.plan import count_parameters
+from fairseq_budget.nn.zipformer.encoder import ZipformerEncoder
 from fairseq_budget.pretrained import ENCODER_PREFIX, Pretrained, save_pretrained
 from tests.models.test_distilhubert import distilhubert
 from tests.models.test_objectives import hubert, hubert_inputs, run, wav2vec2

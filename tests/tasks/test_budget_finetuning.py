@@ -2,9 +2,9 @@
 
 import pytest
 
-from fairseq_budget.corpus import write_column
+from fairseq_budget.corpus.column import write_column
+from fairseq_budget.corpus.symbols import write_dictionary
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.symbols import write_dictionary
 from tests.synthetic import write_tone_corpus
 
 pytestmark = pytest.mark.fairseq
@@ -90,7 +90,7 @@ def test_weights_join_a_running_mean_that_survives_an_interruption(data):
 def test_the_running_mean_comes_from_the_file_that_fairseq_restores(data, monkeypatch):
     import torch
 
-    from fairseq_budget.asr.averaging import RunningMean
+    from fairseq_budget.pretrained.averaging import RunningMean
     from fairseq_budget.tasks.budget_finetuning import BudgetFinetuningTask
     from tests.examples.test_presets import compose
 

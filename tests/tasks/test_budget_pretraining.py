@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 

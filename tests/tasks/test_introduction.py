@@ -9,7 +9,7 @@ pytestmark = pytest.mark.fairseq
 pytest.importorskip("fairseq")
 from omegaconf import OmegaConf  # noqa: E402
 
-from fairseq_budget.flops import training_flops_per_second  # noqa: E402
+from fairseq_budget.budget.flops import training_flops_per_second  # noqa: E402
 from fairseq_budget.nn.config import EncoderConfig  # noqa: E402
 from fairseq_budget.tasks import _introduction  # noqa: E402
 from fairseq_budget.tasks._introduction import (  # noqa: E402

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from tests.conftest import run, train_command
 from tests.synthetic import write_tone_corpus
@@ -68,7 +68,7 @@ def test_a_loss_that_is_nan_though_gradients_are_finite_names_the_loud_file(loud
 
 
 def test_the_last_good_checkpoint_is_the_newest_whole_one_of_finite_weights(tmp_path):
-    from fairseq_budget.recovery import last_good
+    from fairseq_budget.run.recovery import last_good
 
     assert last_good(tmp_path) is None
     for place, value in enumerate((1.0, 2.0, torch.nan)):

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_budget.column_kinds import CENTROIDS_KEY, info_path
-from fairseq_budget.corpus import Corpus, write_column
+from fairseq_budget.corpus.column import write_column
+from fairseq_budget.corpus.column_kinds import CENTROIDS_KEY, info_path
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.labels import LabelInfo, write_info
+from fairseq_budget.corpus.labels import write_dictionary as write_cluster_dictionary
+from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.corpus.symbols import write_dictionary
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.label_file import LabelInfo, write_info
-from fairseq_budget.labels.label_file import write_dictionary as write_cluster_dictionary
-from fairseq_budget.labels.symbols import write_dictionary
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.packing import pack_split
 from fairseq_budget.pretrained import Pretrained, read_pretrained, save_pretrained
 from tests.synthetic import write_tone_corpus
 

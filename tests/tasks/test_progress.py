@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 
 def progress(clock, **options):
-    from fairseq_budget.meter import BudgetMeter
+    from fairseq_budget.budget.meter import BudgetMeter
     from fairseq_budget.tasks._progress import Progress
 
     return Progress(BudgetMeter(clock=lambda: clock["s"], **options), max_update=100)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from fairseq_budget.audio.io import write_audio
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
@@ -34,19 +32,3 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder_layerdrop=0.5,
     )  # fmt: skip
     return save_fresh(tmp_path_factory.mktemp("exported"), "budget_tera", config)
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``{label}_{speaker}_{take}.wav``: 3 labels (tones), 2 speakers (loudness), 8 takes."""
-    folder = tmp_path_factory.mktemp("digits")
-    generator = np.random.default_rng(7)
-    for label in range(3):
-        for speaker, loudness in (("ann", 0.1), ("bob", 0.4)):
-            for take in range(8):
-                time_s = np.arange(4800 + 160 * take) / 16000
-                samples = loudness * np.sin(2 * np.pi * 300 * (label + 1) * time_s)
-                samples += 0.01 * generator.standard_normal(len(samples))
-                path = folder / f"{label}_{speaker}_{take}.wav"
-                write_audio(path, samples.astype(np.float32), 16000)
-    return folder

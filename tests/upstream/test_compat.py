@@ -15,7 +15,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream import audio_backend
 from fairseq_budget.upstream.compat import load_torchaudio, prepare_s3prl
 
-MODULES = ("compat", "expert", "hubconf", "register", "launch", "layout", "scores")
+MODULES = ("compat", "expert", "hubconf", "register", "launch")
 
 
 class Stranger:

@@ -11,13 +11,13 @@ import pytest
 import torch
 import yaml
 
-from fairseq_budget.cli.downstream import main as downstream
+from fairseq_budget.cli.downstream.command import main as downstream
 from fairseq_budget.cli.run_downstream import s3prl_main
+from fairseq_budget.downstream.layout import Request, make_layout
+from fairseq_budget.downstream.scores import Upstream, read_score, summarize, update_overrides
+from fairseq_budget.downstream.task_files import TASKS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream.launch import CONFIGS, complete_arguments
-from fairseq_budget.upstream.layout import Request, make_layout
-from fairseq_budget.upstream.scores import Upstream, read_score, summarize, update_overrides
-from fairseq_budget.upstream.tasks import TASKS
 
 PROJECT = Path(__file__).parents[2]
 

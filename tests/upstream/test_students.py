@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_budget.corpus import Corpus
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.segments import write_segments
+from fairseq_budget.downstream.layout import Request, make_layout
+from fairseq_budget.downstream.scores import update_overrides
 from fairseq_budget.frames import num_frames
-from fairseq_budget.labels.segments import write_segments
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.upstream.hubconf import budget_upstream
-from fairseq_budget.upstream.layout import Request, make_layout
-from fairseq_budget.upstream.scores import update_overrides
 from tests.synthetic import write_tone_corpus
 from tests.upstream.conftest import save_fresh
 from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, on other checkpoints

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.nn.zipformer_layers import Bypass
+from fairseq_budget.nn.zipformer.layers import Bypass
 from fairseq_budget.upstream.hubconf import budget_upstream
 from tests.upstream.conftest import save_fresh
 from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, on another checkpoint

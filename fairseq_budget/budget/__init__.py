@@ -1,0 +1,1 @@
+"""What training costs: FLOPs, parameters, memory and time, planned, measured and metered."""

@@ -1,0 +1,156 @@
+"""What ``budget-plan measure`` found, kept in one json file of the user's cache folder.
+
+    {machine: {"peak_flops": {precision: FLOP/s}, "encoders": {size: {precision: {...}}}}}
+
+Machines are named by `machine_name`, so a file in a shared home serves every node.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.budget.memory import BYTES_PER_PARAMETER
+from fairseq_budget.budget.timing import (
+    Measurement,
+    default_device,
+    machine_name,
+    measure_encoder,
+    measure_peak_flops,
+    precisions,
+    require_device,
+    run_apart,
+)
+from fairseq_budget.console.progress import Progress
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+
+Machine = dict[str, Any]
+
+
+def cache_file() -> Path:
+    """``$XDG_CACHE_HOME/fairseq_budget/measurements.json``, by default below ``~/.cache``."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "fairseq_budget" / "measurements.json"
+
+
+def read_measurements() -> dict[str, Machine]:
+    """All machines; empty before the first measurement. BudgetError if the file is damaged."""
+    path = cache_file()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BudgetError(
+            f"cannot read the measurements in {path} ({error}): remove the file and run "
+            "`budget-plan measure` again"
+        ) from error
+    return dict(content)
+
+
+def store_measurements(
+    machine: str, peaks: dict[str, float], measurements: Iterable[Measurement]
+) -> Path:
+    """Add to what is known of a machine; newer values replace older ones. Returns the file."""
+    content = read_measurements()
+    known = content.setdefault(machine, {"peak_flops": {}, "encoders": {}})
+    known["peak_flops"].update(peaks)
+    for found in measurements:
+        known["encoders"].setdefault(found.size, {})[found.precision] = asdict(found)
+    with atomic_write(cache_file()) as file:
+        file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return cache_file()
+
+
+def find_machine(name: str | None = None) -> tuple[str, Machine] | None:
+    """The named machine, else this one, else the only one that was measured; None if there is none.
+
+    Raises BudgetError for a name that was never measured.
+    """
+    machines = read_measurements()
+    if name is not None and name not in machines:
+        raise BudgetError(
+            f"no measurements of {name!r}; measured: {', '.join(map(repr, machines)) or 'none'}"
+        )
+    here = name or machine_name(default_device())
+    if here not in machines and len(machines) == 1:
+        here = next(iter(machines))
+    return (here, machines[here]) if here in machines else None
+
+
+def measured_peak_flops(precision: str, device: str | None = None) -> float | None:
+    """The matrix-product peak of this machine in FLOP/s, or None where it was never measured."""
+    machine = read_measurements().get(machine_name(device or default_device()), {})
+    peak = machine.get("peak_flops", {}).get(precision)
+    return None if peak is None else float(peak)
+
+
+def measure_machine(
+    sizes: Sequence[str], *, device: str, seconds: float, sequence_s: float
+) -> tuple[str, list[str]]:
+    """Measure the machine's peak and each size in each precision, and store them one by one.
+
+    Returns the machine's name, and what was left out because memory did not suffice.
+    """
+    require_device(device)
+    machine, kinds = machine_name(device), precisions(device)
+    peaks = {kind: measure_peak_flops(kind, device=device) for kind in kinds}
+    store_measurements(machine, peaks, [])
+    left_out = []
+    for size, kind in Progress([(size, kind) for size in sizes for kind in kinds]):
+        found = _measure_apart(size, kind, device=device, seconds=seconds, sequence_s=sequence_s)
+        if found is None:
+            left_out.append(f"{size}, {kind}")
+        else:
+            store_measurements(machine, {}, [found])  # at once: an interruption loses one only
+    return machine, left_out
+
+
+def _measure_apart(size: str, precision: str, **options: Any) -> Measurement | None:
+    return run_apart(measure_encoder, size, precision, **options)
+
+
+def measured_rows(machine: str, sizes: Sequence[str]) -> list[dict[str, Any]]:
+    """What is known of some sizes on a machine, with the share of its peak that each reaches."""
+    known = read_measurements()[machine]
+    found = [
+        Measurement(**values)
+        for size in sizes
+        for values in known["encoders"].get(size, {}).values()
+    ]
+    return [
+        {
+            "size": m.size,
+            "precision": m.precision,
+            "audio_seconds": m.audio_seconds,
+            "update_s": m.update_s,
+            "peak_gib": m.peak_bytes / 2**30,
+            "tflops_per_second": m.flops_per_second / 1e12,
+            "share_of_peak": m.flops_per_second / known["peak_flops"][m.precision],
+        }
+        for m in found
+    ]
+
+
+def predict(machine: Machine, row: dict[str, Any], seconds_per_gpu: float) -> dict[str, Any]:
+    """``hours``, ``memory_gib`` and ``precision`` of a row of the plan, in its fastest precision.
+
+    Time grows with the seconds of audio, memory too but for weights and optimizer. GPUs work side
+    by side; exchange of gradients, validation and checkpoints come on top. None: not measured.
+    """
+    found = [Measurement(**m) for m in machine["encoders"].get(row["size"], {}).values()]
+    if not found:
+        return {"hours": None, "memory_gib": None, "precision": None}
+    best = min(found, key=lambda m: m.update_s / m.audio_seconds)
+    share = seconds_per_gpu / best.audio_seconds
+    fixed = BYTES_PER_PARAMETER * row["parameters"]
+    return {
+        "hours": row["updates"] * best.update_s * share / 3600,
+        "memory_gib": (fixed + max(0, best.peak_bytes - fixed) * share) / 2**30,
+        "precision": best.precision,
+    }

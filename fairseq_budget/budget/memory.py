@@ -1,0 +1,93 @@
+"""Memory of a training batch in closed form: what lasts from forward to backward pass.
+
+::
+
+    16 bytes a parameter                            weight, gradient, Adam's state (measure.py)
+  + B (front-end: 3 T_1 + 2 (T_2 + ... + T_6) + 3 T   values of each of C channels
+       body                                           values, see below)
+
+T_l: steps after convolution l, T: frames; what autograd holds of our encoder, counted on its
+saved tensors. A value has 4 bytes, in mixed precision 2, but for the input of the front-end's norm,
+which is taken in float32. Left out: work space, what the allocator holds in reserve, heads'
+activations, and one copy of a transformer's positional kernel.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.frames import CONV_GEOMETRY, num_frames, num_frames_after
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.sizes import ZipformerSize
+
+BYTES_PER_VALUE = {"fp32": 4, "mixed": 2}
+ATTENTION_COPIES = 3  # softmax, dropout and their product, where a kernel keeps the weights
+
+
+def batch_bytes(
+    size: str,
+    objective: str,
+    num_samples: int,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    device: str = "cuda",
+) -> int:
+    """Memory of training on ``batch`` sequences of ``num_samples`` samples on a kind of device."""
+    config = EncoderConfig(size=size)
+    kept = activation_bytes(config, num_samples, precision=precision, keeps_weights=device == "cpu")
+    return BYTES_PER_PARAMETER * _num_parameters(size, objective) + batch * kept
+
+
+def activation_bytes(
+    config: EncoderConfig, num_samples: int, *, precision: str = "fp32", keeps_weights: bool = False
+) -> int:
+    """Bytes that one sequence of ``num_samples`` samples holds from forward to backward pass.
+
+    precision: ``fp32`` or ``mixed``; keeps_weights: a transformer's attention weights too, as on a
+    CPU with dropout (GPU kernels keep none; a Zipformer uses its own thrice, and always does).
+    """
+    c, width = config.resolved(), BYTES_PER_VALUE[precision]
+    frames = num_frames(num_samples)
+    first, *middle = (num_frames_after(num_samples, i) for i in range(1, len(CONV_GEOMETRY)))
+    frontend = c.conv_dim * ((4 + 2 * width) * first + width * (2 * sum(middle) + 3 * frames))
+    if c.zipformer is not None:
+        return frontend + width * _zipformer_values(c.zipformer, frames)
+    layers, dim = c.encoder_layers, c.encoder_embed_dim
+    body = (8 * layers + 4) * dim + 2 * layers * c.encoder_ffn_embed_dim
+    masks = (2 * layers + 2) * dim  # of dropout, a byte each
+    weights = ATTENTION_COPIES * layers * c.encoder_attention_heads * frames * keeps_weights
+    return frontend + frames * (width * (body + weights) + masks)
+
+
+def _zipformer_values(size: ZipformerSize, num_frames: int) -> int:
+    """Values of all layers, each at its stack's rate, and of the stacks' way down and up again."""
+    return sum(
+        num_layers * _layer_values(size, stack, -(-num_frames // factor))
+        + 2 * size.encoder_embed_dim[stack] * num_frames * (factor > 1)
+        for stack, (num_layers, factor) in enumerate(
+            zip(size.encoder_layers, size.downsampling, strict=True)
+        )
+    )
+
+
+def _layer_values(size: ZipformerSize, stack: int, num_frames: int) -> int:
+    """Swoosh and BiasNorm keep their inputs alone; weights of attention are kept once."""
+    dim, heads = size.encoder_embed_dim[stack], size.encoder_attention_heads[stack]
+    inputs = 9 * dim  # of the modules, of the norm and of the two bypasses' scales
+    convolution = 2 * 6 * dim
+    feed_forward = 3 * size.encoder_ffn_embed_dim[stack]
+    gated = 7 * (3 * dim // 4)
+    attention = heads * (
+        2 * size.query_head_dim + size.pos_head_dim + 2 * 2 * size.value_head_dim + num_frames
+    )
+    return num_frames * (inputs + convolution + feed_forward + gated + attention)
+
+
+@cache
+def _num_parameters(size: str, objective: str) -> int:
+    return int(count_parameters(size, objective)["parameters"])
+
+
+BYTES_PER_PARAMETER = 16  # weight, gradient and Adam's state: 4 + 4 + 8, or 2 + 2 + 4 + 8

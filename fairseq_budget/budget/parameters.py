@@ -1,0 +1,64 @@
+"""Parameters, counted on the real modules without allocating them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.papers.compute_budget import PAPER_DEAD_LABELS, PAPER_RUNS
+from fairseq_budget.sizes import SIZES
+
+
+def count_parameters(
+    size: str,
+    objective: str = "tera",
+    *,
+    head: str = "cosine",
+    num_classes: int = NUM_CLASSES,
+    extractor_mode: str = "default",
+) -> dict[str, Any]:
+    """Parameters of a size, counted on the real modules (without allocating them).
+
+    All of them: k2SSL's Zipformer has some that nothing reads, and its published counts hold them.
+
+    ``head`` and ``num_classes`` are HuBERT's. ``paper`` is how Table 4 of the study counts: for
+    TERA with label embeddings that are never used (104 x final_dim); None for the linear head, and
+    for sizes that it never ran.
+    """
+    config = EncoderConfig(size=size, extractor_mode=extractor_mode)
+    with torch.device("meta"):
+        encoder = SpeechEncoder(config)
+    heads = Heads(objective, head, num_classes)
+    parts = {
+        "encoder": num_parameters(encoder),
+        "head": heads.num_parameters(encoder.config),
+    }
+    total = sum(parts.values())
+    paper: int | None = total
+    if size not in PAPER_RUNS:
+        paper = None
+    elif objective == "tera":
+        paper = total + PAPER_DEAD_LABELS * SIZES[size].final_dim
+    elif objective == "hubert" and (head, num_classes) != ("cosine", NUM_CLASSES):
+        paper = None
+    return {"size": size, "objective": objective, **parts, "parameters": total, "paper": paper}
+
+
+def num_encoder_parameters(config: EncoderConfig) -> int:
+    """Trainable parameters of the real encoder, upsampling included, heads not; none allocated."""
+    with torch.device("meta"):
+        return num_trainable(SpeechEncoder(config))
+
+
+def num_parameters(module: nn.Module) -> int:
+    """All parameters of a module."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def num_trainable(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

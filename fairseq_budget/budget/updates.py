@@ -1,0 +1,71 @@
+"""Rows of the planner's tables: what each size holds, costs, and gets for a budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairseq_budget.budget.flops import training_flops_per_second, updates_for_budget
+from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.papers.compute_budget import PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
+
+
+def plan_updates(
+    size: str,
+    *,
+    flops: float,
+    gpus: int,
+    seconds_per_gpu: float,
+    sequence_s: float,
+    hours: float | None,
+    objective: str = "tera",
+    head: str = "cosine",
+    num_classes: int = NUM_CLASSES,
+    warmup_updates: int | None = None,
+) -> dict[str, Any]:
+    """Updates that a FLOPs budget pays for, and the epochs over ``hours`` of audio they make.
+
+    ``gflops_per_audio_second`` is the budget's figure, forward and backward through the encoder;
+    ``head_gflops_per_audio_second`` comes on top. ``frames_per_parameter`` counts frames heard.
+    ``paper_updates`` stands beside the paper's own budget only.
+    """
+    config = EncoderConfig(size=size)
+    heads = Heads(objective, head, num_classes)
+    seconds_per_update = gpus * seconds_per_gpu
+    updates = updates_for_budget(
+        config, flops, seconds_per_update=seconds_per_update, sequence_s=sequence_s
+    )
+    if warmup_updates is None:
+        warmup_updates = round(WARMUP_SHARE * updates)
+    parameters = count_parameters(size, objective, head=head, num_classes=num_classes)["parameters"]
+    seconds = updates * seconds_per_update
+    paper = PAPER_RUNS.get(size)
+    return {
+        "size": size,
+        "objective": objective,
+        "parameters": parameters,
+        "gflops_per_audio_second": training_flops_per_second(config, sequence_s) / 1e9,
+        "head_gflops_per_audio_second": heads.training_flops_per_second(config, sequence_s) / 1e9,
+        "updates": updates,
+        "paper_updates": paper.max_update if paper and flops == PAPER_FLOPS else None,
+        "warmup_updates": warmup_updates,
+        "lr": paper.lr[objective] if paper else None,
+        "epochs": seconds / 3600 / hours if hours else None,
+        "frames_per_parameter": seconds * FRAME_RATE_HZ / parameters,
+    }
+
+
+def overrides(row: dict[str, Any]) -> str:
+    """What turns a preset of the row's objective into this run, for fairseq-hydra-train.
+
+    A size without a learning rate of its own keeps the preset's.
+    """
+    words = {
+        "model.size": row["size"],
+        "optimization.max_update": row["updates"],
+        "optimization.lr": row["lr"] and f"[{row['lr']:.8f}".rstrip("0") + "]",
+        "lr_scheduler.warmup_updates": row["warmup_updates"],
+    }
+    return " ".join(f"{key}={value}" for key, value in words.items() if value is not None)

@@ -1,0 +1,82 @@
+"""``budget-downstream compare``: test accuracies of several upstreams, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+from fairseq_budget.cli import Commands
+from fairseq_budget.console.table import markdown_table
+from fairseq_budget.downstream.layout import read_layout
+from fairseq_budget.downstream.scores import Run, Upstream, run_all, summarize, write_results
+from fairseq_budget.downstream.task_files import TASKS
+from fairseq_budget.errors import BudgetError
+
+COMPARE_EPILOG = """example:
+  budget-downstream compare --data data/digits --out results/digits --logmel \\
+      --upstream tera=exported/ --upstream untrained=exported/:untrained
+
+Run it again after an interruption: finished runs are kept, others are done. results.json has the
+accuracy and the command of every run.
+"""
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="test accuracies of several upstreams, with s3prl, as a table",
+        description="Train s3prl's classifier on each upstream and seed; print a table.",
+        epilog=COMPARE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="LAYOUT", help="from layout")
+    parser.add_argument("--task", choices=TASKS, help="must be the layout's, if given")
+    parser.add_argument(
+        "--upstream",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an exported folder or a checkpoint; PATH:untrained is its architecture with fresh "
+        "weights, others for each seed. Give it once per row; PATH1,PATH2,... are checkpoints of "
+        "several pre-training seeds, taken in turn by the classifier's seeds",
+    )
+    parser.add_argument("--logmel", action="store_true", help="add a row for log-mel features")
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="N", help="runs per row (default 3)"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="one folder per run")
+    parser.add_argument("--updates", type=int, metavar="N", help="default: the configuration's 400")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)"
+    )
+    parser.set_defaults(run=_compare)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    layout = read_layout(args.data)
+    if args.task not in (None, layout.request.task):
+        raise BudgetError(
+            f"--task {args.task}: {args.data} is a layout for {layout.request.task}; leave it out"
+        )
+    rows = [Upstream.parse(text) for text in args.upstream]
+    rows += [[Upstream("log-mel")]] if args.logmel else []
+    _check_compare(args, [row[0].name for row in rows])
+    runs = [
+        Run(layout, upstream, seed, args.out / upstream.name / f"seed{seed}", args.updates)
+        for row in rows
+        for seed, upstream in zip(range(args.seeds), itertools.cycle(row), strict=False)
+    ]
+    results = run_all(runs, args.jobs)
+    write_results(args.out / "results.json", layout, results)
+    print(markdown_table(summarize(results)))
+    return 0
+
+
+def _check_compare(args: argparse.Namespace, names: list[str]) -> None:
+    if not names:
+        raise BudgetError("nothing to compare: give --upstream NAME=PATH, --logmel, or both")
+    if len(set(names)) < len(names):
+        raise BudgetError(f"the names {', '.join(names)} are not all different; rename one")
+    if args.seeds < 1 or args.jobs < 1:
+        raise BudgetError(f"--seeds {args.seeds} --jobs {args.jobs}: expected 1 or more")

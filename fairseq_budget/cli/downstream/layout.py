@@ -1,0 +1,92 @@
+"""``budget-downstream layout``: labelled speech as one of s3prl's tasks expects it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fairseq_budget.cli import Commands
+from fairseq_budget.downstream.layout import (
+    DEFAULT_PATTERN,
+    Layout,
+    Request,
+    make_layout,
+    shell_command,
+)
+from fairseq_budget.downstream.task_files import TASKS
+
+LAYOUT_EPILOG = """filters:
+  Space-separated field=values, all of which must hold; values are a comma-separated list of
+  words and of ranges of numbers. Fields are those of --pattern, or the columns of the
+  utterances.tsv in DIR (as budget-corpus writes it; only its commands are used).
+
+examples:
+  spoken digits, named {digit}_{speaker}_{take}.wav:
+    budget-downstream layout --task ic --audio fsdd/ --out data/digits \\
+        --train take=10-49 --test take=0-9
+  the same with five takes per digit and speaker, from two speakers to the two others:
+    ... --shots 5 --train 'take=10-49 speaker=george,lucas' --test 'take=0-9 speaker=jackson,theo'
+  their speakers:
+    budget-downstream layout --task sid --audio fsdd/ --out data/speakers \\
+        --train take=10-49 --test take=0-9
+  the commands of the demo corpus, with its own splits:
+    budget-downstream layout --task ic --audio corpus/ --out data/commands
+"""
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "layout",
+        help="arrange labelled speech as one of s3prl's tasks expects it",
+        description="Arrange a folder of labelled speech as one of s3prl's tasks expects it. "
+        "16 kHz mono audio is linked or referred to, other audio converted.",
+        epilog=LAYOUT_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tasks = ", ".join(f"{name} {task.title}" for name, task in TASKS.items())
+    parser.add_argument("--task", required=True, choices=TASKS, help=tasks)
+    parser.add_argument("--audio", required=True, type=Path, metavar="DIR", help="labelled speech")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the layout")
+    parser.add_argument(
+        "--pattern", default=DEFAULT_PATTERN, help="fields of the file names (default: %(default)s)"
+    )
+    parser.add_argument("--label", metavar="FIELD", help="the class (default: label; sid: speaker)")
+    parser.add_argument("--train", metavar="FILTER", help="default: all that is in no other split")
+    parser.add_argument("--valid", metavar="FILTER", help="default: a random 10 %% of train")
+    parser.add_argument("--test", metavar="FILTER")
+    parser.add_argument(
+        "--shots", type=int, metavar="N", help="keep N training utterances per label and speaker"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of validation and shots (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="replace another layout in --out")
+    parser.set_defaults(run=_layout)
+
+
+def _layout(args: argparse.Namespace) -> int:
+    request = Request(
+        args.task,
+        str(args.audio.resolve()),
+        pattern=args.pattern,
+        label=args.label,
+        train=args.train,
+        valid=args.valid,
+        test=args.test,
+        shots=args.shots,
+        seed=args.seed,
+    )
+    layout = make_layout(request, args.out, overwrite=args.overwrite)
+    _report(layout)
+    return 0
+
+
+def _report(layout: Layout) -> None:
+    counts = dict(layout.num_utterances)
+    if layout.task.draws_valid:
+        counts["valid"] = "s3prl takes 10 % of train"  # type: ignore[assignment]
+    print(f"{layout.task.title} ({layout.task.downstream}) in {layout.folder}")
+    print("  " + ", ".join(f"{split}: {count}" for split, count in counts.items()))
+    print(f"  {len(layout.classes)} classes: {', '.join(layout.classes.values())}")
+    if layout.num_converted:
+        print(f"  {layout.num_converted} files were converted to 16 kHz mono")
+    command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", "-p", "OUT"])
+    print(f"\nnext, with your checkpoint and an output folder:\n  {shell_command(command)}")

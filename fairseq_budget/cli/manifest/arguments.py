@@ -1,0 +1,58 @@
+"""Arguments and output that subcommands of ``budget-manifest`` share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.corpus.column import column_path
+from fairseq_budget.prepare.derive import Derived
+
+Summary = dict[str, dict[str, Any]]
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
+    parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
+    parser.add_argument("--seed", type=int, default=1, help="of the random order (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print the summary as json")
+
+
+def print_derived(args: argparse.Namespace, found: Mapping[str, Derived]) -> None:
+    """What became of the columns, on stderr, and the summary of what was written."""
+    for derived in found.values():
+        for column in derived.removed:
+            print(f"removed {column}: it was made for another manifest", file=sys.stderr)
+        for name in derived.not_carried:
+            print(
+                f"{column_path(args.manifest, name)} does not fit the cut utterances: make the "
+                f"column anew for {derived.path} (labels: budget-labels)",
+                file=sys.stderr,
+            )
+    print_summary({name: each.row() for name, each in found.items()}, as_json=args.json)
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """One line for each manifest that was written, and what it leaves out; or all of it as json."""
+    if as_json:
+        print(json.dumps(summary, indent=2))
+        return
+    for split, row in summary.items():
+        columns = f" and {', '.join(row['columns'])} beside it" if row.get("columns") else ""
+        print(
+            f"{split}: {row['num_utterances']} utterances, {row['hours']:.2f} hours, "
+            f"{row['shortest_s']:.2f} to {row['longest_s']:.2f} s, in {row['manifest']}{columns}"
+        )
+        for kind, count in row.get("rejected", {}).items():
+            print(f"  left out: {count} {kind}")
+        if "files" in row:
+            print(f"  as files in {row['files']}")
+        if "speaker_rule" in row:
+            print(
+                f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
+                f"{row['left_out_hours']:.3g} hours of remainders"
+            )

@@ -1,0 +1,54 @@
+"""Arguments that subcommands of ``budget-plan`` share."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_budget.budget.objectives import MASK_PROB, NUM_CLASSES
+from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.sizes import SIZES
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--objective", nargs="+", choices=list(MASK_PROB), default=["tera"], metavar="O",
+        help=f"one or more of {', '.join(MASK_PROB)} (default: tera)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--head", choices=["cosine", "linear"], default="cosine", help="HuBERT's (default: cosine)"
+    )
+    parser.add_argument(
+        "--num-classes", type=int, default=NUM_CLASSES, metavar="N",
+        help="HuBERT's clusters + 4 (default: %(default)s)",
+    )  # fmt: skip
+    add_sizes(parser)
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", nargs="+", choices=list(SIZES), default=list(SIZES), metavar="SIZE",
+        help=f"sizes to list (default: all): {', '.join(SIZES)}",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def add_sequence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sequence-seconds", type=positive, default=14.0, metavar="S",
+        help="length of a training sequence (default: %(default)s, the paper's mean)",
+    )  # fmt: skip
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--size", choices=list(SIZES), default="base", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
+    )
+
+
+def add_gpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gpus", type=count, default=1, metavar="N", help="GPUs of an update (default: 1)"
+    )

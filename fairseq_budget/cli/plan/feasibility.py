@@ -1,0 +1,36 @@
+"""``budget-plan feasibility``: whether CTC has frames enough for the labels."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_budget.asr.feasibility import ctc_feasibility
+from fairseq_budget.cli import Commands
+from fairseq_budget.cli.plan.transcripts import _print, add_transcripts, read_units
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "feasibility",
+        help="whether CTC has frames enough for the labels at lower frame rates",
+        description="The share of utterances that have fewer frames than CTC needs for their "
+        "labels, at each rate: they train nothing. And the lowest error rate that is left for any "
+        "model. Needs durations and transcripts only.",
+    )
+    add_transcripts(parser, "learned from the transcripts")
+    parser.add_argument(
+        "--rates", metavar="R", type=float, nargs="+", default=[1, 2, 4, 8],
+        help="frames of 50 Hz that become one (default: 1 2 4 8)",
+    )  # fmt: skip
+    parser.set_defaults(run=_feasibility, word_pieces=[])
+
+
+def _feasibility(args: argparse.Namespace) -> int:
+    sizes, units = read_units(args)
+    rows = [
+        {"unit": name, **ctc_feasibility(sizes, labels, rate=rate)}
+        for name, labels in units.items()
+        for rate in args.rates
+    ]
+    _print(rows, args)
+    return 0

@@ -1,0 +1,119 @@
+"""``budget-plan macs``, ``feasibility`` and ``units``: what shorter sequences save and allow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.budget.students import count_macs, paper_rows
+from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.papers.sequence_compression import (
+    BASELINE_NOTE,
+    PROFILER_NUM_SAMPLES,
+    ROUNDED_NOTE,
+    STUDENT,
+    TEACHER,
+)
+from fairseq_budget.sizes import TRANSFORMER_SIZES
+
+_MACS = {
+    "name": "",
+    "frame_rate_hz": "Hz",
+    "parameters": "parameters",
+    "paper_parameters_m": "paper's (M)",
+    "gmacs": "GMACs",
+    "profiler_gmacs": "as profiled",
+    "paper_gmacs": "paper's",
+    "body_gmacs": "without front-end",
+    "profiler_body_gmacs": "without, as profiled",
+    "paper_body_gmacs": "without, paper's",
+}
+_STUDENT = "subsample", "rate", "segments_per_second", "upsample", "size", "layers", "manifest"
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "macs",
+        help="what a distilled student with shortened sequences costs",
+        description="GMACs and parameters of a student (by default two layers of HuBERT Base, as "
+        "DistilHuBERT) and of its teacher; without options, the rows of Table 2 of 'On Compressing "
+        "Sequences for Self-Supervised Speech Models' beside the paper's values. Matrix products "
+        "and convolutions count; heads and upsampling do not.",
+    )
+    parser.add_argument("--subsample", choices=["none", "average", "conv", "cif", "segments"])
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--rate", type=float, metavar="R", help="frames per segment (default: 2)")
+    rate.add_argument(
+        "--segments-per-second", type=positive, metavar="HZ",
+        help="measured, of cif and segments, in place of --rate",
+    )  # fmt: skip
+    parser.add_argument(
+        "--upsample", action="store_true", default=None, help="back to 50 Hz (parameters only)"
+    )
+    parser.add_argument(
+        "--size", choices=list(TRANSFORMER_SIZES), help="the student's (default: base)"
+    )
+    parser.add_argument("--layers", type=count, metavar="L", help="the student's (default: 2)")
+    parser.add_argument(
+        "--manifest", metavar="TSV", type=Path,
+        help="sum over its utterances (default: the 32 that the paper profiled)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--profiler", action="store_true",
+        help="more columns: with what the paper's profiler counts besides",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=_macs)
+
+
+def _macs(args: argparse.Namespace) -> int:
+    lengths = Corpus.open(args.manifest).sizes if args.manifest else PROFILER_NUM_SAMPLES
+    if all(getattr(args, option) is None for option in _STUDENT):
+        rows = paper_rows()
+    else:
+        rows = [
+            count_macs("teacher (HuBERT Base)", TEACHER, lengths),
+            count_macs("student", _student(args), lengths),
+        ]
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    keys = [k for k in _MACS if k in rows[0] and (args.profiler or "profiler" not in k)]
+    print(markdown_table([{_MACS[key]: _cell(row[key]) for key in keys} for row in rows]))
+    if "paper_gmacs" in keys:
+        print(f"\n{BASELINE_NOTE}.\n\n{ROUNDED_NOTE}.")
+    return 0
+
+
+def _student(args: argparse.Namespace) -> EncoderConfig:
+    kind = args.subsample or "none"
+    rate = STUDENT.subsample_rate if args.rate is None else args.rate
+    if kind == "none" and (args.rate or args.segments_per_second or args.upsample):
+        raise BudgetError("a rate without a subsampling; add --subsample average, say")
+    if args.segments_per_second:
+        if kind not in ("cif", "segments"):
+            raise BudgetError(
+                f"--segments-per-second with {kind}, whose rate is fixed; give --rate"
+            )
+        rate = FRAME_RATE_HZ / args.segments_per_second
+    return replace(
+        STUDENT,
+        size=args.size or STUDENT.size,
+        encoder_layers=STUDENT.encoder_layers if args.layers is None else args.layers,
+        subsample=kind,
+        subsample_rate=rate,
+        upsample=bool(args.upsample),
+    )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else cell(value)

@@ -1,0 +1,51 @@
+"""``budget-plan measure``: a few updates timed on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fairseq_budget.budget.machine import measure_machine, measured_rows, read_measurements
+from fairseq_budget.budget.timing import default_device
+from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.plan.arguments import add_sequence, add_sizes
+from fairseq_budget.cli.plan.updates import _print
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "measure",
+        help="time a few updates on this machine, for the predictions of `updates`",
+        description="Time a few updates of each encoder (all objectives share it), its peak "
+        "memory, and a large matrix product; float32, and half precision on a GPU. "
+        "Kept in ~/.cache/fairseq_budget/measurements.json.",
+    )
+    add_sizes(parser)
+    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument(
+        "--seconds-per-gpu", type=positive, metavar="S",
+        help="audio in an update (default: 87.5 on a GPU, one sequence on a CPU)",
+    )  # fmt: skip
+    add_sequence(parser)
+    parser.set_defaults(run=_measure)
+
+
+def _measure(args: argparse.Namespace) -> int:
+    seconds = args.seconds_per_gpu
+    if seconds is None:
+        seconds = args.sequence_seconds if args.device == "cpu" else 87.5
+    machine, left_out = measure_machine(
+        args.size, device=args.device, seconds=seconds, sequence_s=args.sequence_seconds
+    )
+    for name in left_out:
+        print(
+            f"{name}: left out, {seconds:g} s do not fit into memory; try a smaller "
+            "--seconds-per-gpu",
+            file=sys.stderr,
+        )
+    _print(measured_rows(machine, args.size), args)
+    if not args.json:
+        for kind, peak in read_measurements()[machine]["peak_flops"].items():
+            print(f"{machine}: {kind} matrix products reach {peak / 1e12:.3g} TFLOP/s")
+    return 0

@@ -1,0 +1,22 @@
+"""``budget-report``: tables and figures of finished runs."""
+
+from __future__ import annotations
+
+import argparse
+
+from fairseq_budget import cli
+from fairseq_budget.cli.report import boundaries, curve, evaluate, losses, run, scores
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="budget-report",
+        description="Markdown reports with figures, from finished runs.",
+    )
+    cli.add_subcommands(parser, (run, scores, losses, curve, boundaries, evaluate))
+    return parser
+
+
+@cli.user_errors
+def main(argv: list[str] | None = None) -> int:
+    return cli.run(build_parser(), argv)

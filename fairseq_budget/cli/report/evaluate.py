@@ -1,0 +1,52 @@
+"""``budget-report evaluate``: loss and accuracy of checkpoints on a manifest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.budget.timing import default_device
+from fairseq_budget.cli import Commands
+from fairseq_budget.console.table import aligned, cell, markdown_table
+from fairseq_budget.errors import BudgetError
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="loss and accuracy of any checkpoint on any manifest",
+        description="Print what validation would log: loss in the criterion's units, accuracy or "
+        "word error rate as a share of 1. Needs fairseq.",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, help="exported folders or checkpoints"
+    )
+    parser.add_argument(
+        "--manifest", type=Path, required=True,
+        help="a .tsv, with labels or transcripts beside it where the objective has some",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-tokens", type=int, default=1_400_000, help="samples of a batch (default: 1400000)"
+    )
+    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    try:
+        from fairseq_budget.tasks._evaluation import evaluate
+    except ImportError as error:
+        raise BudgetError(
+            f"a loss needs fairseq ({error}): pip install 'fairseq_budget[fairseq]'"
+        ) from error
+    options = {"max_tokens": args.max_tokens, "device": args.device}
+    rows: list[dict[str, Any]] = [
+        {"checkpoint": str(path), **evaluate(path, args.manifest, **options)}
+        for path in args.checkpoint
+    ]
+    shown = [{key: cell(value) for key, value in row.items()} for row in aligned(rows)]
+    print(json.dumps(rows, indent=2) if args.json else markdown_table(shown))
+    return 0

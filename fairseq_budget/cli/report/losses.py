@@ -1,0 +1,29 @@
+"""``budget-report losses``: last losses and accuracies of several runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fairseq_budget.cli import Commands
+from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.report.curve import accuracy_curve, loss_row
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "losses", help="last validation loss and accuracy of several runs beside their chance level"
+    )
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, metavar="DIR")
+    parser.add_argument("--png", type=Path, help="draw accuracy against FLOPs spent into this file")
+    parser.set_defaults(run=_losses)
+
+
+def _losses(args: argparse.Namespace) -> int:
+    rows = [loss_row(folder) for folder in args.runs]
+    if args.png:
+        from fairseq_budget.report.plots import plot_accuracies  # asks for matplotlib
+
+        plot_accuracies({folder.name: accuracy_curve(folder) for folder in args.runs}, args.png)
+    print(markdown_table([{key: cell(value) for key, value in row.items()} for row in rows]))
+    return 0

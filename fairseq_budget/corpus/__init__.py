@@ -1,0 +1,1 @@
+"""One split on disk and how it is opened: manifest, columns, labels, segments, pack."""

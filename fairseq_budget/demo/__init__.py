@@ -1,0 +1,1 @@
+"""The synthetic corpus of `make demo`, spoken by espeak-ng."""

@@ -1,0 +1,227 @@
+"""From a folder of labelled speech to a folder that one of s3prl's tasks can read.
+
+A layout is that folder and its ``layout.json``: what was asked for, how many utterances each split
+has, the classes, and the ``-o`` fields that point s3prl at it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from fairseq_budget.audio.io import audio_info, decode, find_mismatch, write_audio
+from fairseq_budget.audio.resample import to_model_rate
+from fairseq_budget.console.progress import Progress
+from fairseq_budget.downstream.recordings import (
+    Recording,
+    hold_out,
+    keep_shots,
+    read_recordings,
+    select,
+)
+from fairseq_budget.downstream.task_files import SLOTS, TASKS, Task
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.frames import SAMPLE_RATE
+
+DEFAULT_PATTERN = "{label}_{speaker}_{take}"
+VALID_SHARE = 0.1
+BATCH_SIZE = 16  # of the packaged configurations
+LAYOUT_FILE = "layout.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a layout; filters are those of `recordings.select`, None the default."""
+
+    task: str
+    audio: str
+    pattern: str = DEFAULT_PATTERN
+    label: str | None = None
+    train: str | None = None
+    valid: str | None = None
+    test: str | None = None
+    shots: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A finished layout; ``classes`` maps s3prl's names of the classes to ours."""
+
+    folder: Path
+    request: Request
+    num_utterances: dict[str, int]
+    classes: dict[str, str]
+    num_converted: int
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.request.task]
+
+    def overrides(self) -> list[str]:
+        """The ``-o`` fields for this data."""
+        fields = self.task.overrides(self.folder)
+        if self.request.task == "ks" and self.num_utterances["train"] < BATCH_SIZE:
+            # s3prl drops incomplete batches: with no complete one it would wait for ever
+            size = self.num_utterances["train"]
+            fields.append(f"config.downstream_expert.datarc.batch_size={size}")
+        return fields
+
+    def command(self, arguments: Sequence[str], overrides: Sequence[str] = ()) -> list[str]:
+        """s3prl's arguments that train on this data."""
+        fields = ",,".join([*self.overrides(), *overrides])
+        return ["-m", "train", "-d", self.task.downstream, *arguments, "-o", fields]
+
+
+def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> Layout:
+    """Write the layout that ``request`` asks for, or return it where it is already there.
+
+    Audio that is not 16 kHz mono is converted into the folder; all other audio stays where it is.
+    Raises BudgetError for an empty split, one recording in two splits, and a folder in use.
+    """
+    if (done := _finished(folder, request)) is not None:
+        return done
+    recordings = read_recordings(Path(request.audio), request.pattern)
+    label = request.label or _default_label(request.task, recordings[0])
+    splits = split_recordings(recordings, replace(request, label=label))
+    _require_free(folder, overwrite=overwrite)
+    with _whole_folder(folder) as work:
+        splits, num_converted = _convert(splits, work, folder)
+        classes = TASKS[request.task].write(work, splits, label)
+        counts = {name: len(split) for name, split in splits.items()}
+        layout = Layout(folder, request, counts, classes, num_converted)
+        with atomic_write(work / LAYOUT_FILE) as file:
+            json.dump({**asdict(layout), "folder": None}, file, indent=2)
+            file.write("\n")
+    return layout
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` to write into, which takes its place if the block succeeds."""
+    work = folder.absolute().with_name(f".{folder.absolute().name}.unfinished")
+    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+    try:
+        work.mkdir(parents=True)
+        yield work
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def read_layout(folder: Path) -> Layout:
+    """A layout written before; BudgetError where there is none, or an unfinished one."""
+    try:
+        stored = json.loads((folder / LAYOUT_FILE).read_text(encoding="utf-8"))
+        request = Request(**stored["request"])
+        return Layout(
+            folder, request, stored["num_utterances"], stored["classes"], stored["num_converted"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BudgetError(
+            f"{folder} is no finished layout: expected a {LAYOUT_FILE} that budget-downstream "
+            "layout wrote; run it again with --overwrite"
+        ) from error
+
+
+def split_recordings(
+    recordings: Sequence[Recording], request: Request
+) -> dict[str, list[Recording]]:
+    """Apply the filters of ``request``; see `make_layout` for what raises."""
+    has_splits = "split" in recordings[0].fields
+    filters = {
+        name: getattr(request, name) or (f"split={name}" if has_splits else None)
+        for name in ("train", "valid", "test")
+    }
+    if filters["test"] is None:
+        raise BudgetError("--test is missing: give a filter such as 'take=0-9'")
+    if request.valid and TASKS[request.task].draws_valid:
+        raise BudgetError(
+            f"--valid {request.valid!r}: s3prl draws the validation part of {request.task} from "
+            "train by itself; leave --valid out, or use --task ic"
+        )
+    if TASKS[request.task].draws_valid:
+        filters["valid"] = None
+    splits = {name: select(recordings, how) for name, how in filters.items() if how is not None}
+    if "train" not in splits:
+        taken = {recording.path for split in splits.values() for recording in split}
+        splits["train"] = [recording for recording in recordings if recording.path not in taken]
+    _check_splits(splits, filters)
+    return _complete(splits, request)
+
+
+def _complete(splits: dict[str, list[Recording]], request: Request) -> dict[str, list[Recording]]:
+    train, valid = splits["train"], splits.get("valid", [])
+    if not valid and not TASKS[request.task].draws_valid:
+        train, valid = hold_out(train, VALID_SHARE, request.seed)
+    if request.shots is not None:
+        label = "action" if request.label == "slots" else request.label or ""
+        train = keep_shots(train, label=label, shots=request.shots, seed=request.seed)
+    return {"train": train, "valid": valid, "test": splits["test"]}
+
+
+def _check_splits(splits: dict[str, list[Recording]], filters: dict[str, str | None]) -> None:
+    seen: dict[Path, str] = {}
+    for name, split in splits.items():
+        if not split:
+            raise BudgetError(f"--{name} {filters[name]!r} keeps no recording; widen the filter")
+        for recording in split:
+            other = seen.setdefault(recording.path, name)
+            if other != name:
+                raise BudgetError(f"{recording.path} is in {other} and in {name}; part the filters")
+
+
+def _default_label(task: str, recording: Recording) -> str:
+    if TASKS[task].label not in recording.fields and set(SLOTS) <= set(recording.fields):
+        return "slots" if task == "ic" else "action"
+    return TASKS[task].label
+
+
+def _convert(
+    splits: dict[str, list[Recording]], work: Path, folder: Path
+) -> tuple[dict[str, list[Recording]], int]:
+    """The same splits, with 16 kHz mono copies in place of recordings of another kind.
+
+    They are written below ``work``, and called by their paths when that is ``folder``.
+    """
+    converted: dict[str, list[Recording]] = {}
+    count = 0
+    for name, split in splits.items():
+        converted[name] = []
+        for recording in Progress(split, desc=f"reading {name}"):
+            if find_mismatch(audio_info(recording.path)) is not None:
+                place = Path("converted", f"{count:06d}_{recording.path.stem}.wav")
+                write_audio(work / place, to_model_rate(*decode(recording.path)), SAMPLE_RATE)
+                recording, count = replace(recording, path=folder.resolve() / place), count + 1
+            converted[name].append(recording)
+    return converted, count
+
+
+def _finished(folder: Path, request: Request) -> Layout | None:
+    try:
+        layout = read_layout(folder)
+    except BudgetError:
+        return None
+    return layout if layout.request == request else None
+
+
+def _require_free(folder: Path, *, overwrite: bool) -> None:
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / LAYOUT_FILE).is_file():
+        raise BudgetError(f"{folder} holds other files; choose an empty folder for --out")
+    if not overwrite:
+        raise BudgetError(f"{folder} holds another layout; add --overwrite to replace it")
+
+
+def shell_command(arguments: Sequence[str]) -> str:
+    """The line a user types to run s3prl with ``arguments``."""
+    return shlex.join(["s3prl", "run_downstream.py", *arguments])

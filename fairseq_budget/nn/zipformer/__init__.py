@@ -1,0 +1,1 @@
+"""The Zipformer of k2SSL, in plain torch."""

@@ -1,0 +1,25 @@
+"""Checkpoints that outlive a run: the portable folder, fairseq's and k2SSL's files, averages."""
+
+from fairseq_budget.pretrained.portable import (
+    ENCODER_PREFIX,
+    MODEL_FILE,
+    Pretrained,
+    is_ours,
+    load_pretrained,
+    open_checkpoint,
+    read_pretrained,
+    save_pretrained,
+    untrained,
+)
+
+__all__ = [
+    "ENCODER_PREFIX",
+    "MODEL_FILE",
+    "Pretrained",
+    "is_ours",
+    "load_pretrained",
+    "open_checkpoint",
+    "read_pretrained",
+    "save_pretrained",
+    "untrained",
+]

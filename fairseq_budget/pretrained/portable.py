@@ -1,0 +1,201 @@
+"""The portable checkpoint: a folder with ``model.safetensors`` and ``config.json``.
+
+Written from a fairseq checkpoint of ours, read by anything: loading needs neither fairseq nor
+pickle. A raw fairseq checkpoint of ours is also read here, with ``weights_only`` on: its state
+holds tensors and plain containers only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from fairseq_budget import __version__
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.pretrained.foreign import names_in, other_kind
+from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.run.recovery import read_checkpoint
+
+FORMAT_VERSION = 1
+MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
+ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
+
+
+@dataclass
+class Pretrained:
+    """A checkpoint's content: what it is, its encoder's sizes, its weights, where it came from."""
+
+    model: str  # registered name, e.g. budget_tera
+    encoder: EncoderConfig
+    model_config: dict[str, Any]  # all of the model's fields, heads and targets included
+    state: dict[str, Tensor]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None  # of recognisers
+
+    def build_encoder(self) -> SpeechEncoder:
+        """The encoder in eval mode, in float32; BudgetError if the weights do not fit it."""
+        encoder = SpeechEncoder(self.encoder)
+        weights = {
+            key.removeprefix(ENCODER_PREFIX): value.float()
+            for key, value in self.state.items()
+            if key.startswith(ENCODER_PREFIX)
+        }
+        try:
+            encoder.load_state_dict(weights)
+        except RuntimeError as error:
+            raise BudgetError(f"the weights do not fit their config: {error}") from error
+        return encoder.eval()
+
+
+def untrained(checkpoint: Pretrained, seed: int) -> Pretrained:
+    """The same architecture with fresh weights: the control of every comparison."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = SpeechEncoder(checkpoint.encoder)
+    state = {ENCODER_PREFIX + key: value for key, value in encoder.state_dict().items()}
+    provenance = {"untrained_seed": seed, "architecture_of": checkpoint.provenance}
+    return Pretrained(
+        checkpoint.model, checkpoint.encoder, checkpoint.model_config, state, provenance
+    )
+
+
+def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
+    """Write the portable checkpoint; each file appears whole or not at all."""
+    folder = Path(folder)
+    config = {
+        "format_version": FORMAT_VERSION,
+        "model": checkpoint.model,
+        "encoder": asdict(checkpoint.encoder.resolved()),
+        "model_config": checkpoint.model_config,
+        "provenance": {"fairseq_budget": __version__, **checkpoint.provenance},
+    }
+    if (vocabulary := checkpoint.vocabulary) is not None:
+        config["vocabulary"] = {"symbols": vocabulary.symbols, "blank": vocabulary.blank}
+        if vocabulary.word_pieces is not None:
+            with atomic_write(folder / WORD_PIECES_FILE, "wb") as file:
+                file.write(vocabulary.word_pieces)
+    state = {key: value.contiguous() for key, value in checkpoint.state.items()}
+    with atomic_write(folder / MODEL_FILE, "wb") as file:
+        file.write(save(state, metadata={"format": "pt"}))
+    with atomic_write(folder / CONFIG_FILE) as file:
+        json.dump(config, file, indent=2, sort_keys=True)
+        file.write("\n")
+
+
+def read_pretrained(path: str | Path) -> Pretrained:
+    """Read an exported folder, or a fairseq checkpoint of ours.
+
+    Raises BudgetError when it is missing, unreadable, of a newer format, or not ours.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BudgetError(
+            f"checkpoint {path} does not exist; name an exported folder or a .pt file"
+        )
+    return _read_folder(path) if path.is_dir() else _read_fairseq(path)
+
+
+def load_pretrained(path: str | Path) -> SpeechEncoder:
+    """The encoder of a checkpoint (see read_pretrained), in eval mode, in float32, on the CPU.
+
+    It takes a waveform, a batch or a list of any lengths (see SpeechEncoder.forward).
+    """
+    checkpoint = read_pretrained(path)
+    try:
+        return checkpoint.build_encoder()
+    except BudgetError as error:
+        raise BudgetError(f"{path}: {error}") from error
+
+
+def _read_folder(folder: Path) -> Pretrained:
+    names = names_in(folder)
+    if "format_version" not in names and (kind := other_kind(names)):
+        raise BudgetError(f"{folder} is {kind}")
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        state = load_file(folder / MODEL_FILE)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BudgetError(
+            f"{folder} is not an exported checkpoint ({error}): expected {MODEL_FILE} and "
+            f"{CONFIG_FILE}, as `budget-export CHECKPOINT FOLDER` writes them"
+        ) from error
+    version = config.get("format_version")
+    if version != FORMAT_VERSION:
+        raise BudgetError(
+            f"{folder / CONFIG_FILE} has format_version {version!r}; this fairseq_budget "
+            f"{__version__} reads {FORMAT_VERSION}: export again, or update fairseq_budget"
+        )
+    return Pretrained(
+        config["model"],
+        EncoderConfig.from_dict(config["encoder"]),
+        config["model_config"],
+        state,
+        config["provenance"],
+        _read_vocabulary(folder, config.get("vocabulary")),
+    )
+
+
+def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary | None:
+    if config is None:
+        return None
+    pieces = folder / WORD_PIECES_FILE
+    return Vocabulary(**config, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
+
+
+def open_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
+    checkpoint = read_checkpoint(path)
+    if not is_ours(checkpoint):
+        raise BudgetError(
+            f"{path} holds a {_model_name(checkpoint)!r}, not a budget_* model: budget-import "
+            "makes one of public checkpoints"
+        )
+    return checkpoint
+
+
+def is_ours(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether the contents of a file are those of a checkpoint that a budget_* model wrote."""
+    return _model_name(checkpoint).startswith("budget_")
+
+
+def _model_name(checkpoint: Mapping[str, Any]) -> str:
+    try:
+        return str(checkpoint["cfg"]["model"]["_name"])
+    except (KeyError, TypeError, IndexError):
+        return "None"
+
+
+def _read_fairseq(path: Path) -> Pretrained:
+    checkpoint = open_checkpoint(path)
+    cfg = checkpoint["cfg"]
+    provenance = {
+        "checkpoint": path.name,
+        "checkpoint_sha256": sha256_file(path),
+        "num_updates": checkpoint["optimizer_history"][-1]["num_updates"],
+        "audio_hours": checkpoint.get("task_state", {}).get("audio_hours"),
+        "flops": checkpoint.get("task_state", {}).get("flops"),
+        "task": cfg["task"],
+        "optimization": cfg["optimization"],
+        "criterion": cfg["criterion"],
+    }
+    model = cfg["model"]
+    return Pretrained(
+        model["_name"],
+        EncoderConfig.from_dict(model),
+        model,
+        checkpoint["model"],
+        provenance,
+        Vocabulary.from_state(checkpoint.get("task_state", {})),
+    )

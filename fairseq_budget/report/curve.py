@@ -1,0 +1,146 @@
+"""Loss and downstream scores against model size: the U-curve of runs at one budget.
+
+"Efficient Training ... on a Compute Budget", Figure 2. A run is a folder as scripts/sweep.sh makes
+it: ``checkpoint_last.pt``, ``train.log``, and ``results.json`` of `budget-downstream compare`
+wherever below it, of which the first row counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.nn.heads import classes_of
+from fairseq_budget.pretrained import read_pretrained
+from fairseq_budget.report.training_log import Record, read_training_log
+
+OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
+_LAST = "checkpoint_last.pt"
+SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
+
+
+def loss_row(folder: Path) -> dict[str, Any]:
+    """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing.
+
+    Guessing is uniform over the clusters of HuBERT, or over wav2vec 2.0's frame and distractors;
+    a reconstruction has no such level.
+    """
+    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    if not log.valid:
+        raise BudgetError(f"{folder / 'train.log'} holds no validation: let the run validate once")
+    last, config = log.valid[-1], checkpoint.model_config
+    loss = next(last[key] for key in OBJECTIVE_LOSSES if key in last)
+    accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
+    choices = classes_of(config.get("num_classes") or 1 + config.get("num_negatives", 0))
+    can_guess = min(choices) > 1
+    return {
+        "run": folder.name,
+        "updates": int(last["num_updates"]),
+        "FLOPs": checkpoint.provenance["flops"],
+        "validation loss": loss,
+        "of guessing": sum(map(math.log, choices)) if can_guess else None,
+        "accuracy (%)": None if accuracy is None else 100 * accuracy,
+        "of guessing (%)": sum(100 / n for n in choices) / len(choices) if can_guess else None,
+    }
+
+
+def accuracy_curve(folder: Path) -> tuple[list[float], list[float]]:
+    """FLOPs spent up to each validation of a run, and its accuracy there in per cent.
+
+    Updates cost the same but for the ends of their sequences, so the run's FLOPs, which its
+    checkpoint counts, are shared among them evenly.
+    """
+    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    name = next((key for record in log.valid for key in record if key.endswith("_accuracy")), None)
+    flops = checkpoint.provenance["flops"]
+    if name is None or not flops:
+        what = "validation accuracy" if name is None else "count of FLOPs"
+        raise BudgetError(
+            f"{folder} has no {what} to draw: leave it out, or call without --png; HuBERT and "
+            "wav2vec 2.0 of this version log both"
+        )
+    per_update = flops / checkpoint.provenance["num_updates"]
+    return [per_update * r["num_updates"] for r in log.valid], [100 * r[name] for r in log.valid]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pre-training run; ``scores`` are test accuracies in per cent, by task.
+
+    ``flops`` is None where none were counted. A run may finish before ``max_update``, by its
+    budget.
+    """
+
+    name: str
+    objective: str
+    parameters: int
+    updates: int
+    max_update: int
+    is_finished: bool
+    flops: float | None
+    train_loss: float
+    valid_loss: float | None
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """One line of the table; losses and scores as they are drawn."""
+        return {
+            "run": self.name,
+            "objective": self.objective,
+            "parameters": self.parameters,
+            "updates": self.updates,
+            "flops": self.flops,
+            **self.points(),
+        }
+
+    def points(self) -> dict[str, float]:
+        """What is drawn against size, by the name of its panel."""
+        losses = {"training loss": self.train_loss}
+        if self.valid_loss is not None:
+            losses["validation loss"] = self.valid_loss
+        return {**losses, **{f"{task} accuracy (%)": s for task, s in self.scores.items()}}
+
+
+def read_run(folder: str | Path) -> Run:
+    """Read the log, the checkpoint and the scores of a run; BudgetError for what is missing."""
+    folder = Path(folder)
+    log = read_training_log(folder / "train.log")
+    checkpoint = read_pretrained(folder / "checkpoint_last.pt")
+    updates = checkpoint.provenance["num_updates"]
+    max_update = checkpoint.provenance["optimization"]["max_update"]
+    return Run(
+        name=folder.name,
+        objective=checkpoint.model.removeprefix("budget_"),
+        parameters=sum(weight.numel() for weight in checkpoint.state.values()),
+        updates=updates,
+        max_update=max_update,
+        is_finished=updates >= max_update or (folder / "finished").exists(),
+        flops=checkpoint.provenance["flops"],
+        train_loss=_smoothed_loss(log.train),
+        valid_loss=log.valid[-1]["loss"] if log.valid else None,
+        scores=dict(_read_score(path) for path in sorted(folder.rglob("results.json"))),
+    )
+
+
+def _smoothed_loss(records: list[Record]) -> float:
+    first = (1 - SMOOTHING) * records[-1]["num_updates"]
+    return fmean(record["loss"] for record in records if record["num_updates"] > first)
+
+
+def _read_score(path: Path) -> tuple[str, float]:
+    """The task and the mean test accuracy, in per cent, of the first upstream of a comparison."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        runs = content["runs"]
+        tests = [run["test"] for run in runs if run["upstream"] == runs[0]["upstream"]]
+        return str(content["task"]), 100 * fmean(tests)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise BudgetError(
+            f"cannot read downstream scores from {path} ({type(error).__name__}: {error}): "
+            "expected the results.json of `budget-downstream compare`"
+        ) from error

@@ -1,0 +1,231 @@
+"""Figures; the only import of matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fairseq_budget.audio.mfcc import LogMel
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write
+from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
+from fairseq_budget.report.curve import Run
+from fairseq_budget.report.reconstruction import Reconstruction
+from fairseq_budget.report.training_log import TrainingLog
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise BudgetError('figures need matplotlib: pip install "fairseq_budget[report]"') from error
+
+BLUE, ORANGE, GREY, DARK = "#1f5fa8", "#d9730d", "#9a9a9a", "#303030"
+
+
+def plot_loss(log: TrainingLog, path: Path) -> None:
+    """Training and validation loss against updates."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for records, label, style in (
+        (log.train, "training", {"color": BLUE}),
+        (log.valid, "validation", {"color": ORANGE, "marker": "o", "markersize": 4}),
+    ):
+        updates, losses = [r["num_updates"] for r in records], [r["loss"] for r in records]
+        axes.plot(updates, losses, label=label, **style)
+    axes.set(xlabel="update", ylabel="loss", title="Masked reconstruction")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_reconstruction(result: Reconstruction, path: Path) -> None:
+    """Log-mel pictures: the true target, what was left of it, and what the model filled in."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    rows = figure.subplots(3, sharex=True)
+    true = result.spectrogram(result.target)  # (2 T, bands)
+    filled = result.spectrogram(result.prediction.where(result.mask[:, None], result.target))
+    hidden = result.mask.repeat_interleave(2)[:, None]
+    low, high = true.quantile(0.02).item(), true.quantile(0.99).item()
+    panels = {"true": true, "heard": true.masked_fill(hidden, float("nan")), "filled in": filled}
+    for axes, (title, picture) in zip(rows, panels.items(), strict=True):
+        axes.set_facecolor(GREY)
+        axes.imshow(
+            picture.T.numpy(), origin="lower", aspect="auto", vmin=low, vmax=high,
+            interpolation="nearest", cmap="magma", extent=(0, len(picture) / 100, 0, 1),
+        )  # fmt: skip
+        axes.set_ylabel(title)
+        axes.set_yticks([])
+    rows[0].set_title(
+        f"Mean absolute error of masked frames {result.error():.3f}, "
+        f"of the best constant {result.trivial_error():.3f}"
+    )
+    rows[-1].set_xlabel("seconds")
+    figure.supylabel("mel bands, low to high")
+    _save(figure, path)
+
+
+def plot_curve(runs: Sequence[Run], path: Path) -> None:
+    """One panel for each loss and score against parameters, one line for each objective."""
+    panels = list(dict.fromkeys(name for run in runs for name in run.points()))
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for objective in dict.fromkeys(run.objective for run in runs):
+            own = [r for r in runs if r.objective == objective and name in r.points()]
+            x, y = [run.parameters for run in own], [run.points()[name] for run in own]
+            axes.plot(x, y, marker="o", markersize=4, label=objective)
+            for run in own:
+                axes.annotate(
+                    run.name, (run.parameters, run.points()[name]), fontsize=7,
+                    xytext=(0, 5), textcoords="offset points", ha="center",
+                )  # fmt: skip
+        axes.set(xscale="log", xlabel="parameters", title=name)
+        axes.margins(0.2)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_accuracies(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path
+) -> None:
+    """Validation accuracy in per cent against FLOPs spent (`accuracy_curve`), a line for a run."""
+    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for name, (flops, accuracies) in curves.items():
+        axes.plot(flops, accuracies, marker="o", markersize=4, label=name)
+    axes.set(xlabel="FLOPs spent", ylabel="validation accuracy (%)")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_units(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Units per second as bars (rows of `units_per_second`), with the frame rates to hold them."""
+    figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh([row["unit"] for row in rows], [row["rate_hz"] for row in rows], color=BLUE)
+    axes.bar_label(bars, fmt="%.1f", padding=3, bbox={"facecolor": "white", "lw": 0, "pad": 1})
+    for rate in (rates := [6.25, 12.5, 25]):
+        axes.axvline(rate, color=ORANGE, linewidth=1, linestyle="--", zorder=0)
+    axes.set_xticks([0, *rates], ["0", "6.25", "12.5", "25"])
+    axes.set(xlabel="units per second; dashed: frame rates in Hz")
+    axes.set_xlim(0, max(26, 1.1 * max(row["rate_hz"] for row in rows)))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.invert_yaxis()
+    _save(figure, path)
+
+
+def plot_lengths(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Memory and FLOPs against sequence length (rows of `plan_length`), a line for a batch size.
+
+    Dots: memory that was measured, where it was.
+    """
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    batches = sorted({row["batch"] for row in rows})
+    for index, batch in enumerate(batches):
+        own = sorted((r for r in rows if r["batch"] == batch), key=lambda row: row["length_s"])
+        lengths = [row["length_s"] for row in own]
+        style = {"color": BLUE, "alpha": (index + 1) / len(batches), "label": f"batch {batch}"}
+        left.plot(lengths, [row["fp32_gib"] for row in own], **style)
+        right.plot(lengths, [row["forward_gflops"] for row in own], marker=".", **style)
+        measured = [(r["length_s"], r["fp32_peak_gib"]) for r in own if "fp32_peak_gib" in r]
+        dots = [(x, y) for x, y in measured if isinstance(y, float)]
+        left.scatter(*zip(*dots, strict=True) if dots else ((), ()), color=ORANGE, zorder=3)
+    dots_say = ", dots: measured" if "fp32_peak_gib" in rows[0] else ""
+    left.set(xlabel="seconds", ylabel="GiB", title=f"Memory of an update, float32{dots_say}")
+    right.set(xlabel="seconds", ylabel="GFLOP", title="Forward pass")
+    for axes in (left, right):
+        axes.set_xticks(sorted({row["length_s"] for row in rows}))
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    right.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_downstream(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Memory of downstream training as bars (rows of `plan_downstream`): measured, else planned."""
+    figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    names = [f"{r['task']}, {'frozen' if r['frozen'] else 'unfrozen'}" for r in rows]
+    memory = [r.get("fp32_peak_gib", r["fp32_gib"]) for r in rows]
+    colors = [ORANGE if row["frozen"] else BLUE for row in rows]
+    bars = axes.barh(names, [0.0 if m == "OOM" else m for m in memory], color=colors)
+    axes.bar_label(bars, [m if m == "OOM" else f"{m:.1f}" for m in memory], padding=3)
+    measured = "measured" if "fp32_peak_gib" in rows[0] else "closed form"
+    axes.set(xlabel=f"GiB of an update, {measured}")
+    axes.margins(x=0.1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.invert_yaxis()
+    _save(figure, path)
+
+
+def plot_match(
+    bars: Sequence[dict[str, Any]], path: Path, *, mean_s: float, recommended_s: float
+) -> None:
+    """How long utterances are (rows of `length_histogram`), their mean, and what is recommended."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    starts = [bar["from_s"] for bar in bars]
+    widths = [bar["to_s"] - bar["from_s"] for bar in bars]
+    axes.bar(starts, [bar["num_utterances"] for bar in bars], widths, align="edge", color=GREY)
+    for seconds, label, color in (
+        (mean_s, f"mean: {mean_s:.2f} s", DARK),
+        (recommended_s, f"pre-train at {recommended_s:g} s", ORANGE),
+    ):
+        axes.axvline(seconds, color=color, linewidth=1.5, label=label)
+    longest = ", the last bar: and longer" if bars[-1]["is_open"] else ""
+    axes.set(xlabel=f"seconds{longest}", ylabel="utterances", xlim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def plot_boundaries(
+    wave: NDArray[np.float32],
+    path: Path,
+    *,
+    alphas: NDArray[np.float32],
+    fired_s: Sequence[float] | NDArray[np.float64],
+    true_s: Sequence[float],
+    title: str,
+) -> None:
+    """A log-mel spectrogram with the true boundaries, and below it CIF weights and where they fire.
+
+    wave (S,) at 16 kHz; alphas (T,), one per frame of 20 ms; boundaries in seconds.
+    """
+    duration_s = len(wave) / SAMPLE_RATE
+    figure = Figure(figsize=(max(8, min(2.2 * duration_s, 24)), 4.4), layout="constrained")
+    above, below = figure.subplots(2, sharex=True, height_ratios=(2, 1))
+    picture = LogMel()(torch.from_numpy(wave)[None])[0].T.numpy()
+    low, high = np.quantile(picture, (0.05, 0.995))
+    above.imshow(
+        picture, origin="lower", aspect="auto", vmin=low, vmax=high, cmap="magma",
+        interpolation="nearest", extent=(0, duration_s, 0, 1),
+    )  # fmt: skip
+    above.vlines(true_s, 0, 1, color="white", linestyle=(0, (4, 3)), linewidth=0.9)
+    above.plot(fired_s, np.zeros(len(fired_s)), "^", color=ORANGE, markersize=6, clip_on=False)
+    above.set(yticks=[], ylabel="log-mel", xlim=(0, duration_s), ylim=(0, 1), title=title)
+    edges_s = np.arange(len(alphas) + 1) / FRAME_RATE_HZ
+    weight = below.stairs(alphas, edges_s, fill=True, color=BLUE, alpha=0.55)
+    top = 1.15 * float(alphas.max())
+    true = below.vlines(true_s, 0, top, color=DARK, linestyle=(0, (4, 3)), linewidth=0.9)
+    fired = below.vlines(fired_s, 0, top, color=ORANGE, linewidth=1.4)
+    below.set(ylim=(0, top), ylabel="weight", xlabel="seconds")
+    below.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        [true, fired, weight], ["true boundary", "fired boundary", "CIF weight"],
+        loc="outside lower center", ncols=3, frameon=False,
+    )  # fmt: skip
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_write(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=150)

@@ -1,0 +1,1 @@
+"""Where segments end: smoothed codes, TextGrids, tables, wav2vec-U; and how true that is."""

@@ -1,0 +1,71 @@
+"""Where a student that integrates and fires places its boundaries, and how true they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fairseq_budget.console.progress import Progress
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import FRAME_RATE_HZ, RECEPTIVE_FIELD, SAMPLE_RATE
+from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.segmentation.agreement import TOLERANCE_S, BoundaryScore, score_boundaries
+from fairseq_budget.segmentation.intervals import SpansOf, boundary_times
+
+STUDENT, EVEN = "student", "evenly spaced, as many"
+
+
+@dataclass(frozen=True)
+class Fired:
+    """One utterance: CIF weights `alphas` (T,), and where segments end, (K,) in seconds."""
+
+    alphas: NDArray[np.float32]
+    ends_s: NDArray[np.float64]
+
+    @property
+    def boundaries_s(self) -> NDArray[np.float64]:
+        """Between segments: the end of the utterance is none."""
+        return self.ends_s[:-1]
+
+
+@torch.inference_mode()
+def fire(encoder: SpeechEncoder, wave: NDArray[np.float32]) -> Fired:
+    """Segment a wave (S,); BudgetError for an encoder that does not weigh its frames."""
+    segments = encoder(torch.from_numpy(wave)[None]).segments
+    if segments is None or segments.alphas is None:
+        raise BudgetError(
+            f"the checkpoint has model.subsample={encoder.config.subsample}, which places no "
+            "boundaries of its own; expected one with model.subsample=cif"
+        )
+    return Fired(segments.alphas[0].float().numpy(), segments.ends()[0].numpy() / FRAME_RATE_HZ)
+
+
+def score_split(
+    encoder: SpeechEncoder, corpus: Corpus, spans_of: SpansOf
+) -> dict[str, BoundaryScore]:
+    """Boundaries of all utterances against the true ones, and beside them what spacing alone gives.
+
+    Utterances shorter than a frame are left out.
+    """
+    scores = {STUDENT: BoundaryScore(), EVEN: BoundaryScore()}
+    indices = np.flatnonzero(corpus.sizes >= RECEPTIVE_FIELD).tolist()
+    for index in Progress(indices, f"{corpus.path.stem}: boundaries", unit="utterance"):
+        found = fire(encoder, corpus.read(index)).boundaries_s
+        duration_s = float(corpus.sizes[index]) / SAMPLE_RATE
+        even = np.linspace(0, duration_s, len(found) + 2)[1:-1]
+        true = true_boundaries(corpus, index, spans_of)
+        scores[STUDENT] += score_boundaries(found.tolist(), true)
+        scores[EVEN] += score_boundaries(even.tolist(), true)
+    return scores
+
+
+def true_boundaries(corpus: Corpus, index: int, spans_of: SpansOf) -> Sequence[float]:
+    """Boundaries within utterance `index` in seconds; those at its start and end are none."""
+    times_s = np.unique(boundary_times(corpus.utterance(index), spans_of))
+    inside = (times_s > TOLERANCE_S) & (times_s < times_s[-1] - TOLERANCE_S)
+    return times_s[inside].tolist()

@@ -1,0 +1,1 @@
+"""Transcripts, words and their errors, word pieces, phones in time."""

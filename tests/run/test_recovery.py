@@ -1,0 +1,104 @@
+"""Checkpoints that a kill has cut short, and files that no run has written."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.run.recovery import LAST, mend_checkpoint, refuse_links, starting_point
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for age, (name, update) in enumerate(
+        {"checkpoint_last.pt": 3, "checkpoint_1_3.pt": 3, "checkpoint_best.pt": 1}.items()
+    ):
+        torch.save({"update": update}, tmp_path / name)
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    return tmp_path
+
+
+def update_of(path) -> int:
+    return torch.load(path, weights_only=True)["update"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_the_newest_whole_checkpoint_takes_the_place_of_a_damaged_one(folder, share):
+    last = folder / "checkpoint_last.pt"
+    content = last.read_bytes()
+    last.write_bytes(content[: int(share * len(content))])
+    assert mend_checkpoint(folder) == folder / "checkpoint_1_3.pt"
+    assert update_of(last) == 3
+    assert mend_checkpoint(folder) is None
+
+
+def test_zeros_that_a_power_cut_leaves_are_mended(folder):
+    (folder / "checkpoint_last.pt").write_bytes(bytes(5000))
+    assert mend_checkpoint(folder) == folder / "checkpoint_1_3.pt"
+
+
+def test_a_whole_checkpoint_and_a_new_run_are_left_alone(folder, tmp_path):
+    assert mend_checkpoint(folder) is None
+    assert mend_checkpoint(tmp_path / "new") is None
+
+
+@pytest.mark.parametrize("kind", ["older format", "cut older format", "text"])
+def test_what_no_run_has_written_is_left_alone(folder, kind):
+    last = folder / "checkpoint_last.pt"
+    torch.save({"update": 3}, last, _use_new_zipfile_serialization=False)
+    if kind == "cut older format":
+        last.write_bytes(last.read_bytes()[:50])
+    if kind == "text":
+        last.write_text("weights are at https://example.org")
+    before = last.read_bytes()
+    assert mend_checkpoint(folder) is None
+    assert last.read_bytes() == before
+
+
+def test_without_any_whole_checkpoint_the_error_says_what_to_remove(folder):
+    for path in folder.iterdir():
+        path.write_bytes(b"PK")
+    with pytest.raises(BudgetError, match=r"checkpoint_last.pt is damaged .*remove it"):
+        mend_checkpoint(folder)
+
+
+def test_a_link_to_a_file_elsewhere_is_refused_as_fairseq_would_write_through_it(folder):
+    run = folder / "run"
+    run.mkdir()
+    (run / "checkpoint_last.pt").symlink_to(folder / "checkpoint_best.pt")
+    with pytest.raises(BudgetError, match=r"link to .*checkpoint_best.pt, which this run would"):
+        refuse_links(run)
+    (folder / "checkpoint_new.pt").symlink_to(folder / "checkpoint_best.pt")
+    refuse_links(folder)
+
+
+def settings(folder, **changes):
+    fields = {"restore_file": "checkpoint_last.pt", "finetune_from_model": None, **changes}
+    return SimpleNamespace(save_dir=str(folder), **fields)
+
+
+def test_a_run_goes_on_from_its_last_checkpoint_before_any_other(folder, tmp_path):
+    best = str(folder / "checkpoint_best.pt")
+    assert starting_point(settings(folder)) == (folder / "checkpoint_last.pt", False)
+    assert starting_point(settings(folder, finetune_from_model=best)).path.name == LAST
+    new = tmp_path / "new"
+    assert starting_point(settings(new)) is None
+    assert starting_point(settings(new, finetune_from_model=best)) == (Path(best), True)
+    assert starting_point(settings(new, restore_file=best)) == (Path(best), False)
+
+
+@pytest.mark.parametrize("field", ["restore_file", "finetune_from_model"])
+def test_a_named_file_that_is_not_there_is_refused(folder, field):
+    named = settings(folder / "new", **{field: str(folder / "none.pt")})
+    with pytest.raises(BudgetError, match=rf"checkpoint.{field}=.*none.pt is no file that exists"):
+        starting_point(named)
+    with pytest.raises(BudgetError, match="is no file"):
+        starting_point(settings(folder / "new", **{field: str(folder)}))
+
+
+def test_a_bare_name_is_looked_for_where_fairseq_looks_and_the_right_path_is_said(folder):
+    with pytest.raises(BudgetError, match=rf"; {folder}/checkpoint_1_3.pt does"):
+        starting_point(settings(folder, restore_file="checkpoint_1_3.pt"))

@@ -1,0 +1,1 @@
+from tests.labelled import labelled, manifests, small_parts, tones  # noqa: F401
