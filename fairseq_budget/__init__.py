@@ -1,13 +1,21 @@
 """Self-supervised speech pre-training for one or two GPUs, as a fairseq plug-in.
 
-Three floors; imports go down only.
+A room is named by what it holds; imports go down only (``lint-imports``)::
 
-2   ``cli/``                                          command lines, no arithmetic
-1a  ``tasks/ models/ criterions/ optimizers/ data/``  fairseq adapters
-1b  ``upstream/``                                     s3prl adapter; never meets 1a
-0   everything else                                   torch, numpy; no fairseq, s3prl or hydra
+    cli/<command>/<subcommand>.py                  launch/
+    tasks/
+    models/  criterions/        segmentation/
+    optimizers/                 labels/  asr/
+    data/        upstream/      prepare/  text/
+                                corpus/  report/  downstream/
+                                budget/  pretrained/  demo/
+                                audio/  losses/  papers/  run/
+                                nn/  optim/  files.py
+    console/  errors.py  frames.py  sizes.py
 
-This module imports nothing, so ``import fairseq_budget.nn.encoder`` costs only torch.
+Left: adapters, of fairseq (tasks, models, criterions, optimizers, data, launch, hydra_plugins) and
+of s3prl (upstream); all else is torch and numpy, and knows no host. ``docs/architecture.md`` is the
+guided tour. This module imports nothing: ``import fairseq_budget.nn.encoder`` costs only torch.
 """
 
 __version__ = "0.1.0"

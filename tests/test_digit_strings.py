@@ -2,8 +2,8 @@
 
 import sys
 
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from tests.conftest import ROOT, run
 from tests.synthetic import write_tone
 
@@ -22,7 +22,7 @@ def test_strings_have_the_words_of_their_takes_and_splits_share_none(tmp_path):
     script = [sys.executable, ROOT / "scripts/digit_strings.py"]
     run(*script, tmp_path / "takes.tsv", tmp_path / "out", "--passes", 2)
     for split, first, last in (("train", 10, 99), ("valid", 0, 9)):
-        corpus = Corpus.open(tmp_path / f"out/{split}.tsv", ["wrd"])
+        corpus = read_text(tmp_path / f"out/{split}.tsv", ["wrd"])
         assert len(corpus) > 1
         for index in range(len(corpus)):
             parts = [piece.path[:-4].split("_") for piece in corpus.utterance(index).pieces]

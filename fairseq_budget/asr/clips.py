@@ -17,8 +17,8 @@ from torch import Tensor
 from fairseq_budget.audio.check import find_damage
 from fairseq_budget.audio.io import AudioError, audio_info, decode
 from fairseq_budget.audio.resample import to_model_rate
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.prepare.find import Source, find_audio
@@ -47,7 +47,7 @@ def open_clips(place: str | Path) -> Clips:
     """
     place = Path(place)
     if place.suffix == ".tsv":
-        return Clips(Manifest.read(place), Corpus.open(place).read)
+        return Clips(Manifest.read(place), read_text(place).read)
     if not place.exists():
         raise BudgetError(f"{place} does not exist; name a folder, audio files or a manifest")
     if place.is_file() and place.suffix.lower() not in (".zip", ".tar"):

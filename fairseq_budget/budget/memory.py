@@ -2,7 +2,7 @@
 
 ::
 
-    16 bytes a parameter                            weight, gradient, Adam's state (measure.py)
+    16 bytes a parameter                            weight, gradient, Adam's state (timing.py)
   + B (front-end: 3 T_1 + 2 (T_2 + ... + T_6) + 3 T   values of each of C channels
        body                                           values, see below)
 

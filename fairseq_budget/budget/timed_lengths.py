@@ -1,7 +1,7 @@
 """Seconds and memory of training batches of several lengths, measured on this machine.
 
 "Match to win: analysing sequences lengths for efficient self-supervised learning in speech and
-audio", Tables 2 and 3. What is timed is the encoder, which all objectives share (measure.py); mixed
+audio", Tables 2 and 3. What is timed is the encoder, which all objectives share (timing.py); mixed
 precision is fp16, and on a GPU only. Every cell has a process of its own.
 """
 

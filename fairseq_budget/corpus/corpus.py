@@ -1,22 +1,16 @@
-"""The corpus: a manifest opened for training, with text columns aligned to its lines.
+"""The corpus: one split opened for training, with columns aligned to its lines.
 
 Millions of utterances are held as one block of bytes and two integer arrays; a line is parsed only
 when it is asked for. Python objects per line would be copied into every loader worker, page by
 page, as their reference counts change.
-
-A column is a text file ``{split}.{name}`` beside the manifest ``{split}.tsv`` with one line for
-each utterance (labels, boundaries, transcripts). ``{split}.{name}.json`` beside it says for which
-manifest it was made and how many symbols per second its lines hold.
 """
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,47 +18,67 @@ from numpy.typing import NDArray
 from fairseq_budget.audio.archives import file_of
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.corpus.column import Column, Lines, column_path
-from fairseq_budget.corpus.manifest import (
-    Utterance,
-    hash_lines,
-    parse_line,
-    parse_size,
-    read_lines,
-)
+from fairseq_budget.corpus.manifest import Utterance, parse_line
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import sha256_file
+
+
+class Source(Protocol):
+    """Where a split lies: a manifest (plain.py) or a pack (packed.py)."""
+
+    path: Path
+    root: Path
+    hash: str  # of the manifest's lines
+    lines: Lines
+    sizes: NDArray[np.int64]
+
+    @property
+    def by_size(self) -> NDArray[Any]: ...
+
+    @property
+    def num_samples(self) -> int: ...
+
+    def open_column(self, name: str) -> Column: ...
+
+    def utterances_to_check(self) -> Iterable[int]:
+        """Utterances whose files are looked for before a run."""
 
 
 class Corpus:
     """The utterances of one split: their sizes, their audio and their columns.
 
-    `sizes` (N,) int64 counts samples. Forked workers share all of it; a pickled corpus is only its
-    path, read again on the other side.
+    `sizes` (N,) int64 counts samples; `by_size` (N,) are the utterances, longest first, equal ones
+    in the manifest's order. Forked workers share all of it; a pickled corpus is only its path,
+    opened again on the other side.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path = path
-        self.root, body = read_lines(path)
-        self.hash = hash_lines(body)
-        self._lines = Lines(body)
-        self.sizes = _parse_sizes(body, path)
-        self.columns = {
-            name: Column.open(path, name, self.hash, len(self._lines)) for name in columns
-        }
+    def __init__(
+        self, open_source: Callable[[Path], Source], path: str | Path, columns: Sequence[str]
+    ) -> None:
+        self._open_source = open_source
+        self.source = source = open_source(Path(path).absolute())
+        self.path, self.root, self.hash = source.path, source.root, source.hash
+        self.sizes = source.sizes
+        self.columns = {name: self.open_column(name) for name in columns}
 
-    @cached_property
+    def __len__(self) -> int:
+        return len(self.source.lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._open_source, self.path, tuple(self.columns), self.hash)
+
+    @property
     def by_size(self) -> NDArray[Any]:
-        """Utterances (N,), longest first; equal ones in the manifest's order."""
-        return np.argsort(-self.sizes, kind="stable")
+        return self.source.by_size
 
-    @cached_property
+    @property
     def num_samples(self) -> int:
         """Samples of all utterances."""
-        return int(self.sizes.sum())
+        return self.source.num_samples
 
     def open_column(self, name: str) -> Column:
         """The column `name` of this corpus; BudgetError says what does not fit."""
-        return Column.open(self.path, name, self.hash, len(self))
+        return self.source.open_column(name)
 
     def has_column(self, name: str, **described: Any) -> bool:
         """Whether column `name` is there as it was written, for this corpus, and `described` so."""
@@ -75,20 +89,9 @@ class Corpus:
         described["sha256"] = sha256_file(column_path(self.path, name))
         return described.items() <= column.description.items()
 
-    @classmethod
-    def open(cls, manifest_path: str | Path, columns: Sequence[str] = ()) -> Corpus:
-        """Open a manifest and the named columns beside it; BudgetError says what does not fit."""
-        return cls(Path(manifest_path).absolute(), tuple(columns))
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path, tuple(self.columns), self.hash)
-
     def utterance(self, index: int) -> Utterance:
         """The parsed line of utterance `index`."""
-        return parse_line(self._lines[index], path=self.path, number=index + 2)
+        return parse_line(self.source.lines[index], path=self.path, number=index + 2)
 
     def name(self, index: int) -> str:
         """Column 1 of the manifest: the utterance's path, or its joined pieces."""
@@ -117,10 +120,11 @@ class Corpus:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def check_files(self) -> None:
-        """Raise BudgetError, listing up to five files, if any file of the corpus is missing."""
-        self._check_files_of(range(len(self)))
+        """Raise BudgetError, listing up to five files, if files of the corpus are missing.
 
-    def _check_files_of(self, indices: Iterable[int]) -> None:
+        All of a manifest's are looked for; a sample of a pack's, whose making looked for all.
+        """
+        indices = self.source.utterances_to_check()
         pieces = (piece for index in indices for piece in self.utterance(index).pieces)
         paths = {file_of(piece.path) for piece in pieces}
         missing = sorted(path for path in paths if not os.path.isfile(self.root / path))
@@ -132,14 +136,10 @@ class Corpus:
             )
 
 
-def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> Corpus:
-    corpus = Corpus.open(path, columns)
-    if corpus.hash != manifest_hash:
+def _reopen(
+    open_source: Callable[[Path], Source], path: Path, columns: Sequence[str], digest: str
+) -> Corpus:
+    corpus = Corpus(open_source, path, columns)
+    if corpus.hash != digest:
         raise BudgetError(f"{path} has changed since it was opened; start again")
     return corpus
-
-
-def _parse_sizes(body: bytes, path: Path) -> NDArray[np.int64]:
-    lines = enumerate(io.BytesIO(body), start=2)
-    sizes = (parse_size(line, path=path, number=number) for number, line in lines)
-    return np.fromiter(sizes, dtype=np.int64, count=body.count(b"\n"))

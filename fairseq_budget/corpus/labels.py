@@ -3,7 +3,7 @@
 Beside the manifest ``{split}.tsv`` lie, in the formats of fairseq (and ``km2``, ``labels_km2.json``
 and so on, where a second label set has that name)::
 
-    {split}.km        a Column (corpus.py): cluster ids 0..K-1 separated by blanks
+    {split}.km        a Column (column.py): cluster ids 0..K-1 separated by blanks
     dict.km.txt       "i 1" for each cluster, in the order of ids
     labels.json       what the ids mean: rate, number of clusters, feature, hash of the centroids
 

@@ -1,19 +1,14 @@
 """A packed split: one file ``{split}.pack`` that is mapped into memory, not read.
 
-The same lines as the manifest and its columns hold, with all that is computed from them::
-
-    64 bytes        magic, place and length of the header, SHA-256 of the header
-    arrays          little-endian, each from a multiple of 64 bytes on
-    header          json: what was packed, and every array's type, place and SHA-256
-
-It opens in milliseconds whatever its size, holds nothing per utterance in Python, and its pages are
-shared by all processes of a machine, none of which keeps many of them. `packing.py` writes it;
-`open_corpus` chooses between the two forms, which training reads alike.
+The same lines as the manifest and its columns hold, with all that is computed from them
+(pack_file.py). It opens in milliseconds whatever its size, holds nothing per utterance in Python,
+and its pages are shared by all processes of a machine, none of which keeps many of them.
+`packing.py` writes it; `open_corpus` chooses between the two forms, which training reads alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +23,9 @@ from fairseq_budget.corpus.column import (
     read_description,
 )
 from fairseq_budget.corpus.corpus import Corpus
-from fairseq_budget.corpus.manifest import Utterance, hash_lines, read_lines
+from fairseq_budget.corpus.manifest import hash_lines, read_lines
 from fairseq_budget.corpus.pack_file import Pack, cure, fingerprint
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import sha256_file
 
@@ -62,30 +58,35 @@ class PackedColumn(Column):
         return self._values[self._starts[index] : self._starts[index + 1]].astype(np.int64)
 
 
-class PackedCorpus(Corpus):
-    """A corpus in packed form: `sizes` and all else are mapped, and nothing is copied."""
+class _MappedLines(Lines):
+    """Lines of a pack, whose pages are given back now and then."""
 
-    def __init__(self, path: Path, columns: Sequence[str] = ()) -> None:
+    def __init__(self, pack: Pack, name: str) -> None:
+        super().__init__(pack.bytes(name).data, pack[f"{name}.starts"])
+        self._pack = pack
+
+    def __getitem__(self, index: int) -> bytes:
+        self._pack.count_access()
+        return super().__getitem__(index)
+
+
+class Packed:
+    """The `Source` of a corpus that a pack is: all of it is mapped, and nothing is copied."""
+
+    def __init__(self, path: Path) -> None:
         self.path, self.pack = path, Pack(path)
         header = self.pack.header
         self.root, self.hash = Path(header["root"]), header["manifest"]
-        self.num_samples = header["num_samples"]
+        self.num_samples: int = header["num_samples"]
         self.sizes, self.by_size = self.pack["sizes"], self.pack["by_size"]
-        self._lines = self._mapped_lines("lines")
+        self.lines: Lines = _MappedLines(self.pack, "lines")
         self._follow_manifest()
-        self.columns = {name: self.open_column(name) for name in columns}
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path, tuple(self.columns), self.hash)
-
-    def utterance(self, index: int) -> Utterance:
-        self.pack.count_access()
-        return super().utterance(index)
-
-    def check_files(self) -> None:
-        """As `Corpus.check_files`, for up to `NUM_CHECKED` utterances; packing looked for all."""
-        chosen = np.linspace(0, len(self) - 1, min(len(self), NUM_CHECKED)).astype(int)
-        self._check_files_of(chosen.tolist())
+    def utterances_to_check(self) -> Iterable[int]:
+        """A sample of all, at equal distances."""
+        num_lines = len(self.lines)
+        chosen = np.linspace(0, num_lines - 1, min(num_lines, NUM_CHECKED)).astype(int)
+        return list(chosen)
 
     def open_column(self, name: str) -> Column:
         """The packed column; BudgetError if there is none, or its text was written again since."""
@@ -99,11 +100,8 @@ class PackedCorpus(Corpus):
             raise BudgetError(f"{text} is not the one in {self.path} any more; {cure(self.path)}")
         description = packed["description"]
         if f"{name}.values" not in self.pack.header["arrays"]:
-            return Column(name, description, self._mapped_lines(f"{name}.lines"))
+            return Column(name, description, _MappedLines(self.pack, f"{name}.lines"))
         return PackedColumn(name, description, self.pack)
-
-    def _mapped_lines(self, name: str) -> Lines:
-        return Lines(self.pack.bytes(name).data, self.pack[f"{name}.starts"])
 
     def _follow_manifest(self) -> None:
         """Hold the pack against the manifest beside it, if there is one.
@@ -122,15 +120,19 @@ class PackedCorpus(Corpus):
             )
 
 
+def open_pack(path: str | Path, columns: Sequence[str] = ()) -> Corpus:
+    """Open ``{split}.pack``; BudgetError if it does not fit the manifest or a column beside it."""
+    return Corpus(Packed, path, columns)
+
+
 def open_corpus(folder: str | Path, split: str, columns: Sequence[str] = ()) -> Corpus:
     """Open a split of a folder: packed if it was packed, else its manifest and columns.
 
     Raises BudgetError for a pack that does not fit the manifest or a column beside it.
     """
-    pack = pack_path(Path(folder) / f"{split}.tsv")
-    if pack.is_file():
-        return PackedCorpus(pack.absolute(), columns)
-    return Corpus.open(pack.with_suffix(".tsv"), columns)
+    manifest = Path(folder) / f"{split}.tsv"
+    pack = pack_path(manifest)
+    return open_pack(pack, columns) if pack.is_file() else read_text(manifest, columns)
 
 
 def pack_path(manifest_path: Path) -> Path:
@@ -145,10 +147,3 @@ def _is_unchanged(text: Path, packed: Mapping[str, Any]) -> bool:
         return True
     has_its_length = text.stat().st_size == packed["fingerprint"][0]
     return has_its_length and sha256_file(text) == packed["sha256"]
-
-
-def _reopen(path: Path, columns: Sequence[str], manifest_hash: str) -> PackedCorpus:
-    corpus = PackedCorpus(path, columns)
-    if corpus.hash != manifest_hash:
-        raise BudgetError(f"{path} has changed since it was opened; start again")
-    return corpus

@@ -1,6 +1,6 @@
 """Segmentations of utterances: what training reads, and how it is written.
 
-Beside the manifest ``{split}.tsv`` lies ``{split}.seg``, a Column (corpus.py) of the ends of each
+Beside the manifest ``{split}.tsv`` lies ``{split}.seg``, a Column (column.py) of the ends of each
 utterance's segments in frames of 20 ms::
 
     12 31 40        three segments: frames [0, 12), [12, 31) and [31, 40) of 40

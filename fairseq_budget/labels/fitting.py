@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fairseq_budget.corpus.column_kinds import LABELS, check_name, info_path, model_path
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, Frames
 from fairseq_budget.labels.jobs import Source, load_extractor, load_frames, run_tasks, write_sample
@@ -91,7 +92,7 @@ class Fit:
 
     @functools.cached_property
     def _corpus(self) -> Corpus:
-        return Corpus.open(self.folder / f"{self.split}.tsv")
+        return read_text(self.folder / f"{self.split}.tsv")
 
     @functools.cached_property
     def _sample(self) -> Sample:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fairseq_budget.audio.io import AudioError
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.features import Extractor, Feature, Frames
@@ -155,7 +156,7 @@ def load_extractor(feature: Feature) -> Extractor:
 
 @functools.lru_cache(maxsize=1)
 def _open_corpus(manifest: Path, manifest_hash: str) -> Corpus:
-    corpus = Corpus.open(manifest)
+    corpus = read_text(manifest)
     if corpus.hash != manifest_hash:
         raise BudgetError(f"{manifest} was changed in the meantime; start the command again")
     return corpus

@@ -30,6 +30,7 @@ from fairseq_budget.corpus.labels import (
     write_dictionary,
     write_info,
 )
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION, kept_features
@@ -98,7 +99,7 @@ class _Split:
     @classmethod
     def open(cls, manifest: Path, name: str, model: KMeans, feature: Feature) -> _Split:
         refuse_other_kind(manifest, name, is_label_set)
-        corpus = Corpus.open(manifest)
+        corpus = read_text(manifest)
         settings = {
             "version": VERSION,
             "centroids": model.sha256,

@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import find_unheard, open_labels
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.labelling import Apply
 from fairseq_budget.labels.parts import Workers
@@ -55,7 +56,7 @@ def dump(apply: Apply, workers: Workers, folder: Path | None) -> None:
     if folder is None:
         return
     for split in apply.splits:
-        corpus = Corpus.open(apply.folder / f"{split}.tsv")
+        corpus = read_text(apply.folder / f"{split}.tsv")
         shards = {"num_shards": apply.num_shards, "shard": apply.shard}
         dump_features(corpus, apply.feature, folder.absolute(), workers, **shards)
 
@@ -66,7 +67,7 @@ def check_labels(
     """Check every label of the splits; BudgetError for one that is wrong."""
     found = {}
     for split in splits:
-        corpus = Corpus.open(folder / f"{split}.tsv")
+        corpus = read_text(folder / f"{split}.tsv")
         labels = open_labels(folder, split, name, corpus=corpus)
         lines = Progress(range(len(labels)), desc=f"{split}: check", unit="utterance")
         summary = count_split(labels, corpus, lines, alignments).summary()

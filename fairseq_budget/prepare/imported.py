@@ -1,4 +1,4 @@
-"""Manifests made of what other toolkits have: Lhotse's cuts and Kaldi's folders (imports_kaldi.py).
+"""Manifests made of what other toolkits have: Lhotse's cuts and Kaldi's folders (kaldi_folder.py).
 
 Both are read line by line, without those toolkits, into ``{split}.tsv`` and a column of transcripts
 ``{split}.txt`` where there are any; k-means labels of cuts, where k2SSL puts them, become labels to

@@ -8,9 +8,9 @@ from pathlib import Path
 from fairseq_budget.audio.io import write_audio
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.column import column_names, write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import copy_dictionary
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance, read_lines
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 
@@ -23,7 +23,7 @@ def write_files(cut: Path, folder: Path, speaker_of: Callable[[str], str]) -> Pa
     it was stopped; ``{split}.pieces`` says what they were made of. Returns the new manifest's path.
     Raises BudgetError if the folder holds the files of another manifest.
     """
-    corpus = Corpus.open(cut)
+    corpus = read_text(cut)
     _claim(folder / f"{cut.stem}.pieces", cut)
     utterances = []
     for index in Progress(range(len(corpus)), desc=f"{folder.name}/{cut.stem}"):

@@ -1,6 +1,6 @@
 """fairseq's HuBERT and wav2vec 2.0 checkpoints as ours: foreign names and fields live here only.
 
-Read as inert objects (foreign.py); what it is, from its names; dimensions from the weights, never
+Read as inert objects (inert.py); what it is, from its names; dimensions from the weights, never
 from expressions in its config; the other fields from where fairseq keeps them, or refused; then the
 weights, of which every one has a place.
 """

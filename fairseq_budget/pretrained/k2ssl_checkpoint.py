@@ -1,7 +1,7 @@
 """k2SSL's Zipformer checkpoints (HuBERT with cross-entropy) as ours, and back.
 
 Encoder keys are the same in both; only prefixes differ. Sizes are read off the weights, nothing
-in the file is executed (see foreign.py).
+in the file is executed (see inert.py).
 """
 
 from __future__ import annotations

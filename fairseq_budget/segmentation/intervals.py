@@ -1,4 +1,4 @@
-"""Segmentations from intervals in time: TextGrids, or a table as in alignments.py.
+"""Segmentations from intervals in time: TextGrids, or a table as in text/alignments.py.
 
 A recording's intervals are found by its path or, failing that, by the name of its file alone. Every
 start and every end of an interval is a boundary, so a gap between intervals is a segment. In an
@@ -80,7 +80,7 @@ def textgrid_spans(folder: Path, tier: str) -> SpansOf:
 
 
 def table_spans(table: Path) -> SpansOf:
-    """The intervals of a table ``utterance_id start_s end_s phone`` (alignments.py)."""
+    """The intervals of a table ``utterance_id start_s end_s phone`` (text/alignments.py)."""
     spans = read_spans(table)
     for name, rows in spans.items():
         check_order(rows, where=f"{table}, {name!r}")

@@ -24,6 +24,7 @@ from fairseq_budget.corpus.column_kinds import (
     model_path,
 )
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import NAME, write_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE, num_frames
@@ -72,7 +73,7 @@ class Segment:
             refuse_other_kind(self.folder / f"{split}.tsv", self.name, is_segmentation)
         remove_leftovers(self.folder, (f"*.{self.name}", f"*.{self.name}.json"))
         for split in self.splits:
-            self._run_split(Corpus.open(self.folder / f"{split}.tsv"), model, workers)
+            self._run_split(read_text(self.folder / f"{split}.tsv"), model, workers)
 
     def _run_split(self, corpus: Corpus, model: KMeans, workers: Workers) -> None:
         more = {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import Segmentation, open_segments
 from fairseq_budget.errors import BudgetError
 
@@ -29,7 +30,7 @@ class SegmentLookup:
         self._entries: dict[int, list[tuple[Corpus, Segmentation, int]]] = defaultdict(list)
         for manifest in sorted(self.folder.glob("*.tsv")):
             if manifest.with_suffix(f".{name}").is_file():
-                corpus = Corpus.open(manifest)
+                corpus = read_text(manifest)
                 segments = open_segments(self.folder, manifest.stem, name, corpus=corpus)
                 for index, size in enumerate(corpus.sizes.tolist()):
                     self._entries[size].append((corpus, segments, index))

@@ -13,10 +13,10 @@ from fairseq_budget.audio.archives import Member, list_members, open_bytes
 from fairseq_budget.audio.check import inspect
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.cli.manifest.command import main
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.find import EXTENSIONS, find_audio
 from fairseq_budget.prepare.kaldi_folder import read_kaldi
@@ -94,7 +94,7 @@ def test_a_manifest_is_made_of_an_archive_and_its_names_are_kept(
     assert main([str(word) for word in command]) == 0
     names = []
     for split in ("train", "valid"):
-        corpus = Corpus.open(out / f"{split}.tsv", ["name"])
+        corpus = read_text(out / f"{split}.tsv", ["name"])
         corpus.check_files()
         assert corpus.root == archive.parent
         for index in range(len(corpus)):
@@ -136,7 +136,7 @@ def test_pieces_of_members_are_packed_and_missing_archives_are_named(archive: Pa
     paths = [path for path, _ in sources]
     joined = Utterance((Piece(paths[0], 100, 900), Piece(paths[1], 5_000, 600)), 1_500)
     Manifest(root, [joined]).write(root / "train.tsv")
-    plain = Corpus.open(root / "train.tsv")
+    plain = read_text(root / "train.tsv")
     assert plain.utterance(0) == joined
     pack_split(root / "train.tsv")
     packed = open_corpus(root, "train")

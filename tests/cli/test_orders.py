@@ -12,7 +12,7 @@ from fairseq_budget.cli.asr import command as asr
 from fairseq_budget.cli.labels import command as labels
 from fairseq_budget.cli.manifest import command as manifest
 from fairseq_budget.corpus.labels import open_labels
-from fairseq_budget.corpus.packed import PackedCorpus, open_corpus
+from fairseq_budget.corpus.packed import Packed, open_corpus
 from fairseq_budget.corpus.segments import open_segments
 from tests.synthetic import write_tone_corpus
 
@@ -60,7 +60,7 @@ def test_commands_beside_a_manifest_work_in_every_order(made, tmp_path, order):
     for folder in (data, tmp_path / "sub/0.0008h", tmp_path / "cut/1s"):
         call(manifest, "pack", "--data", str(folder), "--splits", "train")
         corpus = open_corpus(folder, "train")
-        assert isinstance(corpus, PackedCorpus)
+        assert isinstance(corpus.source, Packed)
         assert len(open_segments(folder, "train", corpus=corpus)) == len(corpus)
         for name, num_clusters in (("km", 4), ("km2", 5)):
             assert open_labels(folder, "train", name, corpus=corpus).num_clusters == num_clusters

@@ -12,8 +12,8 @@ import pytest
 
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.corpus.column import column_path, write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -29,7 +29,7 @@ def tsv(tmp_path: Path) -> Path:
 
 
 def test_corpus_agrees_with_the_manifest(tsv: Path) -> None:
-    corpus, manifest = Corpus.open(tsv), Manifest.read(tsv)
+    corpus, manifest = read_text(tsv), Manifest.read(tsv)
     assert corpus.sizes.dtype == np.int64
     assert corpus.sizes.tolist() == [utterance.num_samples for utterance in manifest.utterances]
     assert [corpus.utterance(i) for i in range(len(corpus))] == manifest.utterances
@@ -38,7 +38,7 @@ def test_corpus_agrees_with_the_manifest(tsv: Path) -> None:
 
 
 def test_whole_utterance_is_the_whole_file(tsv: Path) -> None:
-    corpus = Corpus.open(tsv)
+    corpus = read_text(tsv)
     for index in range(5):
         samples = corpus.read(index)
         assert samples.dtype == np.float32
@@ -47,14 +47,14 @@ def test_whole_utterance_is_the_whole_file(tsv: Path) -> None:
 
 
 def test_joined_pieces_are_the_samples_of_their_files(tsv: Path) -> None:
-    corpus = Corpus.open(tsv)
+    corpus = read_text(tsv)
     expected = np.concatenate([corpus.read(0)[100:1000], corpus.read(1)[5000:5600]])
     assert np.array_equal(corpus.read(5), expected)
 
 
 @pytest.mark.parametrize(("start", "num_samples"), [(0, 900), (899, 2), (900, 600), (50, 1450)])
 def test_window_is_a_slice_of_the_whole(tsv: Path, start: int, num_samples: int) -> None:
-    corpus = Corpus.open(tsv)
+    corpus = read_text(tsv)
     for index in (0, 1, 5):
         expected = corpus.read(index)[start : start + num_samples]
         assert np.array_equal(corpus.read(index, start, num_samples), expected)
@@ -68,7 +68,7 @@ def test_window_decodes_nothing_else(tsv: Path, monkeypatch: pytest.MonkeyPatch)
         return np.zeros(num_samples, dtype=np.float32)
 
     monkeypatch.setattr("fairseq_budget.corpus.corpus.read_audio", record)
-    corpus = Corpus.open(tsv)
+    corpus = read_text(tsv)
     corpus.read(0, 10, 20)
     corpus.read(5, 850, 100)
     first, second = (Path(corpus.name(index)).name for index in (0, 1))
@@ -78,7 +78,7 @@ def test_window_decodes_nothing_else(tsv: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("start", "num_samples"), [(-1, 5), (0, 1_501), (1_500, 1), (0, 0)])
 def test_window_beyond_the_utterance_is_refused(tsv: Path, start: int, num_samples: int) -> None:
     with pytest.raises(BudgetError, match=r"line 7: .* has 1500"):
-        Corpus.open(tsv).read(5, start, num_samples)
+        read_text(tsv).read(5, start, num_samples)
 
 
 def test_file_shorter_than_its_line_is_an_error(tsv: Path) -> None:
@@ -87,17 +87,17 @@ def test_file_shorter_than_its_line_is_an_error(tsv: Path) -> None:
     text[1] = f"{path}\t{int(size) + 1}"
     tsv.write_text("\n".join(text))
     with pytest.raises(BudgetError, match="truncated"):
-        Corpus.open(tsv).read(0)
+        read_text(tsv).read(0)
 
 
 def test_index_beyond_the_corpus_ends_an_iteration(tsv: Path) -> None:
     with pytest.raises(IndexError):
-        Corpus.open(tsv).name(6)
+        read_text(tsv).name(6)
 
 
 def test_pickled_corpus_is_small_and_the_same(tsv: Path) -> None:
     write_column(tsv, "km", ["1 2"] * 6, rate=50)
-    corpus = Corpus.open(tsv, ("km",))
+    corpus = read_text(tsv, ("km",))
     pickled = pickle.dumps(corpus)
     copy = pickle.loads(pickled)
     assert len(pickled) < 500
@@ -106,18 +106,18 @@ def test_pickled_corpus_is_small_and_the_same(tsv: Path) -> None:
 
 
 def test_manifest_that_changed_is_not_unpickled(tsv: Path) -> None:
-    pickled = pickle.dumps(Corpus.open(tsv))
+    pickled = pickle.dumps(read_text(tsv))
     tsv.write_text("".join(tsv.read_text().splitlines(keepends=True)[:-1]))
     with pytest.raises(BudgetError, match="has changed"):
         pickle.loads(pickled)
 
 
 def test_files_that_are_there_pass_the_check(tsv: Path) -> None:
-    Corpus.open(tsv).check_files()
+    read_text(tsv).check_files()
 
 
 def test_manifest_that_points_at_missing_files_lists_five(tsv: Path) -> None:
-    corpus = Corpus.open(tsv)
+    corpus = read_text(tsv)
     for index in range(5):
         (corpus.root / corpus.name(index)).unlink()
     with pytest.raises(BudgetError, match=r"5 of the 5 files .*; correct the root") as caught:
@@ -128,13 +128,13 @@ def test_manifest_that_points_at_missing_files_lists_five(tsv: Path) -> None:
 def test_manifest_with_three_columns_is_refused(tsv: Path) -> None:
     tsv.write_text(tsv.read_text() + "a.wav\t5\tspeaker\n")
     with pytest.raises(BudgetError, match=r"train\.tsv, line 8: 3 column"):
-        Corpus.open(tsv)
+        read_text(tsv)
 
 
 def test_column_survives_writing_and_reading(tsv: Path) -> None:
     lines = ["0 1 2", "", "ä", "3", "4", ""]  # a transcript may be empty
     write_column(tsv, "ltr", iter(lines), rate=None)
-    column = Corpus.open(tsv, ["ltr"]).columns["ltr"]
+    column = read_text(tsv, ["ltr"]).columns["ltr"]
     assert [column[index] for index in range(len(column))] == lines
     assert column.rate is None
 
@@ -145,7 +145,7 @@ def test_column_describes_itself(tsv: Path) -> None:
     assert json.loads((tsv.parent / "train.km.json").read_text()) == {
         "name": "km",
         "rate": 50,
-        "manifest": Corpus.open(tsv).hash,
+        "manifest": read_text(tsv).hash,
         "num_lines": 6,
         "sha256": hashlib.sha256(b"1\n" * 6).hexdigest(),
     }
@@ -154,7 +154,7 @@ def test_column_describes_itself(tsv: Path) -> None:
 def test_column_follows_a_corpus_that_moved(tsv: Path) -> None:
     write_column(tsv, "km", ["1"] * 6, rate=50)
     tsv.write_text("/elsewhere\n" + tsv.read_text().partition("\n")[2])
-    assert Corpus.open(tsv, ["km"]).columns["km"].rate == 50
+    assert read_text(tsv, ["km"]).columns["km"].rate == 50
 
 
 def test_column_of_another_manifest_is_refused(tsv: Path) -> None:
@@ -162,14 +162,14 @@ def test_column_of_another_manifest_is_refused(tsv: Path) -> None:
     root, *lines = tsv.read_text().splitlines()
     tsv.write_text("\n".join([root, *reversed(lines)]))
     with pytest.raises(BudgetError, match=r"train\.km was made for another manifest .*; write"):
-        Corpus.open(tsv, ["km"])
+        read_text(tsv, ["km"])
 
 
 def test_column_with_lines_missing_is_refused(tsv: Path) -> None:
     path = write_column(tsv, "km", ["1"] * 6, rate=50)
     path.write_text("1\n" * 5)
     with pytest.raises(BudgetError, match=r"train\.km has 5 lines, .* 6 utterances; write"):
-        Corpus.open(tsv, ["km"])
+        read_text(tsv, ["km"])
 
 
 @pytest.mark.parametrize("lost", ["train.km", "train.km.json"])
@@ -177,7 +177,7 @@ def test_column_without_one_of_its_files_is_refused(tsv: Path, lost: str) -> Non
     write_column(tsv, "km", ["1"] * 6, rate=50)
     (tsv.parent / lost).unlink()
     with pytest.raises(BudgetError, match=f"cannot read .*{lost}"):
-        Corpus.open(tsv, ["km"])
+        read_text(tsv, ["km"])
 
 
 @pytest.mark.parametrize("lines", [["1"] * 5, ["1"] * 7, [], ["1", "2\n3", "4", "5", "6"]])
@@ -185,7 +185,7 @@ def test_failed_writing_leaves_the_old_column(tsv: Path, lines: list[str]) -> No
     write_column(tsv, "km", ["1"] * 6, rate=50)
     with pytest.raises(BudgetError):
         write_column(tsv, "km", lines, rate=100)
-    column = Corpus.open(tsv, ["km"]).columns["km"]
+    column = read_text(tsv, ["km"]).columns["km"]
     assert (column[5], column.rate) == ("1", 50)
 
 
@@ -203,4 +203,4 @@ def test_column_whose_writing_stopped_half_way_is_refused(
     with pytest.raises(KeyboardInterrupt):
         write_column(tsv, "km", ["2"] * 6, rate=50)
     with pytest.raises(BudgetError, match="cannot read"):
-        Corpus.open(tsv, ["km"])
+        read_text(tsv, ["km"])

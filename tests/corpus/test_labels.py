@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fairseq_budget.corpus.column import write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import open_labels
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.labelled import NUM_CLUSTERS, make
 
@@ -33,7 +33,7 @@ def rewrite(folder, split, change):
 
 def test_labels_are_read_with_their_rate_and_number_of_clusters(labelled):
     labels = open_labels(labelled, "train")
-    corpus = Corpus.open(labelled / "train.tsv")
+    corpus = read_text(labelled / "train.tsv")
     assert (labels.rate, labels.num_clusters, len(labels)) == (100, NUM_CLUSTERS, len(corpus))
     for index, num_samples in enumerate(corpus.sizes.tolist()):
         ids = labels.ids(index)

@@ -15,8 +15,9 @@ from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
 from fairseq_budget.corpus.pack_file import Pack
-from fairseq_budget.corpus.packed import PackedCorpus, open_corpus
+from fairseq_budget.corpus.packed import Packed, open_corpus
 from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -43,9 +44,9 @@ def packed(folder: Path) -> Path:
 
 
 def test_both_forms_are_the_same_corpus(folder, packed) -> None:
-    plain = Corpus.open(folder / "train.tsv", ["txt", "ids"])
+    plain = read_text(folder / "train.tsv", ["txt", "ids"])
     corpus = open_corpus(folder, "train", ["txt", "ids"])
-    assert isinstance(corpus, PackedCorpus)
+    assert isinstance(corpus.source, Packed)
     assert len(corpus) == len(plain) == 6
     assert (corpus.hash, corpus.root) == (plain.hash, plain.root)
     assert corpus.sizes.tolist() == plain.sizes.tolist()
@@ -80,7 +81,7 @@ def test_equal_corpora_are_packed_to_equal_bytes(packed) -> None:
 
 
 def test_the_pack_needs_neither_manifest_nor_columns(folder, packed) -> None:
-    expected = Corpus.open(folder / "train.tsv").read(5)
+    expected = read_text(folder / "train.tsv").read(5)
     for path in folder.iterdir():
         if path != packed:
             path.unlink()

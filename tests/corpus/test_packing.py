@@ -9,7 +9,7 @@ import pytest
 
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.labels import open_labels
-from fairseq_budget.corpus.packed import PackedCorpus, open_corpus
+from fairseq_budget.corpus.packed import Packed, open_corpus
 from fairseq_budget.corpus.packing import pack_split
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
@@ -40,7 +40,7 @@ def test_packed_labels_are_the_labels(folder) -> None:
     plain = open_labels(folder, "train")
     pack_split(folder / "train.tsv", progress=False)
     labels = open_labels(folder, "train")
-    assert isinstance(open_corpus(folder, "train"), PackedCorpus)
+    assert isinstance(open_corpus(folder, "train").source, Packed)
     assert type(labels.column) is not type(plain.column)
     assert all(labels.ids(i).tolist() == plain.ids(i).tolist() for i in range(4))
 

@@ -10,6 +10,7 @@ import pytest
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, parse_utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import (
     crop_ends,
     ends_from_times,
@@ -28,7 +29,7 @@ def halves(corpus):
 
 @pytest.fixture
 def corpus(manifests) -> Corpus:
-    return Corpus.open(manifests / "train.tsv")
+    return read_text(manifests / "train.tsv")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from fairseq_budget.corpus.column import write_column
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.symbols import (
     letters,
     odd_characters,
@@ -49,7 +49,7 @@ def test_symbols_that_training_lacks_come_last(tmp_path):
 @pytest.fixture
 def corpus(tmp_path):
     write_tone_corpus(tmp_path, 3).write(tmp_path / "train.tsv")
-    return Corpus.open(tmp_path / "train.tsv")
+    return read_text(tmp_path / "train.tsv")
 
 
 def test_rows_of_symbols_are_in_the_manifests_order(corpus):
@@ -61,7 +61,7 @@ def test_rows_of_another_manifest_are_refused(corpus, tmp_path):
     write_column(corpus.path, "ltr", ["a |", "", "b |"], None)
     write_tone_corpus(tmp_path, 3, seed=1).write(corpus.path)
     with pytest.raises(BudgetError, match="made for another manifest"):
-        open_symbols(Corpus.open(corpus.path), "ltr")
+        open_symbols(read_text(corpus.path), "ltr")
 
 
 def test_rows_of_fairseqs_scripts_are_counted(corpus, tmp_path):

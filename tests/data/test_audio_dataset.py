@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.masking import Masking
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.fairseq
 def corpus(tmp_path_factory) -> Corpus:
     folder = tmp_path_factory.mktemp("tones")
     write_tone_corpus(folder, 12, seconds=(0.5, 2.0)).write(folder / "train.tsv")
-    return Corpus.open(folder / "train.tsv")
+    return read_text(folder / "train.tsv")
 
 
 def dataset(corpus, **options):
@@ -211,7 +212,7 @@ def spoil(path, kind):
 def test_bad_audio_is_replaced_by_an_utterance_of_like_length_and_named(tmp_path, kind):
     manifest = write_tone_corpus(tmp_path, 30, seconds=(0.5, 2.0), extensions=("wav",))
     manifest.write(tmp_path / "train.tsv")
-    corpus = Corpus.open(tmp_path / "train.tsv")
+    corpus = read_text(tmp_path / "train.tsv")
     data = dataset(corpus, max_sample_size=None)
     bad = int(corpus.by_size[15])
     spoil(tmp_path / corpus.name(bad), kind)
@@ -231,7 +232,7 @@ def test_bad_audio_is_replaced_by_an_utterance_of_like_length_and_named(tmp_path
 
 def test_a_corpus_that_went_away_is_an_error(tmp_path):
     write_tone_corpus(tmp_path, 4).write(tmp_path / "train.tsv")
-    data = dataset(Corpus.open(tmp_path / "train.tsv"))
+    data = dataset(read_text(tmp_path / "train.tsv"))
     for path in [*tmp_path.rglob("*.wav"), *tmp_path.rglob("*.flac")]:
         path.unlink()
     with pytest.raises(BudgetError, match="4 utterances in a row are bad audio"):
@@ -241,7 +242,7 @@ def test_a_corpus_that_went_away_is_an_error(tmp_path):
 def test_a_corpus_of_too_short_utterances_is_an_error_with_a_cure(tmp_path):
     write_tone_corpus(tmp_path, 2, seconds=(0.02, 0.024)).write(tmp_path / "train.tsv")
     with pytest.raises(BudgetError, match=r"all 2 utterances .* shorter than 400 .*cut"):
-        dataset(Corpus.open(tmp_path / "train.tsv"))
+        dataset(read_text(tmp_path / "train.tsv"))
 
 
 def test_cropped_samples_are_counted_over_all_utterances(corpus):

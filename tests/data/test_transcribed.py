@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -26,7 +26,7 @@ def dataset(tmp_path):
     dictionary = Dictionary()
     for symbol in "ab|":
         dictionary.add_symbol(symbol)
-    corpus = Corpus.open(tmp_path / "train.tsv")
+    corpus = read_text(tmp_path / "train.tsv")
     return TranscribedDataset(corpus, ROWS, dictionary, seed=1)
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from fairseq_budget.audio.io import write_audio
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import open_labels
-from fairseq_budget.corpus.packed import PackedCorpus, open_corpus
+from fairseq_budget.corpus.packed import Packed, open_corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.pretrained import load_pretrained, read_pretrained
 from tests.conftest import run, train_command
@@ -42,15 +42,15 @@ def folder(tmp_path: Path) -> Path:
 def test_a_pack_opens_with_the_labels_of_its_text(folder):
     corpus = open_corpus(folder / "data", "train", ["km"])
     text = (folder / "data/train.km").read_text().splitlines()
-    assert isinstance(corpus, PackedCorpus)
-    corpus.pack.check()
+    assert isinstance(corpus.source, Packed)
+    corpus.source.pack.check()
     assert [corpus.columns["km"][i] for i in range(len(corpus))] == text
     assert len(corpus.read(0)) == corpus.sizes[0] == 16000
 
 
 def test_labels_and_centroids_open_and_pass_every_check(folder):
     data = folder / "data"
-    labels = open_labels(data, "train", "km", corpus=Corpus.open(data / "train.tsv"))
+    labels = open_labels(data, "train", "km", corpus=read_text(data / "train.tsv"))
     assert all(len(labels.check_line(i, 16000 + 800 * i)) for i in range(8))
     assert KMeans.load(data / "kmeans.safetensors").description["num_clusters"] == 4
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fairseq_budget.corpus.column_kinds import model_path
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import open_labels
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels import features, fitting
 from fairseq_budget.labels import jobs as tasks
@@ -58,7 +58,7 @@ def test_labels_are_those_of_scikit_learns_own_predict(labelled):
     theirs.partial_fit(model.centroids)  # only to make it callable
     theirs.cluster_centers_ = model.centroids
     for split in SPLITS:
-        corpus, labels = Corpus.open(labelled / f"{split}.tsv"), open_labels(labelled, split)
+        corpus, labels = read_text(labelled / f"{split}.tsv"), open_labels(labelled, split)
         for index in range(len(corpus)):
             frames = MfccExtractor()([corpus.read(index)])[0]
             if len(frames):
@@ -240,7 +240,7 @@ def test_parts_of_an_older_manifest_are_not_used(labelled, tmp_path, monkeypatch
     assert list((labelled / WORK_FOLDER).rglob("000000"))
     Manifest(manifest.root, manifest.utterances[::-1]).write(path)
     make(labelled)
-    labels, corpus = open_labels(labelled, "valid"), Corpus.open(path)
+    labels, corpus = open_labels(labelled, "valid"), read_text(path)
     model = KMeans.load(model_path(labelled, "km"))
     expected = model.assign(MfccExtractor()([corpus.read(0)])[0])
     assert np.array_equal(labels.ids(0), expected)
@@ -263,7 +263,7 @@ def test_a_model_of_another_feature_is_refused(labelled, tmp_path):
 
 
 def test_a_manifest_that_changes_while_workers_read_it_is_an_error(labelled):
-    corpus = Corpus.open(labelled / "valid.tsv")
+    corpus = read_text(labelled / "valid.tsv")
     source = tasks.Source.of(corpus, Feature())
     manifest = Manifest.read(corpus.path)
     Manifest(manifest.root, manifest.utterances[:-1]).write(corpus.path)
@@ -291,7 +291,7 @@ def test_features_of_a_split_that_was_fitted_on_as_a_whole_are_computed_once(
     tasks.load_extractor.cache_clear()
     make(manifests, num_frames=num_frames)
     tasks.load_extractor.cache_clear()
-    total = sum(len(Corpus.open(manifests / f"{split}.tsv")) for split in SPLITS)
+    total = sum(len(read_text(manifests / f"{split}.tsv")) for split in SPLITS)
     assert (Counting.num_utterances == total) == computed_once
     assert not (manifests / WORK_FOLDER).exists()
 
@@ -313,7 +313,7 @@ def damage(path):
 
 def test_features_that_were_damaged_are_computed_again(manifests, tmp_path):
     folder = fit_copy(manifests, tmp_path / "cut")
-    part = fitting.kept_features(Corpus.open(folder / "train.tsv"), Feature()).path
+    part = fitting.kept_features(read_text(folder / "train.tsv"), Feature()).path
     part(0).write_bytes(b"")
     part(1).write_bytes(part(1).read_bytes()[:-1])
     damage(part(2))

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import open_labels
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.quality import (
     Counts,
@@ -76,7 +76,7 @@ def test_frames_are_judged_by_the_sample_in_their_middle():
 
 
 def test_the_phones_of_a_split_are_counted_frame_by_frame(labelled):
-    corpus, labels = Corpus.open(labelled / "valid.tsv"), open_labels(labelled, "valid")
+    corpus, labels = read_text(labelled / "valid.tsv"), open_labels(labelled, "valid")
     halves = {}
     for index in range(len(corpus)):
         name = corpus.name(index).split("/")[1].removesuffix(".wav")

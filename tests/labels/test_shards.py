@@ -9,6 +9,7 @@ import pytest
 
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, MfccExtractor
 from fairseq_budget.labels.parts import Workers
@@ -21,7 +22,7 @@ pytest.importorskip("npy_append_array")
 
 @pytest.fixture
 def corpus(manifests) -> Corpus:
-    return Corpus.open(manifests / "train.tsv")
+    return read_text(manifests / "train.tsv")
 
 
 def read_dump(path):
@@ -68,7 +69,7 @@ def test_a_dump_of_another_manifest_is_replaced(corpus, tmp_path):
     path = dump_features(corpus, Feature(), tmp_path / "out", Workers(1))
     manifest = Manifest.read(corpus.path)
     Manifest(manifest.root, manifest.utterances[:4]).write(corpus.path)
-    dump_features(Corpus.open(corpus.path), Feature(), tmp_path / "out", Workers(1))
+    dump_features(read_text(corpus.path), Feature(), tmp_path / "out", Workers(1))
     assert len(read_dump(path)) == 4
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.cli.manifest.command import main
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.prepare.archive_names import read_names
 from tests.synthetic import write_tone_corpus
 
@@ -41,7 +41,7 @@ def test_cut_utterances_have_one_speaker_and_the_names_of_their_pieces(
 ) -> None:
     out = data.parent / "cut"
     run("cut", "--manifest", data / "train.tsv", "--seconds", *lengths, "--destdir", out)
-    corpus = Corpus.open(out / folder / "train.tsv", ["name"])
+    corpus = read_text(out / folder / "train.tsv", ["name"])
     for index in range(len(corpus)):
         pieces = corpus.utterance(index).pieces
         named = [

@@ -10,6 +10,7 @@ import pytest
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import open_segments, write_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
@@ -61,7 +62,7 @@ def starts(corpus: Corpus, index: int) -> list[tuple[str, int]]:
 def test_labels_of_pieces_are_those_of_their_frames(
     source: Path, tmp_path: Path, seconds: float
 ) -> None:
-    whole, corpus = Corpus.open(source), Corpus.open(cut(source, tmp_path, seconds), ["km"])
+    whole, corpus = read_text(source), read_text(cut(source, tmp_path, seconds), ["km"])
     names = [whole.name(i) for i in range(len(whole))]
     for index in range(len(corpus)):
         expected = [1000 * names.index(p) + start // 320 for p, start in starts(corpus, index)]
@@ -72,7 +73,7 @@ def test_labels_of_pieces_are_those_of_their_frames(
 def test_labels_at_100_hz_are_twice_as_many_and_as_many_as_mfcc_frames(
     source: Path, tmp_path: Path
 ) -> None:
-    corpus = Corpus.open(cut(source, tmp_path, 2), ["km", "mfcc"])
+    corpus = read_text(cut(source, tmp_path, 2), ["km", "mfcc"])
     for index in range(len(corpus)):
         coarse, fine = (corpus.columns[name].numbers(index) for name in ("km", "mfcc"))
         assert np.array_equal(fine[::2], 2 * coarse)
@@ -83,7 +84,7 @@ def test_segments_of_pieces_end_where_the_sources_do_and_at_joins(
     source: Path, tmp_path: Path
 ) -> None:
     path = cut(source, tmp_path, 2)
-    segments, corpus = open_segments(path.parent, "train"), Corpus.open(path)
+    segments, corpus = open_segments(path.parent, "train"), read_text(path)
     for index in range(len(corpus)):
         begins = starts(corpus, index)
         expected = [
@@ -115,7 +116,7 @@ def test_labels_of_another_manifest_are_refused(source: Path, tmp_path: Path) ->
 def test_files_hold_the_samples_and_the_labels_of_the_pieces(source: Path, tmp_path: Path) -> None:
     path = cut(source, tmp_path, 2)
     made = write_files(path, tmp_path / "flac", RULE.speaker_of)
-    pieces, files = Corpus.open(path, ["km"]), Corpus.open(made, ["km", "seg"])
+    pieces, files = read_text(path, ["km"]), read_text(made, ["km", "seg"])
     assert len(files) == len(pieces) > 3
     for index in range(len(files)):
         assert np.array_equal(files.read(index), pieces.read(index))

@@ -10,9 +10,9 @@ import pytest
 
 from fairseq_budget.audio.io import audio_info
 from fairseq_budget.corpus.column import column_path
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import LabelInfo, open_labels, read_info, write_info
 from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.imported import write_imported
 from fairseq_budget.prepare.lhotse_cuts import read_lhotse
@@ -55,7 +55,7 @@ def test_cuts_become_files_and_pieces_with_their_transcripts(audio) -> None:
     )  # fmt: skip
     manifest = audio / "train.tsv"
     assert write_imported(manifest, read_lhotse(cuts), root=audio) == 3
-    corpus = Corpus.open(manifest, ["txt"])
+    corpus = read_text(manifest, ["txt"])
     assert [corpus.name(i) for i in range(3)] == ["a.wav", "a.wav@8000+16000", "b.wav"]
     assert corpus.sizes.tolist() == [32000, 16000, 16000]
     assert [corpus.columns["txt"][i] for i in range(3)] == ["two words", "", ""]

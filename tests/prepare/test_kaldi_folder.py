@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.imported import write_imported
 from fairseq_budget.prepare.kaldi_folder import read_kaldi
@@ -30,7 +30,7 @@ def kaldi(folder: Path, **files: str) -> Path:
 def test_wav_scp_alone_gives_whole_files(audio) -> None:
     folder = kaldi(audio, wav_scp="utt1 a.wav\nutt2 b.wav\n", text="utt2 hello there\n")
     write_imported(audio / "train.tsv", read_kaldi(folder, audio), root=audio)
-    corpus = Corpus.open(audio / "train.tsv", ["txt"])
+    corpus = read_text(audio / "train.tsv", ["txt"])
     assert [corpus.name(i) for i in range(2)] == ["a.wav", "b.wav"]
     assert [corpus.columns["txt"][i] for i in range(2)] == ["", "hello there"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fairseq_budget.corpus.column import column_names, remove_stale_columns, write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.subset import choose_hours, write_subset
 
@@ -83,7 +83,7 @@ def test_more_hours_than_there_are_is_an_error_with_the_number():
 def test_columns_go_with_their_utterances(source, tmp_path):
     path = tmp_path / "subset/train.tsv"
     assert write_subset(source, path, [3, 7, 31]) == ["km", "text"]
-    corpus = Corpus.open(path, ["km", "text"])
+    corpus = read_text(path, ["km", "text"])
     assert [corpus.name(i) for i in range(3)] == ["0003.wav", "0007.wav", "0031.wav"]
     assert [corpus.columns["km"][i] for i in range(3)] == ["3 3", "7 7", "31 31"]
     assert corpus.columns["text"][2] == "utterance 31"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
@@ -50,7 +50,7 @@ def test_the_end_of_the_utterance_is_no_boundary(steady):
 
 
 def test_a_student_that_fires_at_the_truth_scores_one(steady, manifests):
-    corpus = Corpus.open(manifests / "valid.tsv")
+    corpus = read_text(manifests / "valid.tsv")
     durations = {corpus.utterance(i).name: corpus.sizes[i] / 16_000 for i in range(len(corpus))}
     scores = score_split(steady, corpus, lambda path: every_80_ms(durations[path]))
     assert scores[STUDENT].precision > 0.95  # a last segment may be dropped, or be a residue
@@ -61,7 +61,7 @@ def test_a_student_that_fires_at_the_truth_scores_one(steady, manifests):
 
 
 def test_boundaries_at_the_edges_of_an_utterance_are_not_true_ones(manifests):
-    corpus = Corpus.open(manifests / "valid.tsv")
+    corpus = read_text(manifests / "valid.tsv")
     index = int(corpus.sizes.argmax())
     end = float(corpus.sizes[index]) / 16_000
     spans = [(0.0, 0.01, "a"), (0.01, 0.3, "b"), (0.3, end - 0.01, "c")]

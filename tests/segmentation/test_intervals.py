@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, parse_utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.segmentation.intervals import (
     boundary_times,
@@ -41,7 +41,7 @@ def times(utterance, spans=SPANS):
 def corpus_of(tmp_path, *lines):
     utterances = [parse_utterance(*line) for line in lines]
     Manifest(tmp_path, utterances).write(tmp_path / "train.tsv")
-    return Corpus.open(tmp_path / "train.tsv")
+    return read_text(tmp_path / "train.tsv")
 
 
 def test_textgrids_and_tables_give_the_same_segments(tmp_path):

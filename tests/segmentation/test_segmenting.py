@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from fairseq_budget.corpus.column_kinds import model_path
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import open_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, MfccExtractor
@@ -69,7 +69,7 @@ def test_segments_smooth_the_distances_of_frames_to_all_centroids(labelled):
     segment(labelled)
     model = KMeans.load(model_path(labelled, "km"))
     for split in SPLITS:
-        corpus, segments = Corpus.open(labelled / f"{split}.tsv"), open_segments(labelled, split)
+        corpus, segments = read_text(labelled / f"{split}.tsv"), open_segments(labelled, split)
         for index in range(len(corpus)):
             frames = MfccExtractor()([corpus.read(index)])[0][::2]
             distances = ((frames[:, None] - model.centroids) ** 2).sum(2)
@@ -78,7 +78,7 @@ def test_segments_smooth_the_distances_of_frames_to_all_centroids(labelled):
 
 def test_without_a_penalty_segments_are_runs_of_labels(labelled):
     segment(labelled, 0)
-    corpus, segments = Corpus.open(labelled / "train.tsv", ["km"]), open_segments(labelled, "train")
+    corpus, segments = read_text(labelled / "train.tsv", ["km"]), open_segments(labelled, "train")
     for index in range(len(corpus)):
         labels = corpus.columns["km"].numbers(index)[::2]
         ends = np.append(np.flatnonzero(np.diff(labels)) + 1, len(labels))
@@ -155,7 +155,7 @@ def test_a_model_must_be_fitted_first(manifests):
 
 
 def test_the_penalty_that_is_found_gives_the_rate_that_was_asked_for(labelled):
-    corpus = Corpus.open(labelled / "train.tsv")
+    corpus = read_text(labelled / "train.tsv")
     target = rate_of_zero(labelled) / 2
     penalty, reached = find_penalty(corpus, Feature(), target)
     assert reached == pytest.approx(target, rel=0.05)
@@ -170,7 +170,7 @@ def rate_of_zero(folder):
 
 
 def test_a_rate_that_no_penalty_reaches_is_an_error_that_names_the_range(labelled):
-    corpus, highest = Corpus.open(labelled / "train.tsv"), rate_of_zero(labelled)
+    corpus, highest = read_text(labelled / "train.tsv"), rate_of_zero(labelled)
     for target in (highest * 1.1, 0.001):
         message = rf"--target-rate .* has {highest:.2f} segments .* and \d\.\d\d as whole"
         with pytest.raises(BudgetError, match=message):
@@ -194,5 +194,5 @@ def test_between_two_steps_the_search_takes_the_nearer():
 def test_seeds_draw_other_samples_of_a_large_split(manifests, monkeypatch):
     make(manifests)
     monkeypatch.setattr("fairseq_budget.segmentation.segmenting.SAMPLE_S", 2)
-    corpus = Corpus.open(manifests / "train.tsv")
+    corpus = read_text(manifests / "train.tsv")
     assert len({find_penalty(corpus, Feature(), 5.0, seed=seed) for seed in range(4)}) > 1

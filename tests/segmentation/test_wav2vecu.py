@@ -7,6 +7,7 @@ import pytest
 
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.segmentation.wav2vecu import unit_ends, unit_times
 
@@ -58,7 +59,7 @@ def corpus(tmp_path) -> Corpus:
     sizes = (10 * UNIT, 20 * UNIT)
     utterances = [Utterance((Piece(f"{size}.wav"),), size) for size in sizes]
     Manifest(tmp_path, utterances).write(tmp_path / "train.tsv")
-    return Corpus.open(tmp_path / "train.tsv")
+    return read_text(tmp_path / "train.tsv")
 
 
 def ends(corpus, units, vad):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -95,7 +95,7 @@ def test_utterances_shorter_than_asked_are_counted_in_the_log(tones, caplog):
 
 
 def test_the_share_of_audio_that_is_dropped_is_a_warning_once_per_split(tones, caplog):
-    sizes = Corpus.open(tones / "train.tsv").sizes
+    sizes = read_text(tones / "train.tsv").sizes
     limit = int(np.median(sizes))
     task_on(tones, min_sample_size=limit).load_dataset("train")
     share = sizes[sizes < limit].sum() / sizes.sum()
@@ -105,7 +105,7 @@ def test_the_share_of_audio_that_is_dropped_is_a_warning_once_per_split(tones, c
 
 
 def test_the_share_of_audio_that_is_cropped_is_a_warning_once_per_split(tones, caplog):
-    sizes = Corpus.open(tones / "train.tsv").sizes
+    sizes = read_text(tones / "train.tsv").sizes
     task_on(tones, max_sample_size=20000).load_dataset("train")
     share = (sizes - sizes.clip(max=20000)).sum() / sizes.sum()
     (record,) = caplog.records
@@ -118,7 +118,7 @@ def test_whole_utterances_warn_of_nothing(tones, caplog):
 
 
 def test_a_minimum_that_drops_most_of_a_split_is_refused(tones):
-    limit = int(Corpus.open(tones / "train.tsv").sizes.max())
+    limit = int(read_text(tones / "train.tsv").sizes.max())
     with pytest.raises(
         BudgetError, match=rf"={limit}\) are dropped: \d.* train; set .*=0, or join"
     ):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from tests.conftest import run, train_command
 from tests.synthetic import write_tone_corpus
@@ -30,7 +30,7 @@ def loud(tmp_path):
     from fairseq_budget.nn.masking import Masking
 
     write_tone_corpus(tmp_path, 4, extensions=("wav",)).write(tmp_path / "train.tsv")
-    corpus = Corpus.open(tmp_path / "train.tsv")
+    corpus = read_text(tmp_path / "train.tsv")
     data = BudgetAudioDataset(
         corpus, seed=1, max_sample_size=8000, masking=Masking(prob=0.8, length=5)
     )

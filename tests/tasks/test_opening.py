@@ -6,10 +6,10 @@ import torch
 
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.column_kinds import CENTROIDS_KEY, info_path
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import LabelInfo, write_info
 from fairseq_budget.corpus.labels import write_dictionary as write_cluster_dictionary
 from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.symbols import write_dictionary
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.config import EncoderConfig
@@ -129,7 +129,7 @@ def test_two_label_sets_are_learned_by_a_head_each_and_packed_exported_and_evalu
 
 
 def write_labels(data, name: str, num_clusters: int) -> None:
-    sizes = Corpus.open(data / "valid.tsv").sizes
+    sizes = read_text(data / "valid.tsv").sizes
     lines = [" ".join(str(i % num_clusters) for i in range(size // 320)) for size in sizes]
     write_column(data / "valid.tsv", name, lines, 50, more={CENTROIDS_KEY: name})
     write_info(data, LabelInfo(50, num_clusters, {"kind": "mfcc"}, name), name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import write_segments
 from fairseq_budget.downstream.layout import Request, make_layout
 from fairseq_budget.downstream.scores import update_overrides
@@ -94,7 +94,7 @@ def test_a_finished_model_is_subsampled_afterwards(how, tmp_path):
 
 def test_given_segments_are_found_by_the_audio_itself(tmp_path, caplog):
     write_tone_corpus(tmp_path / "data", 3).write(tmp_path / "data/train.tsv")
-    corpus = Corpus.open(tmp_path / "data/train.tsv")
+    corpus = read_text(tmp_path / "data/train.tsv")
     last = num_frames(corpus.sizes)
     ends = [[10, last[0]], [3, last[1]], [7, 20, last[2]]]
     write_segments(corpus.path, ends, kind="table")

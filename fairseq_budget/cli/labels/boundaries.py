@@ -9,6 +9,7 @@ from pathlib import Path
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import Ends, write_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.segmentation.intervals import interval_ends, table_spans, textgrid_spans
@@ -46,7 +47,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _boundaries(args: argparse.Namespace) -> int:
     if (args.units is None) != (args.vad is None):
         raise BudgetError("--units and --vad go together; give both")
-    corpus = Corpus.open(args.data / f"{args.split}.tsv")
+    corpus = read_text(args.data / f"{args.split}.tsv")
     kind, ends = _external_ends(args, corpus)
     write_segments(corpus.path, (row.tolist() for row in ends), kind=kind, name=args.name)
     return print_segments(args, (args.split,))

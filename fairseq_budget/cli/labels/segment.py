@@ -9,7 +9,7 @@ from fairseq_budget.cli import Commands
 from fairseq_budget.cli.labels.arguments import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
 from fairseq_budget.corpus.column_kinds import LABELS, model_path
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Workers
@@ -57,7 +57,7 @@ def _segment(args: argparse.Namespace) -> int:
         )
     feature, penalty, found = feature_of(args), args.penalty, {}
     if penalty is None:
-        searched = Corpus.open(args.data / f"{'train' if 'train' in splits else splits[0]}.tsv")
+        searched = read_text(args.data / f"{'train' if 'train' in splits else splits[0]}.tsv")
         penalty, rate = find_penalty(
             searched, feature, args.target_rate, seed=args.seed, labels=args.labels
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import markdown_table
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import NAME, Segmentation, open_segments
 from fairseq_budget.frames import FRAME_RATE_HZ
 
@@ -27,7 +27,7 @@ def print_segments(args: argparse.Namespace, splits: Sequence[str], **more: floa
     """Read every line again, and print what is in it."""
     rows = {}
     for split in splits:  # from the text: a pack beside it may be older
-        corpus = Corpus.open(args.data / f"{split}.tsv")
+        corpus = read_text(args.data / f"{split}.tsv")
         rows[split] = _count(open_segments(args.data, split, args.name, corpus=corpus))
     if args.json:
         print(json.dumps({"splits": rows, **more}, indent=2))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
-from fairseq_budget.corpus.packed import PackedCorpus, pack_path
+from fairseq_budget.corpus.packed import Packed, pack_path
 from fairseq_budget.corpus.packing import pack_split
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.imported import Imported, write_imported
@@ -76,10 +76,10 @@ def _pack(args: argparse.Namespace) -> int:
             told = _telling_of_clipped(rows)
             write_imported(manifest, told, root=root, num_clusters=args.kmeans)
         path = pack_path(manifest) if args.check else pack_split(manifest)
-        corpus = PackedCorpus(path)
+        packed = Packed(path)
         if args.check:
-            corpus.pack.check()
-        columns = ", ".join(corpus.pack.header["columns"]) or "no columns"
-        hours = frames.hours(corpus.num_samples)
-        print(f"{path}: {len(corpus):,} utterances, {hours:,.2f} hours, {columns}")
+            packed.pack.check()
+        columns = ", ".join(packed.pack.header["columns"]) or "no columns"
+        hours = frames.hours(packed.num_samples)
+        print(f"{path}: {len(packed.lines):,} utterances, {hours:,.2f} hours, {columns}")
     return 0

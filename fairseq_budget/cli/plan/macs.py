@@ -12,7 +12,7 @@ from fairseq_budget.budget.students import count_macs, paper_rows
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, positive
 from fairseq_budget.console.table import cell, markdown_table
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
@@ -76,7 +76,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _macs(args: argparse.Namespace) -> int:
-    lengths = Corpus.open(args.manifest).sizes if args.manifest else PROFILER_NUM_SAMPLES
+    lengths = read_text(args.manifest).sizes if args.manifest else PROFILER_NUM_SAMPLES
     if all(getattr(args, option) is None for option in _STUDENT):
         rows = paper_rows()
     else:

@@ -9,6 +9,7 @@ from fairseq_budget import frames
 from fairseq_budget.cli import Commands
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import load_pretrained
@@ -43,7 +44,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _boundaries(args: argparse.Namespace) -> int:
     encoder, spans_of = load_pretrained(args.checkpoint), table_spans(args.phones)
-    corpus = Corpus.open(args.data.absolute() / f"{args.split}.tsv")
+    corpus = read_text(args.data.absolute() / f"{args.split}.tsv")
     if not 0 <= args.utterance < len(corpus):
         raise BudgetError(f"--utterance {args.utterance}: {corpus.path} has 0 to {len(corpus) - 1}")
     hours = frames.hours(float(corpus.sizes.sum()))

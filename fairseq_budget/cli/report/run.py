@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.console.table import markdown_table
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.pages import scores_section, write_page
 from fairseq_budget.report.reconstruction import reconstruct
@@ -41,7 +41,7 @@ def _run(args: argparse.Namespace) -> int:
 
     log = read_training_log(args.log)
     checkpoint = read_pretrained(args.checkpoint)
-    wave = Corpus.open(args.manifest).read(args.utterance)
+    wave = read_text(args.manifest).read(args.utterance)
     result = reconstruct(checkpoint, wave)
     plot_loss(log, args.out / "loss.png")
     plot_reconstruction(result, args.out / "reconstruction.png")

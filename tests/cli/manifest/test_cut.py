@@ -9,8 +9,8 @@ import pytest
 
 from fairseq_budget.cli.manifest.command import main
 from fairseq_budget.corpus.column import write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.frames import num_frames
 from tests.synthetic import write_tone_corpus
 
@@ -47,7 +47,7 @@ def test_each_length_gets_a_folder_to_train_on_with_equal_hours(
         assert row["hours"] + row["left_out_hours"] == pytest.approx(total)
         assert row["longest_s"] - row["shortest_s"] <= 1
         assert row["columns"] == ["km"]
-        assert len(Corpus.open(row["manifest"], ["km"])) == row["num_utterances"]
+        assert len(read_text(row["manifest"], ["km"])) == row["num_utterances"]
     assert "train.text does not fit the cut utterances" in err
 
 
@@ -85,7 +85,7 @@ def test_write_audio_makes_files_of_every_length(
     assert cut(source, "--write-audio", tmp_path / "flac") == 0
     assert f"as files in {tmp_path / 'flac/4s'}" in capsys.readouterr().out
     for name in ("1s", "2s", "4s"):
-        corpus = Corpus.open(tmp_path / "flac" / name / "train.tsv", ["km"])
+        corpus = read_text(tmp_path / "flac" / name / "train.tsv", ["km"])
         assert len(corpus.read(0)) == corpus.sizes[0]
         assert corpus.name(0).endswith(".flac")
 
@@ -94,4 +94,4 @@ def test_write_audio_goes_with_one_length_too(source: Path, tmp_path: Path) -> N
     words = ["cut", "--manifest", source, "--destdir", tmp_path / "one", "--seconds", 2,
              "--write-audio", tmp_path / "flac"]  # fmt: skip
     assert main([str(word) for word in words]) == 0
-    assert set(Corpus.open(tmp_path / "flac/train.tsv").sizes) == {32_000}
+    assert set(read_text(tmp_path / "flac/train.tsv").sizes) == {32_000}

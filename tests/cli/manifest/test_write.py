@@ -16,8 +16,8 @@ import soundfile
 from fairseq_budget.audio.io import read_audio
 from fairseq_budget.cli.manifest.command import main
 from fairseq_budget.corpus.column import write_column
-from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.prepare import collect
 from tests.synthetic import write_tone, write_tone_corpus
 
@@ -57,7 +57,7 @@ def test_manifest_lists_a_folder_in_sorted_order(tmp_path: Path, audio: Path) ->
     assert manifest == write_tone_corpus(audio, 6)
     assert names(tmp_path / "data" / "train.tsv") == sorted(names(tmp_path / "data" / "train.tsv"))
     assert files_below(tmp_path / "data") == ["train.tsv"]
-    Corpus.open(tmp_path / "data" / "train.tsv").check_files()
+    read_text(tmp_path / "data" / "train.tsv").check_files()
 
 
 def test_number_of_workers_changes_nothing(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_copies_are_16_khz_mono_under_one_root(tmp_path: Path, audio: Path) -> N
     write_tone(audio / "slow.wav", 8_000, sample_rate=8_000)
     write_tone(audio / "stereo.flac", 44_100, sample_rate=44_100, channels=2)
     build("--trainpref", audio, "--destdir", tmp_path, "--resample-to", tmp_path / "wav")
-    corpus = Corpus.open(tmp_path / "train.tsv")
+    corpus = read_text(tmp_path / "train.tsv")
     sizes = {corpus.name(index): int(corpus.sizes[index]) for index in range(len(corpus))}
     assert corpus.root == tmp_path / "wav"
     assert (len(corpus), sizes["slow.wav"], sizes["stereo.wav"]) == (8, 16_000, 16_000)
@@ -363,11 +363,11 @@ def test_cut_joins_each_speaker_to_one_duration(
     )
     assert build(*arguments, "--seconds", 2.5, "--json") == 0
     summary = json.loads(capsys.readouterr().out)["train"]
-    corpus = Corpus.open(tmp_path / "cut" / "train.tsv")
+    corpus = read_text(tmp_path / "cut" / "train.tsv")
     assert set(corpus.sizes) == {40_000}
     assert all(len(corpus.read(index)) == 40_000 for index in range(len(corpus)))
     assert (summary["speaker_rule"], summary["num_speakers"]) == ("parent folder", 2)
-    whole = Corpus.open(tmp_path / "data" / "train.tsv").sizes.sum()
+    whole = read_text(tmp_path / "data" / "train.tsv").sizes.sum()
     left_out = round(summary["left_out_hours"] * 3600 * 16_000)
     assert left_out + corpus.sizes.sum() == whole
 
@@ -377,7 +377,7 @@ def test_cut_takes_joined_pieces_again(tmp_path: Path, audio: Path) -> None:
     for source, destination, seconds in (("data", "one", 1), ("one", "two", 2)):
         arguments = ("cut", "--manifest", tmp_path / source / "train.tsv", "--seconds", seconds)
         assert build(*arguments, "--destdir", tmp_path / destination, "--seed", 3) == 0
-    corpus = Corpus.open(tmp_path / "two" / "train.tsv")
+    corpus = read_text(tmp_path / "two" / "train.tsv")
     assert set(corpus.sizes) == {32_000}
     assert len(corpus.read(0)) == 32_000
 
@@ -436,12 +436,12 @@ def test_subset_writes_a_folder_to_train_on_for_each_number_of_hours(
     small, large = (tmp_path / "subsets" / f"{h}h" for h in hours)
     assert set(names(small / "train.tsv")) < set(names(large / "train.tsv"))
     for folder in (small, large):
-        corpus = Corpus.open(folder / "train.tsv", ["km"])
+        corpus = read_text(folder / "train.tsv", ["km"])
         whole = names(labelled / "train.tsv")
         assert [int(corpus.columns["km"][i]) for i in range(len(corpus))] == [
             whole.index(corpus.name(i)) for i in range(len(corpus))
         ]
-        assert len(Corpus.open(folder / "valid.tsv", ["km"])) == 6
+        assert len(read_text(folder / "valid.tsv", ["km"])) == 6
         assert (folder / "dict.km.txt").exists()
 
 
