@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The numbers of docs/asr.md: CTC and the transducer on a pre-trained encoder, on a CPU.
+# The numbers of docs/guides/asr.md: CTC and the transducer on a pre-trained encoder, on a CPU.
 # usage: scripts/asr.sh NAME MANIFESTS TRANSCRIPTS PRETRAINED [WORD_PIECES]
 #   scripts/asr.sh demo demo/manifests demo/corpus/utterances.tsv demo/tera     (after `make demo`)
 #   scripts/asr.sh digits strings 'strings/{split}.wrd' \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The numbers of docs/compression.md: students of a tiny HuBERT, at 50 Hz and shortened, on a CPU.
+# The numbers of docs/guides/compression.md: students of a tiny HuBERT, at 50 Hz and shortened, on a CPU.
 # usage: scripts/compression.sh TEACHER [UPDATES]   (after `make demo` and scripts/objectives.sh)
 #   scripts/compression.sh results/runs/objectives/demo/hubert_linear/checkpoint_last.pt
 # Stopped half-way? The same command goes on where it was.

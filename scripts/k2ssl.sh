@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The toy comparison of docs/paper_k2ssl.md: four encoders at one FLOPs budget, each fine-tuned with
+# The toy comparison of docs/papers/k2ssl.md: four encoders at one FLOPs budget, each fine-tuned with
 # CTC and with the transducer, on a CPU.
 # usage: scripts/k2ssl.sh [FLOPS]     (after `make demo`)
 # Stopped half-way? The same command goes on where it was.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The numbers of docs/paper_lengths.md: an encoder pre-trained on pieces of 1, 5, 10 and 15 s, frozen.
+# The numbers of docs/papers/match_to_win.md: an encoder pre-trained on pieces of 1, 5, 10 and 15 s, frozen.
 # usage: scripts/lengths.sh [OBJECTIVE] [SEED...]   (after `make demo`)
 #   scripts/lengths.sh tera 1 2 3      or wav2vec2; by default tera and seed 1
 # All sets hold the same audio, and so do all updates: 30 s, the least that 15 and 10 divide.

@@ -41,6 +41,23 @@ def _per_stack(value: int | tuple[int, ...]) -> str:
     return "-".join(str(end) for end in sorted({min(values), max(values)}))
 
 
+def short_sizes_table() -> str:
+    """The sizes in four columns, for the README."""
+    rows = []
+    for name, size in SIZES.items():
+        shape = dimensions(size)
+        gflops = plan_of_the_study(name)["gflops_per_audio_second"]
+        rows.append(
+            {
+                "`model.size`": f"`{name}`",
+                "layers x width": f"{shape['layers']} x {shape['width']}",
+                "parameters (TERA)": f"{count_parameters(name)['parameters']:,}",
+                "GFLOP per second of audio": f"{gflops:.2f}",
+            }
+        )
+    return markdown_table(rows)
+
+
 def sizes_table() -> str:
     rows = []
     for name, size in SIZES.items():
@@ -139,10 +156,11 @@ def _decimals(value: float | None, places: int) -> str:
 
 
 PAGES = {
-    "README.md": {"sizes": sizes_table, "results": results_table},
-    "docs/paper_budget.md": {"table 4": study_table},
-    "docs/paper_compression.md": {"compression": compression_table},
-    "docs/paper_lengths.md": {"figure 2": lengths_table},
+    "README.md": {"sizes": short_sizes_table, "results": results_table},
+    "docs/budget.md": {"sizes": sizes_table},
+    "docs/papers/compute_budget.md": {"table 4": study_table},
+    "docs/papers/sequence_compression.md": {"compression": compression_table},
+    "docs/papers/match_to_win.md": {"figure 2": lengths_table},
 }
 
 

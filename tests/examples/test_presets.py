@@ -113,7 +113,7 @@ def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
 
 
 ZIPFORMER = "budget_hubert_zipformer_librispeech"
-PAGE = (EXAMPLES.parent / "docs/paper_k2ssl.md").read_text()
+PAGE = (EXAMPLES.parent / "docs/papers/k2ssl.md").read_text()
 
 
 def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
@@ -129,7 +129,7 @@ def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
 
 
 def is_on_the_page(overrides: list[str], parameters: int) -> bool:
-    """Whether docs/paper_k2ssl.md has a row of these overrides with this total."""
+    """Whether docs/papers/k2ssl.md has a row of these overrides with this total."""
     shown = f"| `{' '.join(overrides)}` |" if overrides else "| none |"
     return any(shown in row and f"| {parameters:,} |" in row for row in PAGE.splitlines())
 

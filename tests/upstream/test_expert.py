@@ -140,14 +140,15 @@ def extract(
 
 
 @pytest.mark.s3prl
-def test_the_python_block_of_the_readme_runs(exported: Path) -> None:
+def test_the_python_blocks_of_the_pages_run(exported: Path) -> None:
     """First of those that need s3prl: nothing has prepared its import."""
     pytest.importorskip("s3prl")
-    readme = Path(__file__).parents[2] / "README.md"
-    [block] = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
-    exec(compile(block.replace("demo/tera", str(exported)), "README.md", "exec"), names)
-    assert [state.shape for state in names["states"]] == [(1, 49, 32)] * 4
+    for page in ("README.md", "docs/guides/start.md"):
+        text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+        [block] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        exec(compile(block.replace("demo/tera", str(exported)), page, "exec"), names)
+        assert [state.shape for state in names.pop("states")] == [(1, 49, 32)] * 4
     assert names["states_of_second"].shape == (num_frames(9000), 32)
     assert [layer.shape for layer in names["layers"]] == [(1, 50, 32)] * 4
 
