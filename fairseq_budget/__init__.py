@@ -5,9 +5,9 @@ A room is named by what it holds; imports go down only (``lint-imports``)::
     cli/<command>/<subcommand>.py                  launch/
     tasks/
     models/  criterions/        segmentation/
-    optimizers/                 labels/  asr/
+    optimizers/                 labels/  asr/  report/
     data/        upstream/      prepare/  text/
-                                corpus/  report/  downstream/
+                                corpus/  downstream/
                                 budget/  pretrained/  demo/
                                 audio/  losses/  papers/  run/
                                 nn/  optim/  files.py
