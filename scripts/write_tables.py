@@ -149,7 +149,7 @@ def filled(page: str, text: str) -> str:
     for name, table in PAGES[page].items():
         block = f"<!-- {name} -->\n{table()}\n<!-- end of {name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- end of {name} -->"
-        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+        text = re.sub(pattern, block.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
 
 
