@@ -38,7 +38,7 @@ test-fast: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy fairseq_budget
+	$(BIN)/mypy fairseq_budget scripts
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/write_tables.py --check
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs examples fairseq_budget scripts tests

@@ -5,9 +5,9 @@ A room is named by what it holds; imports go down only (``lint-imports``)::
     cli/<command>/<subcommand>.py                  launch/
     tasks/
     models/  criterions/        segmentation/
-    optimizers/                 labels/  asr/
+    optimizers/                 labels/  asr/  report/
     data/        upstream/      prepare/  text/
-                                corpus/  report/  downstream/
+                                corpus/  downstream/
                                 budget/  pretrained/  demo/
                                 audio/  losses/  papers/  run/
                                 nn/  optim/  files.py
@@ -18,4 +18,4 @@ of s3prl (upstream); all else is torch and numpy, and knows no host. ``docs/arch
 guided tour. This module imports nothing: ``import fairseq_budget.nn.encoder`` costs only torch.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

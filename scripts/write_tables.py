@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.budget.lengths import plan_length
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.budget.students import paper_rows
-from fairseq_budget.budget.updates import plan_updates
+from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.papers.compute_budget import PAPER_RUNS
 from fairseq_budget.papers.match_to_win import BATCHES, LENGTHS_S
@@ -19,7 +18,7 @@ from fairseq_budget.sizes import SIZES, TransformerSize, ZipformerSize
 ROOT = Path(__file__).parents[1]
 
 
-def plan_of_the_study(size: str) -> dict[str, Any]:
+def plan_of_the_study(size: str) -> UpdatePlan:
     """The study's budget and batches: 1.33e18 FLOPs, two GPUs, 960 h."""
     return plan_updates(
         size, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
@@ -68,10 +67,10 @@ def sizes_table() -> str:
             {
                 "`model.size`": f"`{name}`",
                 **dimensions(size),
-                "parameters (TERA)": f"{counted['parameters']:,}",
-                "paper": f"{counted['paper']:,}" if in_paper else "-",
-                "training GFLOP per second of audio": f"{plan['gflops_per_audio_second']:.2f}",
-                "updates for 1.33e18": f"{plan['updates']:,}" if in_paper else "-",
+                "parameters (TERA)": f"{counted.parameters:,}",
+                "paper": f"{counted.paper:,}" if in_paper else "-",
+                "training GFLOP per second of audio": f"{plan.gflops_per_audio_second:.2f}",
+                "updates for 1.33e18": f"{plan.updates:,}" if in_paper else "-",
                 "paper's": f"{PAPER_RUNS[name].max_update:,}" if in_paper else "-",
             }
         )
@@ -93,7 +92,7 @@ def study_table() -> str:
         size = SIZES[name]
         plan = plan_of_the_study(name)
         counts = {
-            title: f"{count_parameters(name, objective)['paper']:,}"
+            title: f"{count_parameters(name, objective).paper:,}"
             for title, objective in (
                 ("HuBERT", "hubert"),
                 ("wav2vec 2.0", "wav2vec2"),
@@ -105,9 +104,9 @@ def study_table() -> str:
                 "`model.size`": f"`{name}`",
                 **counts,
                 **dimensions(size),
-                "updates, ours": f"{plan['updates']:,}",
+                "updates, ours": f"{plan.updates:,}",
                 "the study's": f"{paper.max_update:,}",
-                "epochs": f"{plan['epochs']:.2f}",
+                "epochs": f"{plan.epochs:.2f}",
             }
         )
     return markdown_table(rows)
@@ -126,11 +125,11 @@ def compression_table() -> str:
     return markdown_table(
         [
             {
-                "row": row["name"],
-                "Hz": f"{row['frame_rate_hz']:.1f}",
-                "parameters": f"{row['parameters']:,}",
-                "paper's (M)": _decimals(row["paper_parameters_m"], 2),
-                **{title: _decimals(row[key], 1) for title, key in shown.items()},
+                "row": row.name,
+                "Hz": f"{row.frame_rate_hz:.1f}",
+                "parameters": f"{row.parameters:,}",
+                "paper's (M)": _decimals(row.paper_parameters_m, 2),
+                **{title: _decimals(getattr(row, key), 1) for title, key in shown.items()},
             }
             for row in paper_rows()
         ]
@@ -143,10 +142,9 @@ def lengths_table() -> str:
     for length in LENGTHS_S:
         cells = [plan_length("base", "wav2vec2", length_s=length, batch=b) for b in BATCHES]
         memory = {
-            f"GiB, batch {row['batch']}": f"{row['fp32_gib']:.1f} / {row['mixed_gib']:.1f}"
-            for row in cells
+            f"GiB, batch {row.batch}": f"{row.fp32_gib:.1f} / {row.mixed_gib:.1f}" for row in cells
         }
-        gflop = f"{cells[0]['forward_gflops']:.1f}"
+        gflop = f"{cells[0].forward_gflops:.1f}"
         rows.append({"length": f"{length:g} s", "GFLOP": gflop, **memory})
     return markdown_table(rows)
 
@@ -169,7 +167,7 @@ def filled(page: str, text: str) -> str:
     for name, table in PAGES[page].items():
         block = f"<!-- {name} -->\n{table()}\n<!-- end of {name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- end of {name} -->"
-        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+        text = re.sub(pattern, block.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
 
 

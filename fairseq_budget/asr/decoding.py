@@ -62,8 +62,11 @@ def beam_search(
 
 
 class _Beam(NamedTuple):
-    """K hypotheses of each utterance: log-probability and number of symbols (B, K), what the
-    predictor sees (B, K, CONTEXT), all symbols (B, K, T) filled up with PADDING."""
+    """K hypotheses of each utterance.
+
+    Log-probability and number of symbols (B, K), what the predictor sees (B, K, CONTEXT), all
+    symbols (B, K, T) filled up with PADDING.
+    """
 
     score: Tensor
     length: Tensor

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, num_frames
 
@@ -22,17 +23,30 @@ Labels = Sequence[Hashable]
 """Labels of an utterance in order; only their number and which are equal matter."""
 
 
-def ctc_feasibility(
-    num_samples: ArrayLike, labels: Sequence[Labels], *, rate: float
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Feasibility:
     """What is out of CTC's reach when each `rate` frames of 50 Hz become one.
+
+    `infeasible`: share of utterances without a path. `missing`: frames that they lack for each
+    label, sum max(0, U + R - T') / sum U. `least_error`: the lowest error rate that any model can
+    reach, 1 for one error in each label: see `least_errors`.
+    """
+
+    unit: str
+    rate: float
+    frame_rate_hz: float
+    infeasible: float = column(percent=True)
+    missing: float = column(percent=True)
+    least_error: float = column(percent=True)
+
+
+def ctc_feasibility(
+    num_samples: ArrayLike, labels: Sequence[Labels], *, rate: float, unit: str = "labels"
+) -> Feasibility:
+    """What is out of CTC's reach.
 
     num_samples (N,) of the utterances, labels of each of them without the end of sentence, which
     s3prl appends: it needs a frame in training, but is no error when it is missing.
-
-    ``infeasible``: share of utterances without a path. ``missing``: frames that they lack for each
-    label, sum max(0, U + R - T') / sum U. ``least_error``: the lowest error rate that any model can
-    reach, 1 for one error in each label: see `least_errors`.
     """
     frames = _frames(num_samples, rate)
     counts = np.array([len(row) for row in labels], dtype=np.int64)
@@ -43,13 +57,14 @@ def ctc_feasibility(
         raise BudgetError("no utterance has any label; give the transcripts of this manifest")
     lacking = np.maximum(counts + 1 + repeats - frames, 0)  # 1: the end of sentence
     errors = least_errors(counts, repeats, frames)
-    return {
-        "rate": rate,
-        "frame_rate_hz": FRAME_RATE_HZ / rate,
-        "infeasible": float((lacking > 0).mean()),
-        "missing": float(lacking.sum() / (counts + 1).sum()),
-        "least_error": float(errors.sum() / counts.sum()),
-    }
+    return Feasibility(
+        unit=unit,
+        rate=rate,
+        frame_rate_hz=FRAME_RATE_HZ / rate,
+        infeasible=float((lacking > 0).mean()),
+        missing=float(lacking.sum() / (counts + 1).sum()),
+        least_error=float(errors.sum() / counts.sum()),
+    )
 
 
 def least_errors(

@@ -28,8 +28,11 @@ LEAST = -1e4  # nats; a blank of probability 0 would leave C[t'] - C[t] undefine
 
 
 class Lattice(NamedTuple):
-    """log_prob (B,), with gradient, -inf where no path exists; the expected number of times that
-    each arc is taken: symbol_occupation (B, S, T) and blank_occupation (B, S+1, T), without."""
+    """Log-probability (B,) of all paths, and how often each arc is taken.
+
+    log_prob is with gradient, and -inf where no path exists; the expected numbers of times,
+    symbol_occupation (B, S, T) and blank_occupation (B, S+1, T), are without.
+    """
 
     log_prob: Tensor
     symbol_occupation: Tensor

@@ -56,6 +56,8 @@ class Joiner(nn.Module):
 
 
 class TransducerLosses(NamedTuple):
+    """Of the trivial joiner on the full lattice, and of the full joiner on the pruned one."""
+
     simple: LossTerm
     pruned: LossTerm
 

@@ -210,8 +210,11 @@ def blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterato
 
 
 class _ForwardFile(soundfile.SoundFile):
-    """Read forward only: soundfile itself reads no further than the header says and seeks after
-    each read, which a flac of unknown length does not survive."""
+    """A file that is read forward only.
+
+    soundfile itself reads no further than the header says and seeks after each read, which a flac
+    of unknown length does not survive.
+    """
 
     @property
     def can_seek(self) -> bool:

@@ -10,6 +10,7 @@ sets' true means (5.2, 10.4 and 15.8 s) 10.4 is nearest to speech recognition's 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,41 @@ _BAR_WIDTHS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _MAX_BARS = 15
 
 
-def describe_lengths(sizes: NDArray[Any]) -> dict[str, Any]:
-    """Counts, mean, median and 90th percentile of utterances of ``sizes`` (N,) samples."""
+@dataclass(frozen=True)
+class LengthSummary:
+    """How long the utterances of a set are."""
+
+    num_utterances: int
+    hours: float
+    mean_s: float
+    median_s: float
+    p90_s: float  # 90th percentile
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Utterances from one duration to another, which may hold what is longer, too (`is_open`)."""
+
+    from_s: float
+    to_s: float
+    is_open: bool
+    num_utterances: int
+
+
+def describe_lengths(sizes: NDArray[Any]) -> LengthSummary:
+    """Of utterances of ``sizes`` (N,) samples."""
     median, p90 = np.quantile(sizes, (0.5, 0.9)) / SAMPLE_RATE
-    return {
-        "num_utterances": len(sizes),
-        "hours": hours(float(sizes.sum())),
-        "mean_s": float(sizes.mean()) / SAMPLE_RATE,
-        "median_s": float(median),
-        "p90_s": float(p90),
-    }
+    return LengthSummary(
+        num_utterances=len(sizes),
+        hours=hours(float(sizes.sum())),
+        mean_s=float(sizes.mean()) / SAMPLE_RATE,
+        median_s=float(median),
+        p90_s=float(p90),
+    )
 
 
-def length_histogram(sizes: NDArray[Any]) -> list[dict[str, Any]]:
-    """Utterances in up to 15 bars; the last one may hold what is longer, too (``is_open``)."""
+def length_histogram(sizes: NDArray[Any]) -> list[Bar]:
+    """Utterances in up to 15 bars, of which the last may be open."""
     seconds = np.asarray(sizes) / SAMPLE_RATE
     most_s = float(np.quantile(seconds, 0.99))
     width = next((w for w in _BAR_WIDTHS_S if most_s < _MAX_BARS * w), _BAR_WIDTHS_S[-1])
@@ -43,11 +65,11 @@ def length_histogram(sizes: NDArray[Any]) -> list[dict[str, Any]]:
     counts = np.bincount(bars)
     is_open = seconds.max() >= (last + 1) * width
     return [
-        {
-            "from_s": round(bar * width, 1),
-            "to_s": round((bar + 1) * width, 1),
-            "is_open": bool(bar == last and is_open),
-            "num_utterances": int(counts[bar]),
-        }
+        Bar(
+            round(bar * width, 1),
+            round((bar + 1) * width, 1),
+            is_open=bool(bar == last and is_open),
+            num_utterances=int(counts[bar]),
+        )
         for bar in range(int(bars.min()), last + 1)
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from fairseq_budget.budget.timing import (
     require_device,
     run_apart,
 )
+from fairseq_budget.budget.updates import UpdatePlan
 from fairseq_budget.console.progress import Progress
+from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
@@ -115,8 +117,30 @@ def _measure_apart(size: str, precision: str, **options: Any) -> Measurement | N
     return run_apart(measure_encoder, size, precision, **options)
 
 
-def measured_rows(machine: str, sizes: Sequence[str]) -> list[dict[str, Any]]:
-    """What is known of some sizes on a machine, with the share of its peak that each reaches."""
+@dataclass(frozen=True)
+class MeasuredRow:
+    """One size in one precision on a machine; `share_of_peak` is of its matrix products'."""
+
+    size: str
+    precision: str
+    audio_seconds: float = column("s of audio")
+    update_s: float = column("s per update")
+    peak_gib: float = column("GiB")
+    tflops_per_second: float = column("TFLOP/s")
+    share_of_peak: float = column("of peak")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a plan takes on a machine, in its fastest precision; None: not measured."""
+
+    hours: float | None = None
+    memory_gib: float | None = None
+    precision: str | None = None
+
+
+def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
+    """What is known of some sizes on a machine."""
     known = read_measurements()[machine]
     found = [
         Measurement(**values)
@@ -124,33 +148,33 @@ def measured_rows(machine: str, sizes: Sequence[str]) -> list[dict[str, Any]]:
         for values in known["encoders"].get(size, {}).values()
     ]
     return [
-        {
-            "size": m.size,
-            "precision": m.precision,
-            "audio_seconds": m.audio_seconds,
-            "update_s": m.update_s,
-            "peak_gib": m.peak_bytes / 2**30,
-            "tflops_per_second": m.flops_per_second / 1e12,
-            "share_of_peak": m.flops_per_second / known["peak_flops"][m.precision],
-        }
+        MeasuredRow(
+            m.size,
+            m.precision,
+            m.audio_seconds,
+            m.update_s,
+            m.peak_bytes / 2**30,
+            m.flops_per_second / 1e12,
+            m.flops_per_second / known["peak_flops"][m.precision],
+        )
         for m in found
     ]
 
 
-def predict(machine: Machine, row: dict[str, Any], seconds_per_gpu: float) -> dict[str, Any]:
-    """``hours``, ``memory_gib`` and ``precision`` of a row of the plan, in its fastest precision.
+def predict(machine: Machine, plan: UpdatePlan, seconds_per_gpu: float) -> Prediction:
+    """What a row of the plan takes.
 
     Time grows with the seconds of audio, memory too but for weights and optimizer. GPUs work side
-    by side; exchange of gradients, validation and checkpoints come on top. None: not measured.
+    by side; exchange of gradients, validation and checkpoints come on top.
     """
-    found = [Measurement(**m) for m in machine["encoders"].get(row["size"], {}).values()]
+    found = [Measurement(**m) for m in machine["encoders"].get(plan.size, {}).values()]
     if not found:
-        return {"hours": None, "memory_gib": None, "precision": None}
+        return Prediction()
     best = min(found, key=lambda m: m.update_s / m.audio_seconds)
     share = seconds_per_gpu / best.audio_seconds
-    fixed = BYTES_PER_PARAMETER * row["parameters"]
-    return {
-        "hours": row["updates"] * best.update_s * share / 3600,
-        "memory_gib": (fixed + max(0, best.peak_bytes - fixed) * share) / 2**30,
-        "precision": best.precision,
-    }
+    fixed = BYTES_PER_PARAMETER * plan.parameters
+    return Prediction(
+        hours=plan.updates * best.update_s * share / 3600,
+        memory_gib=(fixed + max(0, best.peak_bytes - fixed) * share) / 2**30,
+        precision=best.precision,
+    )

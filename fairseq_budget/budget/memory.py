@@ -87,7 +87,7 @@ def _layer_values(size: ZipformerSize, stack: int, num_frames: int) -> int:
 
 @cache
 def _num_parameters(size: str, objective: str) -> int:
-    return int(count_parameters(size, objective)["parameters"])
+    return count_parameters(size, objective).parameters
 
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and Adam's state: 4 + 4 + 8, or 2 + 2 + 4 + 8

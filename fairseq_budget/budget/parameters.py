@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,6 +14,22 @@ from fairseq_budget.papers.compute_budget import PAPER_DEAD_LABELS, PAPER_RUNS
 from fairseq_budget.sizes import SIZES
 
 
+@dataclass(frozen=True)
+class ParameterCount:
+    """Parameters of a size under an objective, of its `encoder` and of its `head`.
+
+    `paper` is how Table 4 of the compute-budget study counts: for TERA with label embeddings that
+    are never used (104 x final_dim); None for the linear head, and for sizes that it never ran.
+    """
+
+    size: str
+    objective: str
+    encoder: int
+    head: int
+    parameters: int
+    paper: int | None
+
+
 def count_parameters(
     size: str,
     objective: str = "tera",
@@ -21,14 +37,11 @@ def count_parameters(
     head: str = "cosine",
     num_classes: int = NUM_CLASSES,
     extractor_mode: str = "default",
-) -> dict[str, Any]:
+) -> ParameterCount:
     """Parameters of a size, counted on the real modules (without allocating them).
 
     All of them: k2SSL's Zipformer has some that nothing reads, and its published counts hold them.
-
-    ``head`` and ``num_classes`` are HuBERT's. ``paper`` is how Table 4 of the study counts: for
-    TERA with label embeddings that are never used (104 x final_dim); None for the linear head, and
-    for sizes that it never ran.
+    ``head`` and ``num_classes`` are HuBERT's.
     """
     config = EncoderConfig(size=size, extractor_mode=extractor_mode)
     with torch.device("meta"):
@@ -46,7 +59,7 @@ def count_parameters(
         paper = total + PAPER_DEAD_LABELS * SIZES[size].final_dim
     elif objective == "hubert" and (head, num_classes) != ("cosine", NUM_CLASSES):
         paper = None
-    return {"size": size, "objective": objective, **parts, "parameters": total, "paper": paper}
+    return ParameterCount(size, objective, **parts, parameters=total, paper=paper)
 
 
 def num_encoder_parameters(config: EncoderConfig) -> int:

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from fairseq_budget.budget.updates import plan_updates
+from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.papers.compute_budget import (
     BEST_SIZE,
     MOST_EPOCHS,
@@ -24,25 +23,23 @@ from fairseq_budget.papers.compute_budget import (
 )
 from fairseq_budget.sizes import ZIPFORMER_SIZES
 
-Row = dict[str, Any]
-
 
 def recommend(
-    rows: Sequence[Row], *, flops: float, sequence_s: float, hours: float | None
-) -> tuple[Row, str]:
+    rows: Sequence[UpdatePlan], *, flops: float, sequence_s: float, hours: float | None
+) -> tuple[UpdatePlan, str]:
     """The row of one objective's plan to train, and the reason."""
-    best = _frames_per_parameter_of_the_best(rows[0]["objective"], sequence_s)
+    best = _frames_per_parameter_of_the_best(rows[0].objective, sequence_s)
     # what the study did not run, or a wide, three-layer encoder, only if there is nothing else
-    ranked = [row for row in rows if row["size"] not in ZIPFORMER_SIZES] or list(rows)
-    candidates = [row for row in ranked if row["size"] != "small"] or ranked
-    row = min(candidates, key=lambda row: abs(math.log(row["frames_per_parameter"] / best)))
+    ranked = [row for row in rows if row.size not in ZIPFORMER_SIZES] or list(rows)
+    candidates = [row for row in ranked if row.size != "small"] or ranked
+    row = min(candidates, key=lambda row: abs(math.log(row.frames_per_parameter / best)))
     reasons = [_size_reason(row, best, flops), *_data_reason(row, hours)]
     if len(candidates) < len(ranked):
-        small, slim = WORD_ERRORS[row["objective"]]
+        small, slim = WORD_ERRORS[row.objective]
         reasons.append(
             f"small is passed over: at its cost, slim had {slim} % word errors, not {small}."
         )
-    if any(row["size"] in ZIPFORMER_SIZES for row in rows):
+    if any(row.size in ZIPFORMER_SIZES for row in rows):
         reasons.append(ZIPFORMERS)
     return row, " ".join(reasons)
 
@@ -52,12 +49,12 @@ def _frames_per_parameter_of_the_best(objective: str, sequence_s: float) -> floa
         BEST_SIZE, flops=PAPER_FLOPS, gpus=2, seconds_per_gpu=78.03,
         sequence_s=sequence_s, hours=None, objective=objective,
     )  # fmt: skip
-    return float(row["frames_per_parameter"])
+    return row.frames_per_parameter
 
 
-def _size_reason(row: Row, best: float, flops: float) -> str:
+def _size_reason(row: UpdatePlan, best: float, flops: float) -> str:
     reason = (
-        f"{row['size']} would hear {row['frames_per_parameter']:.3g} frames per parameter, the "
+        f"{row.size} would hear {row.frames_per_parameter:.3g} frames per parameter, the "
         f"nearest of these sizes to the {best:.3g} of the study's optimum ({BEST_SIZE} at "
         f"{PAPER_FLOPS:g} FLOPs, and slim close to it)."
     )
@@ -70,11 +67,11 @@ def _size_reason(row: Row, best: float, flops: float) -> str:
     )
 
 
-def _data_reason(row: Row, hours: float | None) -> list[str]:
-    if not hours:
+def _data_reason(row: UpdatePlan, hours: float | None) -> list[str]:
+    if not hours or row.epochs is None:
         return []
-    heard = f"{hours:g} hours would be heard {row['epochs']:.3g} times"
-    if row["epochs"] <= MOST_EPOCHS:
+    heard = f"{hours:g} hours would be heard {row.epochs:.3g} times"
+    if row.epochs <= MOST_EPOCHS:
         return [f"{heard}, no more than in the study (3.25 to {MOST_EPOCHS} times)."]
     return [
         f"{heard}: more speech would help more than another size (in the study, wav2vec 2.0 slim "

@@ -9,7 +9,7 @@ and labels are noise; float32, as nothing is said of precision.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -18,13 +18,29 @@ from fairseq_budget.budget.memory import BYTES_PER_PARAMETER, activation_bytes
 from fairseq_budget.budget.parameters import num_trainable
 from fairseq_budget.budget.task_models import build_head, noise_loss
 from fairseq_budget.budget.timing import peak_bytes, timed
+from fairseq_budget.console.table import column
 from fairseq_budget.frames import SAMPLE_RATE, num_frames_after
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.papers.match_to_win import TASKS
 
 
-def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda") -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class TaskRow:
+    """Downstream training of a task; what was measured stands here where it was asked for."""
+
+    task: str
+    frozen: bool
+    length_s: float = column("s")
+    batch: int
+    trained_parameters: int = column("trained")
+    update_tflops: float = column("TFLOP an update")
+    fp32_gib: float = column("GiB fp32")
+    fp32_s: float | str | None = column("s fp32, measured", default=None, optional=True)
+    fp32_peak_gib: float | str | None = column("GiB fp32, measured", default=None, optional=True)
+
+
+def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda") -> TaskRow:
     """The closed form: the encoder's FLOPs in an update, parameters and memory of training.
 
     A frozen encoder is run forward only: it holds its weights and, for a while, two outputs of its
@@ -43,15 +59,15 @@ def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda")
     else:
         kept = activation_bytes(config, num_samples, keeps_weights=device == "cpu")
         held = BYTES_PER_PARAMETER * encoder + task.batch * kept
-    return {
-        "task": name,
-        "frozen": frozen,
-        "length_s": task.length_s,
-        "batch": task.batch,
-        "trained_parameters": head if frozen else head + encoder,
-        "update_tflops": flops / 1e12,
-        "fp32_gib": (held + BYTES_PER_PARAMETER * head) / 2**30,
-    }
+    return TaskRow(
+        task=name,
+        frozen=frozen,
+        length_s=task.length_s,
+        batch=task.batch,
+        trained_parameters=head if frozen else head + encoder,
+        update_tflops=flops / 1e12,
+        fp32_gib=(held + BYTES_PER_PARAMETER * head) / 2**30,
+    )
 
 
 def measure_downstream(

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from fairseq_budget.budget.flops import training_flops_per_second, updates_for_budget
 from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
 from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.console.table import column
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.papers.compute_budget import PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdatePlan:
+    """What a FLOPs budget buys for a size, and what it would take on a measured machine.
+
+    `gflops_per_audio_second` is the budget's figure, forward and backward through the encoder; the
+    heads' comes on top. `frames_per_parameter` counts frames heard. `paper_updates` stands beside
+    the paper's own budget only. `overrides` turn a preset of the objective into this run; a size
+    without a learning rate of its own keeps the preset's.
+    """
+
+    size: str
+    objective: str
+    parameters: int
+    gflops_per_audio_second: float = column("GFLOP/s of audio")
+    head_gflops_per_audio_second: float = column("heads'")
+    updates: int
+    paper_updates: int | None = column("paper's")
+    warmup_updates: int = column("warm-up")
+    lr: float | None
+    epochs: float | None
+    frames_per_parameter: float = column("frames/parameter")
+    hours: float | None = None
+    memory_gib: float | None = column("GiB", default=None)
+    precision: str | None = None
+    overrides: str = column(default="", hidden=True)
+    recommendation: str | None = column(default=None, hidden=True)
 
 
 def plan_updates(
@@ -24,13 +53,8 @@ def plan_updates(
     head: str = "cosine",
     num_classes: int = NUM_CLASSES,
     warmup_updates: int | None = None,
-) -> dict[str, Any]:
-    """Updates that a FLOPs budget pays for, and the epochs over ``hours`` of audio they make.
-
-    ``gflops_per_audio_second`` is the budget's figure, forward and backward through the encoder;
-    ``head_gflops_per_audio_second`` comes on top. ``frames_per_parameter`` counts frames heard.
-    ``paper_updates`` stands beside the paper's own budget only.
-    """
+) -> UpdatePlan:
+    """Updates that a FLOPs budget pays for, and the epochs over ``hours`` of audio they make."""
     config = EncoderConfig(size=size)
     heads = Heads(objective, head, num_classes)
     seconds_per_update = gpus * seconds_per_gpu
@@ -39,33 +63,31 @@ def plan_updates(
     )
     if warmup_updates is None:
         warmup_updates = round(WARMUP_SHARE * updates)
-    parameters = count_parameters(size, objective, head=head, num_classes=num_classes)["parameters"]
+    parameters = count_parameters(size, objective, head=head, num_classes=num_classes).parameters
     seconds = updates * seconds_per_update
     paper = PAPER_RUNS.get(size)
-    return {
-        "size": size,
-        "objective": objective,
-        "parameters": parameters,
-        "gflops_per_audio_second": training_flops_per_second(config, sequence_s) / 1e9,
-        "head_gflops_per_audio_second": heads.training_flops_per_second(config, sequence_s) / 1e9,
-        "updates": updates,
-        "paper_updates": paper.max_update if paper and flops == PAPER_FLOPS else None,
-        "warmup_updates": warmup_updates,
-        "lr": paper.lr[objective] if paper else None,
-        "epochs": seconds / 3600 / hours if hours else None,
-        "frames_per_parameter": seconds * FRAME_RATE_HZ / parameters,
-    }
+    lr = paper.lr[objective] if paper else None
+    return UpdatePlan(
+        size=size,
+        objective=objective,
+        parameters=parameters,
+        gflops_per_audio_second=training_flops_per_second(config, sequence_s) / 1e9,
+        head_gflops_per_audio_second=heads.training_flops_per_second(config, sequence_s) / 1e9,
+        updates=updates,
+        paper_updates=paper.max_update if paper and flops == PAPER_FLOPS else None,
+        warmup_updates=warmup_updates,
+        lr=lr,
+        epochs=seconds / 3600 / hours if hours else None,
+        frames_per_parameter=seconds * FRAME_RATE_HZ / parameters,
+        overrides=_overrides(size, updates, lr, warmup_updates),
+    )
 
 
-def overrides(row: dict[str, Any]) -> str:
-    """What turns a preset of the row's objective into this run, for fairseq-hydra-train.
-
-    A size without a learning rate of its own keeps the preset's.
-    """
+def _overrides(size: str, updates: int, lr: float | None, warmup_updates: int) -> str:
     words = {
-        "model.size": row["size"],
-        "optimization.max_update": row["updates"],
-        "optimization.lr": row["lr"] and f"[{row['lr']:.8f}".rstrip("0") + "]",
-        "lr_scheduler.warmup_updates": row["warmup_updates"],
+        "model.size": size,
+        "optimization.max_update": updates,
+        "optimization.lr": lr and f"[{lr:.8f}".rstrip("0") + "]",
+        "lr_scheduler.warmup_updates": warmup_updates,
     }
     return " ".join(f"{key}={value}" for key, value in words.items() if value is not None)

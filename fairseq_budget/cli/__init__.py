@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -47,6 +48,9 @@ def user_errors(main: Main) -> Main:
     def wrapped(argv: list[str] | None = None) -> int:
         try:
             return main(argv)
+        except BrokenPipeError:  # whoever read our lines, as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except (BudgetError, OSError) as error:  # OSError: a full disk, a folder taken away
             print(f"{name}: error: {error}", file=sys.stderr)
             return 2

@@ -1,9 +1,79 @@
-"""Markdown tables, for terminals and reports alike."""
+"""Rows as Markdown tables, for terminals and reports alike.
+
+A row is a frozen dataclass, whose fields carry their units in their names and say by `column` how
+people see them; or a mapping, where only a run knows what it logs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+
+def column(
+    header: str | None = None,
+    *,
+    default: Any = dataclasses.MISSING,
+    digits: int | None = None,
+    percent: bool = False,
+    optional: bool = False,
+    hidden: bool = False,
+) -> Any:
+    """A field of a row, and how a table shows it.
+
+    `header` is the field's name with blanks where none is given; `digits` are behind the point.
+    An `optional` column is left out where no row has a value, a `hidden` one always.
+    """
+    look = {"header": header, "digits": digits, "percent": percent}
+    return dataclasses.field(
+        default=default, metadata={**look, "optional": optional, "hidden": hidden}
+    )
+
+
+def columns(rows: Sequence[Any], hide: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Rows as dictionaries of what tables show; all have the same keys, None for what is not."""
+    if not all(map(dataclasses.is_dataclass, rows)):
+        keys = dict.fromkeys(key for row in rows for key in row)
+        return [{key: row.get(key) for key in keys} for row in rows]
+    shown = [
+        field.name
+        for field in (dataclasses.fields(rows[0]) if rows else ())
+        if field.name not in hide
+        and not field.metadata.get("hidden")
+        and not (
+            field.metadata.get("optional") and all(getattr(r, field.name) is None for r in rows)
+        )
+    ]
+    return [{name: getattr(row, name) for name in shown} for row in rows]
+
+
+def table(rows: Sequence[Any], hide: Collection[str] = ()) -> str:
+    """Rows -> a Markdown table, their columns headed and formatted as their fields say."""
+    fields = {}
+    if rows and dataclasses.is_dataclass(rows[0]):
+        fields = {field.name: field.metadata for field in dataclasses.fields(rows[0])}
+    return markdown_table(
+        [
+            {_header(name, fields): _formatted(value, fields.get(name, {})) for name, value in row}
+            for row in map(dict.items, columns(rows, hide))
+        ]
+    )
+
+
+def _header(name: str, fields: Mapping[str, Mapping[str, Any]]) -> str:
+    if name not in fields:
+        return name
+    header = fields[name].get("header")
+    return name.replace("_", " ") if header is None else header
+
+
+def _formatted(value: Any, look: Mapping[str, Any]) -> str:
+    if isinstance(value, float) and look.get("percent"):
+        return f"{value:.1%}"
+    if isinstance(value, float) and look.get("digits") is not None:
+        return f"{value:,.{look['digits']}f}"
+    return cell(value)
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
@@ -18,15 +88,11 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as tables show it: 1,234 and 0.1235, a dash for None."""
+    """A value as tables show it: 1,234 and 0.1235, yes and no, a dash for None."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def aligned(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the same keys, None where one has no such value."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [{key: row.get(key) for key in keys} for row in rows]

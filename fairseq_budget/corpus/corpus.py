@@ -7,7 +7,6 @@ page, as their reference counts change.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -127,7 +126,7 @@ class Corpus:
         indices = self.source.utterances_to_check()
         pieces = (piece for index in indices for piece in self.utterance(index).pieces)
         paths = {file_of(piece.path) for piece in pieces}
-        missing = sorted(path for path in paths if not os.path.isfile(self.root / path))
+        missing = sorted(path for path in paths if not (self.root / path).is_file())
         if missing:
             raise BudgetError(
                 f"{len(missing)} of the {len(paths)} files of {self.path} are missing below "

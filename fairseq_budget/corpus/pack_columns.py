@@ -85,7 +85,7 @@ class ColumnPacker(Column):
 
     def _texts(self) -> Iterator[str]:
         self._digest = hashlib.sha256()
-        with open(self._path, "rb") as file:
+        with self._path.open("rb") as file:
             num_lines = 0
             for num_lines, raw in enumerate(file, start=1):
                 self._digest.update(raw)

@@ -37,7 +37,7 @@ class Pack:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.header = self._read_header()
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._bytes = np.frombuffer(self._map, dtype=np.uint8)
         self._num_accesses = 0
@@ -71,7 +71,7 @@ class Pack:
 
     def _read_header(self) -> dict[str, Any]:
         try:
-            with open(self.path, "rb") as file:
+            with self.path.open("rb") as file:
                 magic, offset, length, sha256 = PREFIX.unpack(file.read(PREFIX.size))
                 end = file.seek(0, os.SEEK_END)
                 file.seek(min(offset, end))

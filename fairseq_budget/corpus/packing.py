@@ -59,7 +59,7 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
 
 def _pack_manifest(arrays: PackWriter, manifest: Path, bar: Progress) -> Split:
     starts, sizes = arrays.new_counts(), arrays.new_counts()
-    with open(manifest, "rb") as file:
+    with manifest.open("rb") as file:
         root = parse_root(file.readline(), path=manifest)
         files = _Files(root)
         lines = _checked_lines(file, manifest, files, starts, sizes, bar)

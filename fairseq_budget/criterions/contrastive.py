@@ -12,6 +12,8 @@ from fairseq_budget.losses.contrastive import info_nce
 
 @dataclass
 class BudgetContrastiveConfig(BudgetCriterionConfig):
+    """Fields of ``criterion._name=budget_contrastive``."""
+
     diversity_weight: float = field(
         default=0.1, metadata={"help": "weight of the unused share of the codebooks"}
     )

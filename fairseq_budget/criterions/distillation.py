@@ -12,6 +12,8 @@ from fairseq_budget.losses.distillation import LayerDistances, layer_distances
 
 @dataclass
 class BudgetDistillationConfig(BudgetCriterionConfig):
+    """Fields of ``criterion._name=budget_distillation``."""
+
     feature_penalty_weight: float = field(
         default=0.0, metadata={"help": "weight of the mean square of the front-end's output"}
     )

@@ -14,6 +14,8 @@ from fairseq_budget.losses.masked_prediction import cluster_cross_entropy
 
 @dataclass
 class BudgetMaskedPredictionConfig(BudgetCriterionConfig):
+    """Fields of ``criterion._name=budget_masked_prediction``."""
+
     pred_nomask_weight: float = field(
         default=0.0,
         metadata={"help": "weight of heard frames' loss; needs model.predict_unmasked=true"},

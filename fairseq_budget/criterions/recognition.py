@@ -70,12 +70,16 @@ class BudgetRecognitionCriterion(BudgetCriterion):
 
 @register_criterion("budget_ctc", dataclass=FairseqDataclass)
 class BudgetCtcCriterion(BudgetRecognitionCriterion):
+    """Connectionist temporal classification."""
+
     def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
         return {"ctc": (1.0, ctc_loss(out["logits"], num_frames=out["num_frames"], **batch))}
 
 
 @dataclass
 class BudgetTransducerCriterionConfig(FairseqDataclass):
+    """Fields of ``criterion._name=budget_transducer``."""
+
     simple_warmup_updates: int = field(
         default=2000,
         metadata={"help": "updates in which the weight goes from the simple to the pruned loss"},
@@ -84,6 +88,8 @@ class BudgetTransducerCriterionConfig(FairseqDataclass):
 
 @register_criterion("budget_transducer", dataclass=BudgetTransducerCriterionConfig)
 class BudgetTransducerCriterion(BudgetRecognitionCriterion):
+    """The pruned transducer, warmed up on its simple loss."""
+
     def terms(self, model: Any, out: Dict[str, Any], batch: Dict[str, Any]) -> Dict[str, Weighted]:
         simple, pruned = loss_weights(model.num_updates, self.cfg.simple_warmup_updates)
         losses = out["losses"]

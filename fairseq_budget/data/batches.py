@@ -28,8 +28,11 @@ MATES, BATCHES = 101, 102  # keys of the two random orders, apart from the strea
 
 
 class Limits(NamedTuple):
-    """What a batch may hold, in fairseq's words: ``dataset.max_tokens`` (samples, padding counted),
-    ``dataset.batch_size`` (utterances), ``dataset.required_batch_size_multiple``."""
+    """What a batch may hold.
+
+    In fairseq's words: ``dataset.max_tokens`` (samples, padding counted), ``dataset.batch_size``
+    (utterances), ``dataset.required_batch_size_multiple``.
+    """
 
     max_tokens: int | None = None
     max_sentences: int | None = None

@@ -239,7 +239,7 @@ def _shift(
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, dialect="excel-tab", lineterminator="\n")
         writer.writerow([field.name for field in fields(rows[0])])
         writer.writerows(astuple(row) for row in rows)
@@ -248,7 +248,7 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 def _read_table(path: Path, row_type: type[Row]) -> list[Row]:
     if not path.is_file():
         raise BudgetError(f"{path} is missing; make the corpus with budget-corpus {path.parent}")
-    with open(path, encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file, dialect="excel-tab")
     if header != (expected := [field.name for field in fields(row_type)]):
         raise BudgetError(f"{path}: columns {header}, expected {expected}; make the corpus again")

@@ -55,7 +55,7 @@ def read_recordings(folder: Path, pattern: str) -> list[Recording]:
 
 
 def _read_table(folder: Path) -> list[Recording]:
-    with open(folder / TABLE, encoding="utf-8", newline="") as file:
+    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     rows = [row for row in rows if row.get("kind", "command") == "command"]
     if not rows:

@@ -128,7 +128,7 @@ class Run:
 
     def _train(self, num_threads: int) -> Score:
         module = "fairseq_budget.cli.run_downstream"
-        with open(self.folder / OUTPUT_FILE, "w", encoding="utf-8") as output:
+        with (self.folder / OUTPUT_FILE).open("w", encoding="utf-8") as output:
             done = subprocess.run(
                 [sys.executable, "-m", module, *self.arguments()],
                 stdin=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ logger = logging.getLogger(PACKAGE)
 class BudgetSearchPathPlugin(SearchPathPlugin):
     """A plug-in's one occasion between reading the command line and reading the preset."""
 
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:  # noqa: ARG002
         try:
             install()
         except Exception as error:  # must never break somebody else's Hydra program

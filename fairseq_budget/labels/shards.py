@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def _join(
     with NpyAppendArray(whole, delete_if_exists=True) as file:
         for index in range(num_parts):
             file.append(load_frames(parts, index))
-    os.replace(whole, path)
+    Path(whole).replace(path)
     with atomic_write(path.with_suffix(".len")) as lines:
         lines.writelines(f"{length}\n" for length in lengths)
     with atomic_write(path.with_suffix(".json")) as note:

@@ -12,6 +12,8 @@ from fairseq_budget.models._recognizer import BudgetRecognizer, BudgetRecognizer
 
 @dataclass
 class BudgetCtcConfig(BudgetRecognizerConfig):
+    """Fields of ``model._name=budget_ctc``."""
+
     final_dropout: float = field(default=0.1, metadata={"help": "dropout before the letters"})
 
 

@@ -20,6 +20,8 @@ from fairseq_budget.pretrained.fairseq_checkpoint import read_teacher
 
 @dataclass
 class BudgetDistilhubertConfig(BudgetEncoderConfig):
+    """Fields of ``model._name=budget_distilhubert``."""
+
     teacher: str = field(
         default=MISSING,
         metadata={"help": "an exported folder, a checkpoint of ours, or one of fairseq's HuBERT"},

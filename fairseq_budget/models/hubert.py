@@ -21,6 +21,8 @@ from fairseq_budget.nn.lengths import zero_padding
 
 @dataclass
 class BudgetHubertConfig(BudgetEncoderConfig):
+    """Fields of ``model._name=budget_hubert``."""
+
     head: str = field(
         default="cosine",
         metadata={"help": "'cosine' (HuBERT) or 'linear' (cross-entropy form of k2SSL, MelHuBERT)"},

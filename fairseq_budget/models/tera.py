@@ -21,6 +21,8 @@ from fairseq_budget.nn.heads import ReconstructionHead
 
 @dataclass
 class BudgetTeraConfig(BudgetEncoderConfig):
+    """Fields of ``model._name=budget_tera``."""
+
     target: str = field(
         default="mfcc",
         metadata={"help": "what is reconstructed, in pairs of 10 ms frames: 'mfcc' or 'logmel'"},

@@ -13,6 +13,8 @@ from fairseq_budget.models._recognizer import BudgetRecognizer, BudgetRecognizer
 
 @dataclass
 class BudgetTransducerConfig(BudgetRecognizerConfig):
+    """Fields of ``model._name=budget_transducer``."""
+
     decoder_dim: int = field(default=512, metadata={"help": "width of the predictor"})
     joiner_dim: int = field(default=512, metadata={"help": "width of the joiner"})
     prune_range: int = field(

@@ -17,6 +17,8 @@ from fairseq_budget.nn.quantizer import GumbelQuantizer
 
 @dataclass
 class BudgetWav2Vec2Config(BudgetEncoderConfig):
+    """Fields of ``model._name=budget_wav2vec2``."""
+
     latent_vars: int = field(default=320, metadata={"help": "entries in each codebook"})
     latent_groups: int = field(default=2, metadata={"help": "codebooks"})
     latent_dim: int = field(default=0, metadata={"help": "width of a code; 0: final_dim"})

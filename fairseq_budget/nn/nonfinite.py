@@ -41,7 +41,7 @@ def _watching(model: nn.Module, outputs: list[str], batch_size: int) -> Iterator
     faults: list[Fault] = []
 
     def look(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
             if not any(True for _ in module.children()):
                 outputs.append(name)
             if not faults:

@@ -13,6 +13,8 @@ from fairseq_budget.optim.eden import Eden
 
 @dataclass
 class BudgetEdenConfig(FairseqDataclass):
+    """Fields of ``lr_scheduler._name=budget_eden``."""
+
     lr_updates: float = field(
         default=7500, metadata={"help": "updates after which the rate begins to fall"}
     )

@@ -51,6 +51,8 @@ def check_settings(root: Any) -> None:
 
 @dataclass
 class BudgetScaledAdamConfig(FairseqDataclass):
+    """Fields of ``optimizer._name=budget_scaled_adam``."""
+
     betas: List[float] = field(
         default_factory=lambda: [0.9, 0.98],
         metadata={"help": "decay of the mean of the updates, and of the squared gradients"},

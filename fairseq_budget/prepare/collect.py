@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -141,7 +140,7 @@ def _examine_and_copy(
     find_damage(file, info, full=False)
     if reason := _unwanted_duration(info, rules):
         return Finding(*source, reason=reason)
-    changed_ns = os.stat(folder / file_of(source.path)).st_mtime_ns
+    changed_ns = (folder / file_of(source.path)).stat().st_mtime_ns
     if copy.is_file() and copy.stat().st_mtime_ns > changed_ns:
         return Finding(_copy_name(source), source.name, audio_info(copy).num_samples)
     scale = 1 / rules.divide_by if rules.divide_by != 1 and is_out_of_range(file) else 1.0

@@ -19,12 +19,12 @@ from fairseq_budget.prepare.imported import (
 
 
 def read_lhotse(path: Path, root: Path = Path()) -> Iterator[Imported]:
-    """Each cut of ``cuts.jsonl`` or ``cuts.jsonl.gz``; its transcript is that of its supervisions,
-    its labels are ``custom["kmeans"]``.
+    """Each cut of ``cuts.jsonl`` or ``cuts.jsonl.gz``.
 
-    Relative files lie below `root`. Raises BudgetError, naming the line, for cuts that are mixed or
-    altered, of another rate, of several channels, not in a plain file, or whose recordings have
-    another length than their files.
+    Its transcript is that of its supervisions, its labels are ``custom["kmeans"]``. Relative files
+    lie below `root`. Raises BudgetError, naming the line, for cuts that are mixed or altered, of
+    another rate, of several channels, not in a plain file, or whose recordings have another length
+    than their files.
     """
     for number, line in numbered_lines(path):
         try:

@@ -40,7 +40,7 @@ def find_speaker_rule(paths: Sequence[str], pattern: str | None = None) -> Speak
         return SpeakerRule("LibriSpeech file names", _group_of(_LIBRISPEECH.pattern))
     if len({_parent(path) for path in paths}) > 1:
         return SpeakerRule("parent folder", _parent)
-    return SpeakerRule(ONE_SPEAKER, lambda path: "")
+    return SpeakerRule(ONE_SPEAKER, lambda _: "")
 
 
 def order_by_speaker(manifest: Manifest, *, rule: SpeakerRule, seed: int) -> dict[str, list[int]]:

@@ -67,7 +67,7 @@ def plain(value: Any) -> Any:
 class _Inert:
     """Stands in for every class in a foreign file: keeps what it was made of, does nothing."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **_: Any) -> None:
         self._args = args
 
     def __setstate__(self, state: Any) -> None:

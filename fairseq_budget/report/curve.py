@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import read_pretrained
@@ -24,8 +25,21 @@ _LAST = "checkpoint_last.pt"
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
 
-def loss_row(folder: Path) -> dict[str, Any]:
-    """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing.
+@dataclass(frozen=True, kw_only=True)
+class LossRow:
+    """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing."""
+
+    run: str
+    updates: int
+    flops: float | None = column("FLOPs")
+    valid_loss: float = column("validation loss")
+    chance_loss: float | None = column("of guessing")
+    accuracy_percent: float | None = column("accuracy (%)")
+    chance_percent: float | None = column("of guessing (%)")
+
+
+def loss_row(folder: Path) -> LossRow:
+    """Read a run's last validation.
 
     Guessing is uniform over the clusters of HuBERT, or over wav2vec 2.0's frame and distractors;
     a reconstruction has no such level.
@@ -38,15 +52,15 @@ def loss_row(folder: Path) -> dict[str, Any]:
     accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
     choices = classes_of(config.get("num_classes") or 1 + config.get("num_negatives", 0))
     can_guess = min(choices) > 1
-    return {
-        "run": folder.name,
-        "updates": int(last["num_updates"]),
-        "FLOPs": checkpoint.provenance["flops"],
-        "validation loss": loss,
-        "of guessing": sum(map(math.log, choices)) if can_guess else None,
-        "accuracy (%)": None if accuracy is None else 100 * accuracy,
-        "of guessing (%)": sum(100 / n for n in choices) / len(choices) if can_guess else None,
-    }
+    return LossRow(
+        run=folder.name,
+        updates=int(last["num_updates"]),
+        flops=checkpoint.provenance["flops"],
+        valid_loss=loss,
+        chance_loss=sum(map(math.log, choices)) if can_guess else None,
+        accuracy_percent=None if accuracy is None else 100 * accuracy,
+        chance_percent=sum(100 / n for n in choices) / len(choices) if can_guess else None,
+    )
 
 
 def accuracy_curve(folder: Path) -> tuple[list[float], list[float]]:

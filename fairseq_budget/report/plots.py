@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fairseq_budget.audio.mfcc import LogMel
+from fairseq_budget.budget.length_histogram import Bar
+from fairseq_budget.budget.lengths import LengthRow
+from fairseq_budget.budget.task_training import TaskRow
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import Reconstruction
 from fairseq_budget.report.training_log import TrainingLog
+from fairseq_budget.text.units import UnitRate
 
 try:
     from matplotlib.figure import Figure
@@ -105,60 +108,60 @@ def plot_accuracies(
     _save(figure, path)
 
 
-def plot_units(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Units per second as bars (rows of `units_per_second`), with the frame rates to hold them."""
+def plot_units(rows: Sequence[UnitRate], path: Path) -> None:
+    """Units per second as bars, with the frame rates to hold them."""
     figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh([row["unit"] for row in rows], [row["rate_hz"] for row in rows], color=BLUE)
+    bars = axes.barh([row.unit for row in rows], [row.rate_hz for row in rows], color=BLUE)
     axes.bar_label(bars, fmt="%.1f", padding=3, bbox={"facecolor": "white", "lw": 0, "pad": 1})
     for rate in (rates := [6.25, 12.5, 25]):
         axes.axvline(rate, color=ORANGE, linewidth=1, linestyle="--", zorder=0)
     axes.set_xticks([0, *rates], ["0", "6.25", "12.5", "25"])
     axes.set(xlabel="units per second; dashed: frame rates in Hz")
-    axes.set_xlim(0, max(26, 1.1 * max(row["rate_hz"] for row in rows)))
+    axes.set_xlim(0, max(26, 1.1 * max(row.rate_hz for row in rows)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
     _save(figure, path)
 
 
-def plot_lengths(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Memory and FLOPs against sequence length (rows of `plan_length`), a line for a batch size.
+def plot_lengths(rows: Sequence[LengthRow], path: Path) -> None:
+    """Memory and FLOPs against sequence length, a line for a batch size.
 
     Dots: memory that was measured, where it was.
     """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    batches = sorted({row["batch"] for row in rows})
+    batches = sorted({row.batch for row in rows})
     for index, batch in enumerate(batches):
-        own = sorted((r for r in rows if r["batch"] == batch), key=lambda row: row["length_s"])
-        lengths = [row["length_s"] for row in own]
+        own = sorted((r for r in rows if r.batch == batch), key=lambda row: row.length_s)
+        lengths = [row.length_s for row in own]
         style = {"color": BLUE, "alpha": (index + 1) / len(batches), "label": f"batch {batch}"}
-        left.plot(lengths, [row["fp32_gib"] for row in own], **style)
-        right.plot(lengths, [row["forward_gflops"] for row in own], marker=".", **style)
-        measured = [(r["length_s"], r["fp32_peak_gib"]) for r in own if "fp32_peak_gib" in r]
+        left.plot(lengths, [row.fp32_gib for row in own], **style)
+        right.plot(lengths, [row.forward_gflops for row in own], marker=".", **style)
+        measured = [(r.length_s, r.fp32_peak_gib) for r in own]
         dots = [(x, y) for x, y in measured if isinstance(y, float)]
         left.scatter(*zip(*dots, strict=True) if dots else ((), ()), color=ORANGE, zorder=3)
-    dots_say = ", dots: measured" if "fp32_peak_gib" in rows[0] else ""
+    dots_say = ", dots: measured" if rows[0].fp32_peak_gib is not None else ""
     left.set(xlabel="seconds", ylabel="GiB", title=f"Memory of an update, float32{dots_say}")
     right.set(xlabel="seconds", ylabel="GFLOP", title="Forward pass")
     for axes in (left, right):
-        axes.set_xticks(sorted({row["length_s"] for row in rows}))
+        axes.set_xticks(sorted({row.length_s for row in rows}))
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
     right.legend(frameon=False)
     _save(figure, path)
 
 
-def plot_downstream(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Memory of downstream training as bars (rows of `plan_downstream`): measured, else planned."""
+def plot_downstream(rows: Sequence[TaskRow], path: Path) -> None:
+    """Memory of downstream training as bars: measured, else planned."""
     figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    names = [f"{r['task']}, {'frozen' if r['frozen'] else 'unfrozen'}" for r in rows]
-    memory = [r.get("fp32_peak_gib", r["fp32_gib"]) for r in rows]
-    colors = [ORANGE if row["frozen"] else BLUE for row in rows]
+    names = [f"{r.task}, {'frozen' if r.frozen else 'unfrozen'}" for r in rows]
+    memory = [r.fp32_gib if r.fp32_peak_gib is None else r.fp32_peak_gib for r in rows]
+    colors = [ORANGE if row.frozen else BLUE for row in rows]
     bars = axes.barh(names, [0.0 if m == "OOM" else m for m in memory], color=colors)
     axes.bar_label(bars, [m if m == "OOM" else f"{m:.1f}" for m in memory], padding=3)
-    measured = "measured" if "fp32_peak_gib" in rows[0] else "closed form"
+    measured = "measured" if rows[0].fp32_peak_gib is not None else "closed form"
     axes.set(xlabel=f"GiB of an update, {measured}")
     axes.margins(x=0.1)
     axes.spines[["top", "right"]].set_visible(False)
@@ -166,21 +169,19 @@ def plot_downstream(rows: Sequence[dict[str, Any]], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_match(
-    bars: Sequence[dict[str, Any]], path: Path, *, mean_s: float, recommended_s: float
-) -> None:
-    """How long utterances are (rows of `length_histogram`), their mean, and what is recommended."""
+def plot_match(bars: Sequence[Bar], path: Path, *, mean_s: float, recommended_s: float) -> None:
+    """How long utterances are, their mean, and what is recommended."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    starts = [bar["from_s"] for bar in bars]
-    widths = [bar["to_s"] - bar["from_s"] for bar in bars]
-    axes.bar(starts, [bar["num_utterances"] for bar in bars], widths, align="edge", color=GREY)
+    starts = [bar.from_s for bar in bars]
+    widths = [bar.to_s - bar.from_s for bar in bars]
+    axes.bar(starts, [bar.num_utterances for bar in bars], widths, align="edge", color=GREY)
     for seconds, label, color in (
         (mean_s, f"mean: {mean_s:.2f} s", DARK),
         (recommended_s, f"pre-train at {recommended_s:g} s", ORANGE),
     ):
         axes.axvline(seconds, color=color, linewidth=1.5, label=label)
-    longest = ", the last bar: and longer" if bars[-1]["is_open"] else ""
+    longest = ", the last bar: and longer" if bars[-1].is_open else ""
     axes.set(xlabel=f"seconds{longest}", ylabel="utterances", xlim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

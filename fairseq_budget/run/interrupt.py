@@ -39,7 +39,7 @@ class Interrupt:
                 self.agreed = code
         return self.agreed > 0
 
-    def _receive(self, number: int, frame: object) -> None:
+    def _receive(self, number: int, _: object) -> None:
         now = time.monotonic()
         if not self.asked:
             self.asked, self._asked_at = EXIT_CODES[signal.Signals(number)], now

@@ -47,7 +47,7 @@ def hold_folder(folder: str | Path) -> Iterator[None]:
 
 def _open(path: Path) -> IO[str]:
     try:
-        return open(path, "a+", encoding="utf-8", errors="replace")
+        return path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:  # such as another user's
         raise BudgetError(
             f"cannot write {path} ({error.strerror}): if its owner has no run there, remove it; "

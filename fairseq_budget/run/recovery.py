@@ -34,7 +34,7 @@ def mend_checkpoint(folder: str | Path) -> Path | None:
             f"{torn} is damaged and there is no other whole checkpoint in {torn.parent}: "
             "remove it to begin anew, or choose another checkpoint.save_dir"
         )
-    with open(whole[0], "rb") as source, atomic_write(torn, "wb") as target:
+    with whole[0].open("rb") as source, atomic_write(torn, "wb") as target:
         shutil.copyfileobj(source, target, 1 << 24)
     return whole[0]
 
@@ -45,7 +45,7 @@ def is_torn(path: Path) -> bool:
     The directory of torch's zip format is at its end. Whatever begins otherwise, such as torch's
     older format, was written by no run.
     """
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         start = file.read(len(_ZIP))
     begun = _ZIP.startswith(start) or not start.strip(b"\0")
     return begun and not zipfile.is_zipfile(path)

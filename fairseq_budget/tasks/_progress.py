@@ -20,10 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Logs what is heard (audio_hours), spent (flops), left (budget_left_hours, eta_hours) and lost
-    (flop_per_s, share_of_peak; data_wait, the share of time without data; bad_audio).
+    """Logs what is heard, spent, left and lost.
 
-    Values are logged with weight 0, which shows the latest one and not an average.
+    That is audio_hours; flops; budget_left_hours and eta_hours; flop_per_s, share_of_peak,
+    data_wait (the share of time without data) and bad_audio. Values are logged with weight 0,
+    which shows the latest one and not an average.
     """
 
     def __init__(self, meter: BudgetMeter, max_update: int) -> None:

@@ -28,6 +28,8 @@ from fairseq_budget.tasks._base import BudgetTask
 
 @dataclass
 class BudgetFinetuningConfig(FairseqDataclass):
+    """Fields of ``task._name=budget_finetuning``."""
+
     data: str = field(default=MISSING, metadata={"help": "folder with manifests and transcripts"})
     user_dir: Optional[str] = field(
         default=None, metadata={"help": "the plug-in; presets hand it on to common.user_dir"}

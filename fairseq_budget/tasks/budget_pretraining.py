@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class BudgetPretrainingConfig(FairseqDataclass):
+    """Fields of ``task._name=budget_pretraining``."""
+
     data: str = field(default=MISSING, metadata={"help": "folder with {split}.tsv manifests"})
     user_dir: Optional[str] = field(
         default=None, metadata={"help": "the plug-in; presets hand it on to common.user_dir"}

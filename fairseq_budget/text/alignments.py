@@ -29,7 +29,7 @@ def read_spans(path: str | Path) -> dict[str, list[Span]]:
     """The rows of the table by utterance; BudgetError names the line that is none of its rows."""
     spans: dict[str, list[Span]] = {}
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with Path(path).open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             for number, row in enumerate(rows, start=1):
                 if number == 1 and tuple(row) == COLUMNS:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,15 +28,21 @@ def word_pieces(texts: Sequence[str], vocab_size: int) -> list[list[int]]:
         return encode(path, texts)
 
 
+@dataclass(frozen=True)
+class UnitRate:
+    """How many units of a kind a second of audio holds on average, pauses included."""
+
+    unit: str
+    num_units: int
+    num_different: int
+    rate_hz: float
+
+
 def units_per_second(
-    name: str, labels: Sequence[Sequence[Hashable]], num_samples: ArrayLike
-) -> dict[str, Any]:
-    """How many labels a second of audio holds on average, pauses included: a row of a table."""
+    unit: str, labels: Sequence[Sequence[Hashable]], num_samples: ArrayLike
+) -> UnitRate:
+    """The rate of `labels`, one sequence for each utterance of ``num_samples`` (N,)."""
     count = sum(map(len, labels))
     seconds = np.asarray(num_samples, dtype=np.int64).sum() / SAMPLE_RATE
-    return {
-        "unit": name,
-        "num_units": count,
-        "num_different": len({label for row in labels for label in row}),
-        "rate_hz": float(count / seconds),
-    }
+    different = {label for row in labels for label in row}
+    return UnitRate(unit, count, len(different), float(count / seconds))

@@ -19,7 +19,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -70,7 +72,13 @@ def main() -> None:
     print(markdown_table(rows))
 
 
-def row(name: str, num_utterances: int, found: dict, pack_s: float | None = None, mark: str = ""):
+def row(
+    name: str,
+    num_utterances: int,
+    found: dict[str, float],
+    pack_s: float | None = None,
+    mark: str = "",
+) -> dict[str, str]:
     return {
         "utterances": f"{num_utterances:,}",
         "classes": name,
@@ -91,7 +99,7 @@ def in_process(kind: str, folder: Path) -> dict[str, float]:
     return {"first_s": first["s"], "uss_mb": first["uss_mb"], "resume_s": resumed["s"]}
 
 
-def measure(classes, folder: Path, resume: bool) -> dict[str, float]:
+def measure(classes: Callable[..., Any], folder: Path, resume: bool) -> dict[str, float]:
     """Seconds to a batch, and USS in MB beyond a process that has imported torch and fairseq."""
     classes(None, False)  # imports
     gc.collect()
@@ -104,7 +112,7 @@ def measure(classes, folder: Path, resume: bool) -> dict[str, float]:
     return {"s": seconds, "uss_mb": uss / 1e6}
 
 
-def packed(folder: Path | None, resume: bool):
+def packed(folder: Path | None, resume: bool) -> Any:
     from fairseq_budget.corpus.labels import open_labels
     from fairseq_budget.data.audio_dataset import BudgetAudioDataset
     from fairseq_budget.data.batches import Limits
@@ -126,7 +134,7 @@ def packed(folder: Path | None, resume: bool):
     return batches, next(batches.next_epoch_itr())
 
 
-def stock(folder: Path | None, resume: bool):
+def stock(folder: Path | None, resume: bool) -> Any:
     from fairseq.data import Dictionary, HubertDataset, data_utils, iterators
     from fairseq.tasks.hubert_pretraining import LabelEncoder
 
@@ -161,13 +169,13 @@ def make_corpus(folder: Path, num_utterances: int) -> float:
     soundfile.write(folder / "a.wav", generator.uniform(-0.5, 0.5, FILE_S * 16000), 16000)
     num_labels = (LABEL_RATE * (2 + 15 * generator.beta(4, 2, num_utterances))).astype(int)
     digest = hashlib.sha256()
-    with open(folder / "train.tsv", "w") as file:
+    with (folder / "train.tsv").open("w") as file:
         file.write(f"{folder}\n")
         for count in tqdm(num_labels.tolist(), desc="manifest", disable=None):
             line = f"a.wav\t{count * 16000 // LABEL_RATE}\n"
             digest.update(line.encode())
             file.write(line)
-    with open(folder / "train.km", "w") as file:
+    with (folder / "train.km").open("w") as file:
         for count in tqdm(num_labels.tolist(), desc="labels", disable=None):
             file.write(" ".join(map(str, generator.integers(0, NUM_CLUSTERS, count))) + "\n")
     describe_labels(folder, num_utterances, digest.hexdigest())

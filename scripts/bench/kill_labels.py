@@ -62,12 +62,14 @@ def main() -> None:
     compare(work)
 
 
-def start(folder: Path) -> subprocess.Popen:
-    command = [Path(sys.executable).parent / "budget-labels", "make", "--clusters", "100"]
-    arguments = ["--data", folder, "--workers", "2", "--sample-frames", "2000000"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).parent / "budget-labels"), "make", "--clusters", "100"]
+    arguments = ["--data", str(folder), "--workers", "2", "--sample-frames", "2000000"]
     return subprocess.Popen(
-        [*command, *arguments], env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet
+        [*command, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 

@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import joblib
@@ -37,7 +38,8 @@ from fairseq_budget.labels.labelling import Apply
 from fairseq_budget.labels.parts import Workers, single_threaded
 
 NUM_CLUSTERS = 100
-STOCK = Path(importlib.util.find_spec("fairseq").origin).parent / "examples/hubert/simple_kmeans"
+FAIRSEQ = importlib.util.find_spec("fairseq")
+STOCK = Path(str(FAIRSEQ and FAIRSEQ.origin)).parent / "examples/hubert/simple_kmeans"
 WITH_TORCHAUDIO = """
 import runpy, sys, types
 from fairseq_budget.upstream.compat import load_torchaudio
@@ -133,9 +135,10 @@ def run_ours(
         read_s = clocked(lambda: fit.extract(workers))  # its parts; a run reads them but once
         fit_s = clocked(lambda: fit.run(workers)) - read_s
         apply_s = clocked(lambda: Apply(work / "stages", Feature(), ("train",)).run(workers))
-    make = ["budget-labels", "make", "--data", work / "command", "--clusters", NUM_CLUSTERS]
-    total_s = timed(Path(sys.executable).parent / make[0], *make[1:], "--sample-frames", num_frames,
-                    "--workers", num_workers)  # fmt: skip
+    total_s = timed(
+        *(Path(sys.executable).parent / "budget-labels", "make", "--data", work / "command"),
+        *("--clusters", NUM_CLUSTERS, "--sample-frames", num_frames, "--workers", num_workers),
+    )
     model = KMeans.load(model_path(work / "command", "km"))
     assert model.sha256 == KMeans.load(model_path(work / "stages", "km")).sha256
     seconds = {"MFCC": (extract_s, 0.0), "fit": (fit_s, 0.0), "apply": (apply_s, 0.0)}
@@ -152,10 +155,10 @@ def rows(
 ) -> list[dict[str, str]]:
     """One row for each stage without start-up, then the start-up, then both sums."""
     stages = {stage: (stock[stage][0] - stock[stage][1], ours[stage][0]) for stage in stock}
-    stages["all stages"] = tuple(sum(column) for column in zip(*stages.values(), strict=True))
+    stages["all stages"] = _sums(stages.values())
     stages["start-up"] = (sum(start for _, start in stock.values()), ours["start-up"][0])
     pairs = (stages["all stages"], stages["start-up"])
-    stages["with start-up"] = tuple(sum(column) for column in zip(*pairs, strict=True))
+    stages["with start-up"] = _sums(pairs)
     return [
         {
             "stage": stage,
@@ -167,7 +170,12 @@ def rows(
     ]
 
 
-def clocked(work) -> float:
+def _sums(pairs: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    theirs, ours = zip(*pairs, strict=True)
+    return sum(theirs), sum(ours)
+
+
+def clocked(work: Callable[[], object]) -> float:
     started = time.monotonic()
     work()
     return time.monotonic() - started

@@ -14,9 +14,9 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.nn.config import EncoderConfig
@@ -24,7 +24,7 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.optim.scaled_adam import ScaledAdam
 from tests.optim.reference import Reference
 
-OPTIMIZERS: dict[str, Callable[[list[Tensor]], object]] = {
+OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "AdamW (foreach)": lambda params: torch.optim.AdamW(params, lr=1e-4, foreach=True),
     "ScaledAdam": lambda params: ScaledAdam(params),
     "ScaledAdam, tensor by tensor": lambda params: Reference(params),
@@ -67,7 +67,7 @@ def measure(name: str, size: str, num_updates: int, device: str) -> dict[str, st
     }
 
 
-def parameters(size: str, device: str) -> list[Tensor]:
+def parameters(size: str, device: str) -> list[torch.nn.Parameter]:
     torch.manual_seed(0)
     params = list(SpeechEncoder(EncoderConfig(size=size)).to(device).parameters())
     for p in params:
@@ -75,7 +75,7 @@ def parameters(size: str, device: str) -> list[Tensor]:
     return params
 
 
-def state_bytes(optimizer: object) -> int:
+def state_bytes(optimizer: Any) -> int:
     if isinstance(optimizer, ScaledAdam):
         return optimizer.num_state_bytes()
     states = optimizer.state

@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def main() -> None:
         rows = [
             timed(
                 f"smoothing, penalty {penalty:g}: {len(smooth(distances, penalty)[1])} segments",
-                lambda penalty=penalty: smooth(distances, penalty),
+                partial(smooth, distances, penalty),
                 args.repeats,
             )
             for penalty in (0, 500, 5000)

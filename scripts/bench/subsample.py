@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -43,8 +44,8 @@ def main() -> None:
     with torch.inference_mode():
         for _ in range(args.passes):
             for best, encoder in zip(seconds, encoders, strict=True):
-                best[0] = min(best[0], clocked(lambda e=encoder: e._frontend(wave, None)))
-                best[1] = min(best[1], clocked(lambda e=encoder: e(wave)))
+                best[0] = min(best[0], clocked(partial(encoder._frontend, wave, None)))
+                best[1] = min(best[1], clocked(partial(encoder, wave)))
     print(markdown_table(table(configs, seconds, samples)))
 
 

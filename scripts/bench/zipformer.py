@@ -69,7 +69,7 @@ def frontend(mode: str, seconds: float, device: str) -> tuple[str, float, float]
 def row(found: Measurement) -> dict[str, str]:
     return {
         "size": found.size,
-        "parameters (TERA)": f"{count_parameters(found.size)['parameters']:,}",
+        "parameters (TERA)": f"{count_parameters(found.size).parameters:,}",
         "update (s)": f"{found.update_s:.2f}",
         "peak (GiB)": f"{found.peak_bytes / 2**30:.2f}",
     }

@@ -47,7 +47,7 @@ def stop_and_go_on(options: Options, folder: Path, gpus: int = 1) -> Iterator[Ro
         number = found.provenance["num_updates"]
         yield {"what": "updates made", "found": number, "asked": updates, "ok": number == updates}
         weights.append(torch.cat([w.float().flatten() for w in found.state.values()]))
-    yield compared("weights that the second run began with", *weights[::-1], 1e-6)
+    yield compared("weights that the second run began with", weights[1], weights[0], 1e-6)
 
 
 def _on_device_and_cpu(what: str, encoder: SpeechEncoder, options: Options) -> Row:

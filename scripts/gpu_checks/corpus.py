@@ -31,8 +31,8 @@ def corpus(options: Options, seconds: float = 2.2, count: int = 4) -> Path:
         samples = round(16000 * seconds) + 1600 * number
         hertz = 150 * 2 ** (torch.arange(samples) // 4000 * (number + 2) % 5)  # a tune of its own
         wave = 0.3 * torch.sin(2 * torch.pi * hertz / 16000 * torch.arange(samples))
-        wave = (wave + 0.02 * noise(samples, seed=number)).unsqueeze(1).numpy()
-        write_audio(folder / f"{number}.wav", wave, 16000)
+        wave = (wave + 0.02 * noise(samples, seed=number)).unsqueeze(1)
+        write_audio(folder / f"{number}.wav", wave.numpy(), 16000)
         utterances.append(Utterance((Piece(f"{number}.wav"),), samples))
     rows = [letters("the dog" if number % 2 else "a god") for number in range(count)]
     for split in ("train", "valid"):

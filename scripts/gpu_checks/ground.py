@@ -56,7 +56,8 @@ def _states(
     if out.padding_mask is not None:
         state = state.masked_fill(out.padding_mask.unsqueeze(2), 0)
     (state * noise(*state.shape, seed=1).to(device)).sum().backward()
-    gradient = model.feature_extractor.conv_layers[0][0].weight.grad
+    gradient = next(model.feature_extractor.parameters()).grad
+    assert gradient is not None
     return state, gradient.float()
 
 

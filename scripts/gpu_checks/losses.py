@@ -74,16 +74,17 @@ def _cif(x: Tensor) -> Tensor:
     from fairseq_budget.nn.subsample import WeightedSegments
 
     ends = torch.arange(4, 101, 4, device=x.device).expand(4, -1).contiguous()
-    segments = WeightedSegments(x[..., 0].sigmoid() / 2, _padding(x.device))
-    terms = [cardinality_loss(segments.alphas, segments.num_frames(), 4.0)]
-    terms += [loss(segments.alphas, ends) for loss in (segment_loss, frame_loss)]
+    alphas = x[..., 0].sigmoid() / 2
+    segments = WeightedSegments(alphas, _padding(x.device))
+    terms = [cardinality_loss(alphas, segments.num_frames(), 4.0)]
+    terms += [loss(alphas, ends) for loss in (segment_loss, frame_loss)]
     return sum((term.sum for term in terms), segments.pool(x).square().mean())
 
 
 def _ctc(x: Tensor) -> Tensor:
     from fairseq_budget.asr.ctc import ctc_loss
 
-    ends = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
+    ends: dict[str, Any] = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
     return ctc_loss(x, _symbols(80, 60).view(4, 20).to(x.device) + 4, **ends).sum
 
 
@@ -95,7 +96,7 @@ def _transducer_head(x: Tensor) -> Any:
 
 
 def _pruned(x: Tensor) -> Tensor:
-    ends = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
+    ends: dict[str, Any] = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
     found = _transducer_head(x)(x, _symbols(80, 60).view(4, 20).to(x.device) + 4, **ends)
     return found.simple.sum + found.pruned.sum
 
@@ -107,7 +108,7 @@ def _full(x: Tensor) -> Tensor:
     head, symbols = _transducer_head(x), _symbols(80, 60).view(4, 20).to(x.device) + 4
     predicted = head.joiner.decoder_proj(head.decoder(with_start(symbols)))
     logits = head.joiner(head.joiner.encoder_proj(x).unsqueeze(2), predicted.unsqueeze(1))
-    ends = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
+    ends: dict[str, Any] = {"num_frames": _lengths(x.device), "num_symbols": _num_symbols(x.device)}
     return transducer_loss(logits, symbols, **ends).sum
 
 

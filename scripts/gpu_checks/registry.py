@@ -36,6 +36,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Check:
+    """What is run, and the seconds that it may take."""
+
     run: Run
     limit_s: float
 

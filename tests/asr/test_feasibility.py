@@ -32,7 +32,7 @@ def test_infeasible_is_where_torchs_ctc_loss_is_infinite(rate):
         num_frames = int(generator.integers(1, 14))
         labels = tuple(generator.integers(1, 4, size=generator.integers(1, 7)).tolist())
         row = ctc_feasibility([samples(num_frames)], [labels], rate=rate)
-        assert row["infeasible"] == ctc_is_infinite(-(-num_frames // rate), labels)
+        assert row.infeasible == ctc_is_infinite(-(-num_frames // rate), labels)
 
 
 def test_least_errors_are_those_of_the_best_string_that_fits():
@@ -69,10 +69,10 @@ def test_numbers_of_a_corpus_by_hand():
     sizes, labels = [samples(10), samples(40)], ["hello", "cat"]
     full = ctc_feasibility(sizes, labels, rate=1)
     half = ctc_feasibility(sizes, labels, rate=2)
-    assert (full["infeasible"], full["missing"], full["least_error"]) == (0, 0, 0)
-    assert (half["infeasible"], half["missing"]) == (0.5, 2 / 10)
-    assert half["least_error"] == 1 / 8  # "helo" needs 4 frames of 5
-    assert half["frame_rate_hz"] == 25
+    assert (full.infeasible, full.missing, full.least_error) == (0, 0, 0)
+    assert (half.infeasible, half.missing) == (0.5, 2 / 10)
+    assert half.least_error == 1 / 8  # "helo" needs 4 frames of 5
+    assert half.frame_rate_hz == 25
 
 
 def test_lower_rates_are_never_more_feasible():
@@ -81,7 +81,7 @@ def test_lower_rates_are_never_more_feasible():
     labels = [generator.integers(0, 5, size=generator.integers(1, 60)).tolist() for _ in sizes]
     rows = [ctc_feasibility(sizes, labels, rate=rate) for rate in (1, 1.5, 2, 4, 8)]
     for key in ("infeasible", "missing", "least_error"):
-        values = [row[key] for row in rows]
+        values = [getattr(row, key) for row in rows]
         assert values == sorted(values)
         assert values[0] < values[-1]
 

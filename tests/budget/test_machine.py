@@ -1,12 +1,14 @@
 """Measuring, keeping and using what was measured."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fairseq_budget.budget import machine as measurements
 from fairseq_budget.budget.machine import (
+    Prediction,
     cache_file,
     find_machine,
     measure_machine,
@@ -23,6 +25,7 @@ from fairseq_budget.budget.timing import (
     measure_encoder,
     measure_peak_flops,
 )
+from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.errors import BudgetError
 
 SLIM = Measurement("slim", "fp16", 84.0, 14.0, update_s=0.5, peak_bytes=10 * 2**30)
@@ -76,23 +79,29 @@ def test_a_damaged_cache_names_the_file_and_the_cure(cache):
         read_measurements()
 
 
+def plan(size: str, *, parameters: int = 1, updates: int = 1) -> UpdatePlan:
+    row = plan_updates(
+        size, flops=1e16, gpus=1, seconds_per_gpu=84, sequence_s=14, hours=None
+    )  # fmt: skip
+    return replace(row, parameters=parameters, updates=updates)
+
+
 def test_hours_and_memory_are_scaled_to_the_batch_and_the_updates():
     store_measurements("A", {}, [SLIM])
     _, machine = find_machine("A")
-    row = {"size": "slim", "parameters": 20_000_000, "updates": 7200}
-    assert predict(machine, row, 84.0) == {"hours": 1.0, "memory_gib": 10.0, "precision": "fp16"}
+    row = plan("slim", parameters=20_000_000, updates=7200)
+    assert predict(machine, row, 84.0) == Prediction(1.0, 10.0, "fp16")
     half = predict(machine, row, 42.0)
     fixed = BYTES_PER_PARAMETER * 20_000_000 / 2**30
-    assert half["hours"] == 0.5
-    assert half["memory_gib"] == pytest.approx(fixed + (10 - fixed) / 2)
+    assert half.hours == 0.5
+    assert half.memory_gib == pytest.approx(fixed + (10 - fixed) / 2)
 
 
 def test_predictions_are_in_the_fastest_precision_and_none_if_never_measured():
     store_measurements("A", {}, [SLIM, Measurement("slim", "fp32", 42.0, 14.0, 0.2, 1)])
     _, machine = find_machine("A")
-    row = {"size": "slim", "parameters": 1, "updates": 1}
-    assert predict(machine, row, 84.0)["precision"] == "fp32"
-    assert predict(machine, {**row, "size": "base"}, 84.0)["hours"] is None
+    assert predict(machine, plan("slim"), 84.0).precision == "fp32"
+    assert predict(machine, plan("base"), 84.0) == Prediction()
 
 
 def test_an_update_is_measured_on_this_machine():
@@ -122,7 +131,7 @@ def test_measuring_keeps_what_was_found_and_names_what_did_not_fit(monkeypatch, 
     )
     assert left_out == ["large, fp32"]
     (row,) = measured_rows(machine, ["tiny", "large"])
-    assert row["share_of_peak"] == pytest.approx(14 * 0.5317e9 / 1e12, rel=1e-3)
+    assert row.share_of_peak == pytest.approx(14 * 0.5317e9 / 1e12, rel=1e-3)
     assert machine in json.loads(cache.read_text())
 
 

@@ -72,7 +72,7 @@ def test_attention_weights_are_what_a_cpu_holds_besides():
 
 
 def test_memory_is_that_of_parameters_and_of_each_sequence():
-    fixed = 16 * count_parameters("base", "wav2vec2")["parameters"]
+    fixed = 16 * count_parameters("base", "wav2vec2").parameters
     one, two = (batch_bytes("base", "wav2vec2", 80_000, batch) for batch in (1, 2))
     assert two - one == one - fixed == activation_bytes(EncoderConfig(size="base"), 80_000)
     half = batch_bytes("base", "wav2vec2", 80_000, 1, precision="mixed")

@@ -83,7 +83,7 @@ def test_meter_agrees_with_the_planner():
     while not meter.exhausted:
         meter.add(2 * batch_training_flops(SLIM, [14 * 16_000] * 6))
         updates += 1
-    assert updates == pytest.approx(plan["updates"], abs=1)
+    assert updates == pytest.approx(plan.updates, abs=1)
 
 
 def test_flops_of_a_batch_are_those_of_its_utterances():

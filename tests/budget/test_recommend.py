@@ -16,7 +16,7 @@ def recommended(flops: float, *, hours: float | None = 960, sizes=PAPER_RUNS, ob
         for size in sizes
     ]  # fmt: skip
     row, reason = recommend(rows, flops=flops, sequence_s=14.0, hours=hours)
-    return row["size"], reason
+    return row.size, reason
 
 
 @pytest.mark.parametrize("objective", ["tera", "hubert", "wav2vec2"])

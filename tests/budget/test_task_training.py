@@ -38,14 +38,14 @@ def test_every_model_trains_on_noise(short, task, frozen, size):
 
 def test_a_frozen_encoder_costs_a_third_and_trains_the_model_alone():
     frozen, unfrozen = (plan_downstream("er", "base", frozen=f) for f in (True, False))
-    assert unfrozen["update_tflops"] == pytest.approx(3 * frozen["update_tflops"])
-    assert frozen["trained_parameters"] == 768 * 4 + 4
-    assert unfrozen["trained_parameters"] > 94e6
-    assert frozen["fp32_gib"] < unfrozen["fp32_gib"] / 2
+    assert unfrozen.update_tflops == pytest.approx(3 * frozen.update_tflops)
+    assert frozen.trained_parameters == 768 * 4 + 4
+    assert unfrozen.trained_parameters > 94e6
+    assert frozen.fp32_gib < unfrozen.fp32_gib / 2
 
 
 def test_the_encoder_costs_what_it_costs_in_pre_training():
     task = TASKS["asr"]
     row = plan_length("base", "tera", length_s=task.length_s, batch=task.batch)
     found = plan_downstream("asr", "base", frozen=False)
-    assert found["update_tflops"] == pytest.approx(row["update_tflops"])
+    assert found.update_tflops == pytest.approx(row.update_tflops)

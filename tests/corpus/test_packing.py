@@ -105,14 +105,14 @@ def test_a_column_of_another_manifest_is_refused(folder) -> None:
      ("gone.wav\t5", "1 files of .* missing below .*gone.wav"), ("\na.wav\t5", "line 6: 1 column")],
 )  # fmt: skip
 def test_a_wrong_line_of_the_manifest_is_named(folder, line, message) -> None:
-    with open(folder / "train.tsv", "a") as file:
+    with (folder / "train.tsv").open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(BudgetError, match=message):
         pack_split(folder / "train.tsv")
 
 
 def test_blank_lines_at_the_end_are_no_utterances(folder) -> None:
-    with open(folder / "train.tsv", "a") as file:
+    with (folder / "train.tsv").open("a") as file:
         file.write("\n\n")
     pack_split(folder / "train.tsv")
     assert len(open_corpus(folder, "train")) == 4

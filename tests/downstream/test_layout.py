@@ -94,7 +94,7 @@ def test_held_out_recordings_part_the_whole(digits: Path) -> None:
 def test_intents_are_words_and_paths_absolute(digits: Path, tmp_path: Path) -> None:
     layout = lay(digits, tmp_path / "ic", "ic")
     assert layout.num_utterances == {"train": 32, "valid": 4, "test": 12}
-    with open(tmp_path / "ic" / "data" / "test_data.csv", newline="") as file:
+    with (tmp_path / "ic" / "data" / "test_data.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["action"] for row in rows} == {"is_0", "is_1", "is_2"}  # numbers confuse s3prl
     assert {row["object"] for row in rows} == {"none"}

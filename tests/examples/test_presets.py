@@ -108,7 +108,7 @@ def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
     row = plan_updates(
         cfg.model.size, flops=1.33e18, gpus=2, seconds_per_gpu=78.03, sequence_s=14.0, hours=960
     )
-    assert cfg.optimization.max_update == pytest.approx(row["updates"], rel=0.002)
+    assert cfg.optimization.max_update == pytest.approx(row.updates, rel=0.002)
     assert list(cfg.optimization.lr) == [PAPER_RUNS[cfg.model.size].lr["tera"]]
 
 
@@ -141,7 +141,7 @@ def is_on_the_page(overrides: list[str], parameters: int) -> bool:
 def test_every_row_of_k2ssls_table_is_the_preset_and_overrides(row, parameters):
     text, overrides = table_1_rows()[row]
     cfg = compose(ZIPFORMER, *overrides)
-    counted = count_parameters(cfg.model.size, "hubert", head=cfg.model.head)["parameters"]
+    counted = count_parameters(cfg.model.size, "hubert", head=cfg.model.head).parameters
     assert counted == parameters
     assert is_on_the_page(overrides, parameters)
     assert f"({parameters / 1e6:.1f} M" in text
@@ -176,7 +176,7 @@ def test_every_fine_tuning_of_k2ssls_table_is_a_preset_and_overrides(preset, row
         model = MODEL_REGISTRY[cfg.model._name](cfg.model, 501 if preset == TRANSDUCER else 32)
     counted = sum(p.numel() for p in model.parameters())
     # the recipe keeps the layer of pre-training, and counts it
-    counted += count_parameters(size, "hubert", head=head)["head"]
+    counted += count_parameters(size, "hubert", head=head).head
     assert f"({counted / 1e6:.1f} M" in text
     assert is_on_the_page(overrides, counted)
 

@@ -32,11 +32,11 @@ def num_parameters(objective: str, **config) -> int:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("objective", ["tera", "hubert", "wav2vec2"])
 def test_planner_counts_what_is_trained(objective, size):
-    expected = count_parameters(size, objective)["parameters"]
+    expected = count_parameters(size, objective).parameters
     assert num_parameters(objective, size=size) == expected
 
 
 def test_planner_counts_what_is_trained_with_a_linear_head_and_layer_norms():
     expected = count_parameters("large", "hubert", head="linear", extractor_mode="layer_norm")
     found = num_parameters("hubert", size="large", head="linear", extractor_mode="layer_norm")
-    assert found == expected["parameters"]
+    assert found == expected.parameters

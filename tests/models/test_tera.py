@@ -60,7 +60,7 @@ def test_every_parameter_is_alive_and_counted():
     loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     counted = sum(p.numel() for p in model.parameters())
-    assert counted == count_parameters("tiny")["parameters"]
+    assert counted == count_parameters("tiny").parameters
 
 
 @pytest.mark.parametrize("num_samples", [1600, 7999, 8000, 8080, 16000])

@@ -9,11 +9,21 @@ import torch
 from torch import Tensor
 
 
+def gradient(p: Tensor) -> Tensor:
+    assert p.grad is not None
+    return p.grad
+
+
 class Reference:
     """Nothing is batched, nothing is clever: every line is a line of the equations."""
 
     def __init__(
-        self, params: list[Tensor], lr=0.045, betas=(0.9, 0.98), eps=1e-8, clipping_scale=2.0
+        self,
+        params: list[Tensor],
+        lr: float = 0.045,
+        betas: tuple[float, float] = (0.9, 0.98),
+        eps: float = 1e-8,
+        clipping_scale: float | None = 2.0,
     ) -> None:
         self.params, self.lr, self.betas, self.eps = params, lr, betas, eps
         self.clipping_scale = clipping_scale
@@ -35,7 +45,7 @@ class Reference:
     def step(self) -> None:
         factor = self.clip()
         for p, state in zip(self.params, self.state, strict=True):
-            grad = p.grad * factor if factor > 0 else torch.zeros_like(p)
+            grad = gradient(p) * factor if factor > 0 else torch.zeros_like(p)
             (self.scalar if p.numel() == 1 else self.tensor)(p, grad, state)
         self.t += 1
 
@@ -43,7 +53,7 @@ class Reference:
         total = 0.0
         for p, state in zip(self.params, self.state, strict=True):
             weight = 0.1 if p.numel() == 1 else state["rms"]
-            total += (p.grad * weight).pow(2).sum().item()
+            total += (gradient(p) * weight).pow(2).sum().item()
         norm = math.sqrt(total) if math.isfinite(total) else total
         if self.clipping_scale is not None and self.t > 0:
             self.norms[self.t % 100] = norm

@@ -1,7 +1,7 @@
 """Which changes of settings a restart may make, and which it says."""
 
 import copy
-import os
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +41,7 @@ def restart(*changes: str, anew: bool = False, **values: object) -> list[str]:
 
 def test_what_may_change_freely_says_nothing():
     assert restart(
-        f"task.data={os.getcwd()}/data/../data/cut", "task.user_dir=b", "common.log_interval=9",
+        f"task.data={Path.cwd()}/data/../data/cut", "task.user_dir=b", "common.log_interval=9",
         **{"task.budget_flops": 1e9, "dataset.num_workers": 4, "checkpoint.save_interval": 2,
            "task.max_update": 16, "optimization.max_update": 16, "task.seed": 1.0},
     ) == []  # fmt: skip

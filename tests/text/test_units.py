@@ -7,9 +7,9 @@ from fairseq_budget.text.units import characters, units_per_second, word_pieces
 
 def test_characters_include_the_blank_between_words():
     row = units_per_second("characters", characters(["a dog", "fox"]), [8000, 24000])
-    assert row["num_units"] == 8
-    assert row["num_different"] == 7
-    assert row["rate_hz"] == pytest.approx(8 / 2)
+    assert row.num_units == 8
+    assert row.num_different == 7
+    assert row.rate_hz == pytest.approx(8 / 2)
 
 
 def test_more_word_pieces_are_fewer_units():

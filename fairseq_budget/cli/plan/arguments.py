@@ -6,6 +6,7 @@ import argparse
 
 from fairseq_budget.budget.objectives import MASK_PROB, NUM_CLASSES
 from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.cli.rows import add_json
 from fairseq_budget.sizes import SIZES
 
 
@@ -29,7 +30,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
         "--size", nargs="+", choices=list(SIZES), default=list(SIZES), metavar="SIZE",
         help=f"sizes to list (default: all): {', '.join(SIZES)}",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
 
 
 def add_sequence(parser: argparse.ArgumentParser) -> None:

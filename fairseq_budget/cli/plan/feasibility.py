@@ -6,7 +6,8 @@ import argparse
 
 from fairseq_budget.asr.feasibility import ctc_feasibility
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.plan.transcripts import _print, add_transcripts, read_units
+from fairseq_budget.cli.plan.transcripts import add_transcripts, read_units
+from fairseq_budget.cli.rows import print_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -28,9 +29,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _feasibility(args: argparse.Namespace) -> int:
     sizes, units = read_units(args)
     rows = [
-        {"unit": name, **ctc_feasibility(sizes, labels, rate=rate)}
+        ctc_feasibility(sizes, labels, rate=rate, unit=name)
         for name, labels in units.items()
         for rate in args.rates
     ]
-    _print(rows, args)
+    print_rows(rows, as_json=args.json)
     return 0

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fairseq_budget.budget.accumulation import accumulate
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.lengths import plan_length
-from fairseq_budget.budget.task_training import plan_downstream
+from fairseq_budget.budget.lengths import LengthRow, plan_length
+from fairseq_budget.budget.task_training import TaskRow, plan_downstream
 from fairseq_budget.budget.timed_lengths import measure_lengths, measure_tasks
 from fairseq_budget.budget.timing import default_device, machine_name
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, positive, sequence_seconds
 from fairseq_budget.cli.plan.arguments import add_gpus, add_model
+from fairseq_budget.cli.rows import add_json, print_rows, write_csv
 from fairseq_budget.console.progress import Progress
-from fairseq_budget.console.table import cell, markdown_table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
 from fairseq_budget.papers.match_to_win import BATCHES, LENGTHS_S, PAPER_UPDATE_S, TASKS
 
-Row = dict[str, Any]
-
-_HEADERS = {
-    "length_s": "s",
-    "forward_gflops": "GFLOP forward",
-    "head_gflops": "heads'",
-    "update_tflops": "TFLOP an update",
-    "trained_parameters": "trained",
-    "fp32_gib": "GiB fp32",
-    "mixed_gib": "GiB mixed",
-    "fp32_s": "s fp32, measured",
-    "fp32_peak_gib": "GiB fp32, measured",
-    "mixed_s": "s mixed, measured",
-    "mixed_peak_gib": "GiB mixed, measured",
-    "update_audio_s": "s of audio an update",
-}
+Rows = list[LengthRow] | list[TaskRow]
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -79,7 +61,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the rows, too")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw them, too")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
     parser.set_defaults(run=_length)
 
 
@@ -88,37 +70,40 @@ def _length(args: argparse.Namespace) -> int:
         raise BudgetError("--frozen and --unfrozen are of downstream training; add --downstream")
     if args.update_seconds and args.downstream:
         raise BudgetError("--update-seconds is of pre-training; leave out --downstream")
-    planned = _plan_tasks(args) if args.downstream else _plan_lengths(args)
-    rows = list(_measured(planned, args)) if args.measure else planned
+    rows: Rows = _plan_tasks(args) if args.downstream else _plan_lengths(args)
+    if args.measure:
+        rows = _measured(rows, args)
     if args.csv:
-        _write_csv(rows, args.csv)
+        write_csv(rows, args.csv)
     if args.png:
         _draw(rows, args)
-    if args.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    print(markdown_table([{_HEADERS.get(k, k): _cell(v) for k, v in row.items()} for row in rows]))
-    _print_notes(args)
+    print_rows(rows, as_json=args.json)
+    if not args.json:
+        _print_notes(args)
     return 0
 
 
-def _plan_lengths(args: argparse.Namespace) -> list[Row]:
+def _plan_lengths(args: argparse.Namespace) -> list[LengthRow]:
     return [
-        plan_length(args.size, args.objective, length_s=length, batch=batch, device=_kind(args))
-        | _accumulation(length, batch, args)
+        replace(
+            plan_length(
+                args.size, args.objective, length_s=length, batch=batch, device=_kind(args)
+            ),
+            **_accumulation(length, batch, args),
+        )
         for length in args.seconds
         for batch in args.batch
     ]
 
 
-def _accumulation(length_s: float, batch: int, args: argparse.Namespace) -> Row:
+def _accumulation(length_s: float, batch: int, args: argparse.Namespace) -> dict[str, Any]:
     if not args.update_seconds:
         return {}
     update = accumulate(args.update_seconds, length_s=length_s, batch=batch, gpus=args.gpus)
     return {"update_freq": update.update_freq, "update_audio_s": update.audio_s}
 
 
-def _plan_tasks(args: argparse.Namespace) -> list[Row]:
+def _plan_tasks(args: argparse.Namespace) -> list[TaskRow]:
     """The frozen and the unfrozen encoder, unless one of them was asked for."""
     kinds = [True] * (not args.unfrozen) + [False] * (not args.frozen)
     return [
@@ -133,32 +118,21 @@ def _kind(args: argparse.Namespace) -> str:
     return args.device if args.measure else "cuda"
 
 
-def _measured(planned: list[Row], args: argparse.Namespace) -> Iterator[Row]:
-    measure = measure_tasks if args.downstream else measure_lengths
-    done: list[Row] = []
-    progress: Iterable[Row] = Progress(planned, unit="cell")
-    for row in measure(progress, args.size, device=args.device):
+def _measured(planned: Rows, args: argparse.Namespace) -> Rows:
+    measure: Any = measure_tasks if args.downstream else measure_lengths
+    done: Rows = []
+    for row in measure(Progress(planned, unit="cell"), args.size, device=args.device):
         done.append(row)
         if args.csv:
-            _write_csv(done, args.csv)  # at once: an interruption loses one cell only
-        yield row
+            write_csv(done, args.csv)  # at once: an interruption loses one cell only
+    return done
 
 
-def _write_csv(rows: list[Row], path: Path) -> None:
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def _draw(rows: Rows, args: argparse.Namespace) -> None:
+    from fairseq_budget.report import plots  # asks for matplotlib
 
-
-def _draw(rows: list[Row], args: argparse.Namespace) -> None:
-    from fairseq_budget.report.plots import plot_downstream, plot_lengths  # asks for matplotlib
-
-    (plot_downstream if args.downstream else plot_lengths)(rows, args.png)
-
-
-def _cell(value: Any) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else cell(value)
+    plot: Any = plots.plot_downstream if args.downstream else plots.plot_lengths
+    plot(rows, args.png)
 
 
 def _print_notes(args: argparse.Namespace) -> None:

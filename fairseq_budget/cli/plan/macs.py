@@ -1,17 +1,15 @@
-"""``budget-plan macs``, ``feasibility`` and ``units``: what shorter sequences save and allow."""
+"""``budget-plan macs``: what shorter sequences save a distilled student."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.budget.students import count_macs, paper_rows
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, positive
-from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
@@ -25,18 +23,6 @@ from fairseq_budget.papers.sequence_compression import (
 )
 from fairseq_budget.sizes import TRANSFORMER_SIZES
 
-_MACS = {
-    "name": "",
-    "frame_rate_hz": "Hz",
-    "parameters": "parameters",
-    "paper_parameters_m": "paper's (M)",
-    "gmacs": "GMACs",
-    "profiler_gmacs": "as profiled",
-    "paper_gmacs": "paper's",
-    "body_gmacs": "without front-end",
-    "profiler_body_gmacs": "without, as profiled",
-    "paper_body_gmacs": "without, paper's",
-}
 _STUDENT = "subsample", "rate", "segments_per_second", "upsample", "size", "layers", "manifest"
 
 
@@ -71,7 +57,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--profiler", action="store_true",
         help="more columns: with what the paper's profiler counts besides",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
     parser.set_defaults(run=_macs)
 
 
@@ -84,12 +70,9 @@ def _macs(args: argparse.Namespace) -> int:
             count_macs("teacher (HuBERT Base)", TEACHER, lengths),
             count_macs("student", _student(args), lengths),
         ]
-    if args.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    keys = [k for k in _MACS if k in rows[0] and (args.profiler or "profiler" not in k)]
-    print(markdown_table([{_MACS[key]: _cell(row[key]) for key in keys} for row in rows]))
-    if "paper_gmacs" in keys:
+    hide = () if args.profiler else ("profiler_gmacs", "profiler_body_gmacs")
+    print_rows(rows, as_json=args.json, hide=hide)
+    if rows[0].paper_gmacs is not None and not args.json:
         print(f"\n{BASELINE_NOTE}.\n\n{ROUNDED_NOTE}.")
     return 0
 
@@ -113,7 +96,3 @@ def _student(args: argparse.Namespace) -> EncoderConfig:
         subsample_rate=rate,
         upsample=bool(args.upsample),
     )
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,.2f}" if isinstance(value, float) else cell(value)

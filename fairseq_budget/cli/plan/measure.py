@@ -10,7 +10,7 @@ from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.plan.arguments import add_sequence, add_sizes
-from fairseq_budget.cli.plan.updates import _print
+from fairseq_budget.cli.rows import print_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -44,7 +44,7 @@ def _measure(args: argparse.Namespace) -> int:
             "--seconds-per-gpu",
             file=sys.stderr,
         )
-    _print(measured_rows(machine, args.size), args)
+    print_rows(measured_rows(machine, args.size), as_json=args.json)
     if not args.json:
         for kind, peak in read_measurements()[machine]["peak_flops"].items():
             print(f"{machine}: {kind} matrix products reach {peak / 1e12:.3g} TFLOP/s")

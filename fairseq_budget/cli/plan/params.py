@@ -7,7 +7,7 @@ import argparse
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.plan.arguments import add_models
-from fairseq_budget.cli.plan.updates import _print
+from fairseq_budget.cli.rows import print_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -32,5 +32,5 @@ def _params(args: argparse.Namespace) -> int:
         for objective in args.objective
         for size in args.size
     ]
-    _print(rows, args)
+    print_rows(rows, as_json=args.json)
     return 0

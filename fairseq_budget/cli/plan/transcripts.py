@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from fairseq_budget.asr.feasibility import Labels
 from fairseq_budget.cli.arguments import count
-from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.cli.rows import add_json
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.text.transcripts import read_phones, read_transcripts
 from fairseq_budget.text.units import characters, word_pieces
-
-_PERCENT = {"infeasible", "missing", "least_error"}
 
 
 def add_transcripts(parser: argparse.ArgumentParser, word_pieces: str) -> None:
@@ -34,7 +31,7 @@ def add_transcripts(parser: argparse.ArgumentParser, word_pieces: str) -> None:
         "--word-pieces", metavar="N", type=count, nargs="*",
         help=f"sizes of vocabularies, {word_pieces}",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
 
 
 def read_units(args: argparse.Namespace) -> tuple[list[int], dict[str, list[Labels]]]:
@@ -63,17 +60,3 @@ def _learn_word_pieces(texts: list[str], sizes: list[int]) -> dict[str, list[lis
         except VocabularyError as error:
             print(f"left out: {error}", file=sys.stderr)
     return units
-
-
-def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    if args.json:
-        print(json.dumps(rows, indent=2))
-        return
-    shown = [
-        {
-            key.replace("_", " "): f"{value:.1%}" if key in _PERCENT else cell(value)
-            for key, value in row.items()
-        }
-        for row in rows
-    ]
-    print(markdown_table(shown))

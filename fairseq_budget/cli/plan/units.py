@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.plan.transcripts import _print, add_transcripts, read_units
+from fairseq_budget.cli.plan.transcripts import add_transcripts, read_units
+from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.papers.sequence_compression import PAPER_WORD_PIECES
 from fairseq_budget.text.units import units_per_second
 
@@ -31,5 +32,5 @@ def _units(args: argparse.Namespace) -> int:
         from fairseq_budget.report.plots import plot_units  # asks for matplotlib
 
         plot_units(rows, args.png)
-    _print(rows, args)
+    print_rows(rows, as_json=args.json)
     return 0

@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-from typing import Any
+from dataclasses import asdict, replace
 
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.machine import find_machine, predict
+from fairseq_budget.budget.machine import Machine, find_machine, predict
 from fairseq_budget.budget.recommend import recommend
-from fairseq_budget.budget.updates import overrides, plan_updates
+from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.plan.arguments import add_models, add_sequence
-from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.errors import BudgetError
-
-_HIDDEN = ("overrides", "recommendation")
-
-
-_HEADERS = {  # of tables for people; JSON keeps the keys
-    "gflops_per_audio_second": "GFLOP/s of audio",
-    "head_gflops_per_audio_second": "heads'",
-    "paper_updates": "paper's",
-    "warmup_updates": "warm-up",
-    "frames_per_parameter": "frames/parameter",
-    "memory_gib": "GiB",
-    "audio_seconds": "s of audio",
-    "update_s": "s per update",
-    "peak_gib": "GiB",
-    "tflops_per_second": "TFLOP/s",
-    "share_of_peak": "of peak",
-}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -70,26 +52,20 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _updates(args: argparse.Namespace) -> int:
     measured = find_machine(args.machine)
-    plans = {objective: _plan(objective, args) for objective in args.objective}
-    rows = [row for plan in plans.values() for row in plan]
-    for plan in plans.values():
-        best, reason = recommend(
-            plan, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
-        )
-        for row in plan:
-            row |= predict(measured[1] if measured else {"encoders": {}}, row, args.seconds_per_gpu)
-            row["overrides"] = overrides(row)
-            row["recommendation"] = reason if row is best else None
+    rows = [row for objective in args.objective for row in _plan(objective, measured, args)]
     if args.overrides:
         return _print_overrides(rows, args)
-    _print(rows, args)
+    print_rows(rows, as_json=args.json)
     if not args.json:
         _print_notes(rows, measured[0] if measured else None)
     return 0
 
 
-def _plan(objective: str, args: argparse.Namespace) -> list[dict[str, Any]]:
-    return [
+def _plan(
+    objective: str, measured: tuple[str, Machine] | None, args: argparse.Namespace
+) -> list[UpdatePlan]:
+    """A row for each size, of which one is recommended."""
+    rows = [
         plan_updates(
             size,
             flops=args.flops,
@@ -104,35 +80,36 @@ def _plan(objective: str, args: argparse.Namespace) -> list[dict[str, Any]]:
         )
         for size in args.size
     ]
+    best, reason = recommend(
+        rows, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
+    )
+    machine = measured[1] if measured else {"encoders": {}}
+    return [
+        replace(
+            row,
+            **asdict(predict(machine, row, args.seconds_per_gpu)),
+            recommendation=reason if row is best else None,
+        )
+        for row in rows
+    ]
 
 
-def _print_overrides(rows: list[dict[str, Any]], args: argparse.Namespace) -> int:
+def _print_overrides(rows: list[UpdatePlan], args: argparse.Namespace) -> int:
     if len(args.objective) > 1:
         raise BudgetError(
             f"--overrides with --objective {' '.join(args.objective)}: a preset trains one "
             "objective; name one"
         )
-    print("\n".join(row["overrides"] for row in rows))
+    print("\n".join(row.overrides for row in rows))
     return 0
 
 
-def _print_notes(rows: list[dict[str, Any]], machine: str | None) -> None:
+def _print_notes(rows: list[UpdatePlan], machine: str | None) -> None:
     for row in rows:
-        if row["recommendation"]:
-            print(f"\nrecommended for {row['objective']}: {row['recommendation']}")
+        if row.recommendation:
+            print(f"\nrecommended for {row.objective}: {row.recommendation}")
     print(f"\nFLOPs are the encoder's, forward and backward; {LEFT_OUT}.")
     if machine is None:
         print("hours and memory: unknown until `budget-plan measure` has run on this machine")
         return
     print(f"hours, and GiB per GPU: from measurements on {machine}")
-
-
-def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
-    print(json.dumps(rows, indent=2) if args.json else markdown_table(_shown(rows)))
-
-
-def _shown(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [
-        {_HEADERS.get(key, key): cell(value) for key, value in row.items() if key not in _HIDDEN}
-        for row in rows
-    ]

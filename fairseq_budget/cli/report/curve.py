@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
-from fairseq_budget.console.table import aligned, cell, markdown_table
+from fairseq_budget.cli.rows import write_csv
+from fairseq_budget.console.table import table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
 from fairseq_budget.report.curve import read_run
 from fairseq_budget.report.pages import other_budgets, write_page
 
@@ -45,12 +44,9 @@ def _curve(args: argparse.Namespace) -> int:
         made = ", ".join(f"{run.name} {run.updates:,} of {run.max_update:,}" for run in runs)
         raise BudgetError(f"none of the {len(runs)} runs is finished (updates: {made}); go on")
     plot_curve(finished, args.out / "curve.png")
-    rows = aligned([run.row() for run in finished])
-    with atomic_write(args.out / "curve.csv") as file:
-        table = csv.DictWriter(file, rows[0], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    shown = markdown_table([{key: cell(value) for key, value in row.items()} for row in rows])
+    rows = [run.row() for run in finished]
+    write_csv(rows, args.out / "curve.csv")
+    shown = table(rows)
     parts = ["# Loss against size", shown, "![loss and scores against size](curve.png)"]
     parts += other_budgets(finished)
     parts += [

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.console.table import aligned, cell, markdown_table
+from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
 
 
@@ -31,7 +30,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--max-tokens", type=int, default=1_400_000, help="samples of a batch (default: 1400000)"
     )
     parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
     parser.set_defaults(run=_evaluate)
 
 
@@ -47,6 +46,5 @@ def _evaluate(args: argparse.Namespace) -> int:
         {"checkpoint": str(path), **evaluate(path, args.manifest, **options)}
         for path in args.checkpoint
     ]
-    shown = [{key: cell(value) for key, value in row.items()} for row in aligned(rows)]
-    print(json.dumps(rows, indent=2) if args.json else markdown_table(shown))
+    print_rows(rows, as_json=args.json)
     return 0

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
-from fairseq_budget.console.table import cell, markdown_table
+from fairseq_budget.console.table import table
 from fairseq_budget.report.curve import accuracy_curve, loss_row
 
 
@@ -25,5 +25,5 @@ def _losses(args: argparse.Namespace) -> int:
         from fairseq_budget.report.plots import plot_accuracies  # asks for matplotlib
 
         plot_accuracies({folder.name: accuracy_curve(folder) for folder in args.runs}, args.png)
-    print(markdown_table([{key: cell(value) for key, value in row.items()} for row in rows]))
+    print(table(rows))
     return 0

@@ -1,0 +1,28 @@
+"""What all commands share."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from fairseq_budget.cli import find_command
+from tests.conftest import BIN
+
+NAMES = ("asr", "corpus", "downstream", "export", "import", "labels", "manifest", "plan", "report")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_is_found_by_its_name_and_calls_itself_so(name, capsys):
+    command = find_command(name)
+    with pytest.raises(SystemExit, match="0"):
+        command.main(["--help"])
+    assert capsys.readouterr().out.startswith(f"usage: budget-{name} ")
+
+
+def test_a_reader_that_has_enough_ends_a_command_without_a_word():
+    command = f"{shlex.quote(str(BIN / 'budget-plan'))} params | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("| size ")
+    assert done.stderr == ""
