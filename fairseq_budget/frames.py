@@ -72,7 +72,7 @@ def _conv_length(length: Any, *, kernel: int, stride: int) -> Any:
 
 
 def label_indices(start: int, num_frames: int, label_rate: float) -> NDArray[np.int64]:
-    """Which label of an utterance belongs to each of `num_frames` frames from sample `start`.
+    """Indices of the labels that belong to `num_frames` frames from sample `start` on.
 
     `label_rate` is in Hz. A frame takes the label at its start: at 100 Hz (MFCC) every other one.
 

@@ -26,7 +26,7 @@ class TransformerSize:
     conv_pos: int = 128  # kernel of the positional convolution, in frames
 
     def dimensions(self) -> dict[str, int]:
-        """What an encoder's config says where it says nothing itself."""
+        """Values for the fields that an encoder's config leaves open."""
         return asdict(self)
 
 
@@ -76,7 +76,7 @@ class ZipformerSize:
         return {"encoder_layers": len(self.encoder_layers), **shared, **dict.fromkeys(own, 0)}
 
     def first_stacks(self, num_stacks: int) -> ZipformerSize:
-        """What is left of this size when the stacks above the first ones are cut off."""
+        """The size that is left when the stacks above the first ones are cut off."""
         return replace(
             self,
             encoder_layers=self.encoder_layers[:num_stacks],

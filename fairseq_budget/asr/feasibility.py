@@ -25,7 +25,7 @@ Labels = Sequence[Hashable]
 
 @dataclass(frozen=True)
 class Feasibility:
-    """What is out of CTC's reach when each `rate` frames of 50 Hz become one.
+    """Shares that are out of CTC's reach when each `rate` frames of 50 Hz become one.
 
     `infeasible`: share of utterances without a path. `missing`: frames that they lack for each
     label, sum max(0, U + R - T') / sum U. `least_error`: the lowest error rate that any model can
@@ -43,7 +43,7 @@ class Feasibility:
 def ctc_feasibility(
     num_samples: ArrayLike, labels: Sequence[Labels], *, rate: float, unit: str = "labels"
 ) -> Feasibility:
-    """What is out of CTC's reach.
+    """Count what is out of CTC's reach.
 
     num_samples (N,) of the utterances, labels of each of them without the end of sentence, which
     s3prl appends: it needs a frame in training, but is no error when it is missing.

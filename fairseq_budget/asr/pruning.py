@@ -1,4 +1,4 @@
-"""Which few nodes of each frame are worth the full joiner: the bounds of the pruned transducer.
+"""Bounds of the pruned transducer: the few nodes of each frame that are worth the full joiner.
 
 Kuang et al., "Pruned RNN-T for fast, memory-efficient ASR training", section 3. For every frame a
 window of neighbouring symbol positions is kept, chosen by the occupations of the simple loss.

@@ -1,4 +1,4 @@
-"""What is wrong with a recording: judged once, by name and kind.
+"""Faults of a recording: judged once, by name and kind.
 
 Headers are held against the bytes that are there, samples against what they should be. Manifests,
 copies and decoding ask here; training meets what is left in `read_audio`.
@@ -95,7 +95,7 @@ def checked_blocks(path: str | Path, info: AudioInfo, scale: float = 1.0) -> Ite
 
 
 def _find_lost_bytes(path: str | Path, info: AudioInfo) -> str | None:
-    """What the bytes of a file say without being decoded."""
+    """Faults that the bytes of a file show without being decoded."""
     with open_bytes(path) as file:
         if info.format == "OGG":
             return find_ogg_fault(file)

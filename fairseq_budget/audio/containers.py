@@ -34,7 +34,7 @@ class Promise(NamedTuple):
 
 
 def find_promise(file: BinaryIO) -> Promise | None:
-    """What the header of a wav, RF64, W64, AIFF, AU or NIST file says; None if nothing."""
+    """The promise in the header of a wav, RF64, W64, AIFF, AU or NIST file; None if it has none."""
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(16)
@@ -91,7 +91,7 @@ def find_ogg_fault(file: BinaryIO) -> str | None:
 def _find(
     file: BinaryIO, name: bytes, head: struct.Struct, *, align: int = 2, counts_head: bool = False
 ) -> tuple[int, int] | None:
-    """Where the content of chunk `name` begins and how long it says it is."""
+    """Start of the content of chunk `name`, and its length by its own account."""
     while len(raw := file.read(head.size)) == head.size:
         own, size = head.unpack(raw)
         if counts_head:

@@ -67,7 +67,7 @@ class AudioError(BudgetError):
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file is; `num_samples` counts samples per channel."""
+    """Format, rate and length of a file; `num_samples` counts samples per channel."""
 
     sample_rate: int
     num_channels: int
@@ -80,7 +80,7 @@ class AudioInfo:
 
 
 def audio_info(path: str | Path) -> AudioInfo:
-    """What a file is, counted where its header does not say it; AudioError if it is no audio.
+    """Read what a file is, counted where its header does not say it; AudioError if it is no audio.
 
     A header tells the length, but of a flac that was written into a pipe: that one is decoded. The
     frames of an mp3 are counted where its header does not say them (`open_audio`).
@@ -187,7 +187,7 @@ def _to_pcm16(path: str | Path, samples: Block) -> NDArray[np.int16]:
 
 
 def _first_to_decode(file: soundfile.SoundFile, start: int) -> int:
-    """Where to seek, so that samples from `start` on become what they are in the whole file.
+    """Place to seek to, so that samples from `start` on become what they are in the whole file.
 
     Measured with libsndfile 1.2: Opus is exact from a second after a seek; Vorbis is shifted if the
     seek ends in the last page, which silence may stretch to 16 s; frames of mp3 build on earlier

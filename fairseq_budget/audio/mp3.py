@@ -135,7 +135,7 @@ def _after_tags(file: BinaryIO) -> int:
 
 
 def _next_frame(file: BinaryIO, position: int, like: Frame | None = None) -> int | None:
-    """Where the next frame begins that another one, or the end of the file, follows."""
+    """Start of the next frame that another one, or the end of the file, follows."""
     while True:
         file.seek(position)
         block = file.read(_SEARCHED)

@@ -1,4 +1,4 @@
-"""What TERA reconstructs: acoustic features of the waveform, at the encoder's frame rate."""
+"""TERA's targets: acoustic features of the waveform, at the encoder's frame rate."""
 
 from __future__ import annotations
 

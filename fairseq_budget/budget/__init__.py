@@ -1,1 +1,1 @@
-"""What training costs: FLOPs, parameters, memory and time, planned, measured and metered."""
+"""The cost of training: FLOPs, parameters, memory and time, planned, measured and metered."""

@@ -63,7 +63,7 @@ def body_macs(config: ResolvedConfig, num_frames: Any) -> Any:
 
 
 def subsampling_macs(config: ResolvedConfig, num_frames: Any, num_segments: Any) -> Any:
-    """What makes ``num_segments`` segments of ``num_frames`` frames: a convolution, or CIF's."""
+    """MACs that turn ``num_frames`` frames into ``num_segments``: a convolution's, or CIF's."""
     dim = config.conv_dim
     if config.subsample == "conv":
         return num_segments * dim * dim * int(config.subsample_rate)
@@ -112,7 +112,7 @@ def cut_off_macs(config: EncoderConfig) -> int:
 
 
 def profiler_macs(config: EncoderConfig, num_samples: Any, segments: Any = None) -> Any:
-    """What the profiler of the SUPERB challenge counts besides; its MACs are those in papers.
+    """MACs that the profiler of the SUPERB challenge counts besides; papers print its numbers.
 
     Elementwise operations on attention weights; fitted on published figures, not derived.
     """

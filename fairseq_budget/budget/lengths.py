@@ -45,7 +45,7 @@ class LengthRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SequencePlan:
-    """What training on sequences of one length costs, in updates of a wanted size.
+    """Cost of training on sequences of one length, in updates of a wanted size.
 
     `batch` and what follows from it are None if nothing fits into memory.
     """
@@ -116,7 +116,7 @@ def plan_update(
     batch_s: float = 87.5,
     gpu_gib: float | None = None,
 ) -> SequencePlan:
-    """What training on sequences of ``length_s`` costs, in updates of ``wanted_s`` of audio.
+    """Plan training on sequences of ``length_s``, in updates of ``wanted_s`` of audio.
 
     A batch holds up to ``batch_s`` seconds, or what `USABLE_MEMORY` of a GPU of ``gpu_gib`` has
     room for, by the closed form in mixed precision.
@@ -143,7 +143,7 @@ def plan_update(
 
 
 def saving(size: str, objective: str, *, length_s: float, batch: int) -> Saving:
-    """What batches of ``batch`` sequences of ``length_s`` save against 15 s."""
+    """Savings of batches of ``batch`` sequences of ``length_s`` against 15 s."""
     short, long = (round(s * SAMPLE_RATE) for s in (length_s, LENGTHS_S[-1]))
     flops = [
         plan_length(size, objective, length_s=s, batch=1).forward_gflops / s

@@ -1,4 +1,4 @@
-"""What ``budget-plan measure`` found, kept in one json file of the user's cache folder.
+"""Measurements of ``budget-plan measure``, kept in one json file of the user's cache folder.
 
     {machine: {"peak_flops": {precision: FLOP/s}, "encoders": {size: {precision: {...}}}}}
 
@@ -132,7 +132,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a plan takes on a machine, in its fastest precision; None: not measured."""
+    """Time and memory of a plan on a machine, in its fastest precision; None: not measured."""
 
     hours: float | None = None
     memory_gib: float | None = None
@@ -140,7 +140,7 @@ class Prediction:
 
 
 def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
-    """What is known of some sizes on a machine."""
+    """Measurements of some sizes on a machine."""
     known = read_measurements()[machine]
     found = [
         Measurement(**values)
@@ -162,7 +162,7 @@ def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
 
 
 def predict(machine: Machine, plan: UpdatePlan, seconds_per_gpu: float) -> Prediction:
-    """What a row of the plan takes.
+    """Predict the time and memory of a row of the plan.
 
     Time grows with the seconds of audio, memory too but for weights and optimizer. GPUs work side
     by side; exchange of gradients, validation and checkpoints come on top.

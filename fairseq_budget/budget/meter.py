@@ -69,7 +69,7 @@ class BudgetMeter:
         return max(0.0, self.budget_flops - self.flops) / rate / 3600
 
     def state_dict(self) -> dict[str, float]:
-        """What a resumed run needs; plain numbers."""
+        """Plain numbers that a resumed run needs."""
         return {"flops": self.flops, "seconds": self.seconds}
 
     def load_state_dict(self, state: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What an objective puts on the shared encoder: its heads, and what they cost.
+"""Heads that an objective puts on the shared encoder, and their cost.
 
 TERA, HuBERT and wav2vec 2.0 in the compute-budget study differ in nothing else ("Efficient Training
 ... on a Compute Budget", section 3.1). Heads work on masked frames only. They stand beside the

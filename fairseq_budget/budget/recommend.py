@@ -1,4 +1,4 @@
-"""Which size to train with a budget, and why, in sentences computed from the plan's rows.
+"""The size to train with a budget, and why, in sentences computed from the plan's rows.
 
 What the study found ("Efficient Training ... on a Compute Budget"): at 1.33e18 FLOPs the curve of
 loss and scores over size is a U, lowest near Slim 200 % (Figure 2; for HuBERT's recognition errors

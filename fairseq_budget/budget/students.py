@@ -1,4 +1,4 @@
-"""What shortening sequences saves: rows of "On Compressing Sequences ...", Table 2, and others.
+"""Savings of shorter sequences: rows of "On Compressing Sequences ...", Table 2, and others.
 
 The paper's MACs are sums over the 32 utterances of the SUPERB challenge's profiler, by that
 profiler; ours are the one formula of flops.py, with `profiler_macs` in columns of their own.

@@ -1,4 +1,4 @@
-"""What one update of a downstream model costs, on an encoder that is frozen or trained with it.
+"""Cost of an update of a downstream model, on an encoder that is frozen or trained with it.
 
 "Match to win: analysing sequences lengths for efficient self-supervised learning in speech and
 audio", sections 3.2 and 5.2, Table 3 and Figure 3: its six tasks, each at the mean length and the

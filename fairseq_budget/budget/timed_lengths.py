@@ -60,7 +60,7 @@ def _cells(name: str, update_s: float | None, peak_bytes: int | None) -> dict[st
 
 
 def _fits(gib: float, device: str) -> bool:
-    """Whether this much memory is to be had; a GPU may simply be asked."""
+    """Whether this much memory is free; a GPU may simply be asked."""
     if device != "cpu":
         return True
     try:

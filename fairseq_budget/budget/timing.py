@@ -51,7 +51,7 @@ class Measurement:
 
 
 def machine_name(device: str) -> str:
-    """What a measurement holds for: the GPU's model, or this CPU with its number of threads."""
+    """Name of the machine that is measured: the GPU's model, or this CPU with its threads."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return f"{platform.node()} {platform.machine()}, {torch.get_num_threads()} threads"
@@ -62,7 +62,7 @@ def default_device() -> str:
 
 
 def precisions(device: str) -> list[str]:
-    """Those that pay on the device: on a CPU, float32 only."""
+    """Precisions that pay on the device: on a CPU, float32 only."""
     if not device.startswith("cuda"):
         return ["fp32"]
     return ["fp32", "fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else [])]

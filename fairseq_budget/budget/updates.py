@@ -15,7 +15,7 @@ from fairseq_budget.papers.compute_budget import PAPER_FLOPS, PAPER_RUNS, WARMUP
 
 @dataclass(frozen=True, kw_only=True)
 class UpdatePlan:
-    """What a FLOPs budget buys for a size, and what it would take on a measured machine.
+    """Updates that a FLOPs budget buys for a size, and their time on a measured machine.
 
     `gflops_per_audio_second` is the budget's figure, forward and backward through the encoder; the
     heads' comes on top. `frames_per_parameter` counts frames heard. `paper_updates` stands beside

@@ -1,1 +1,1 @@
-"""What a terminal shows: progress, tables, and what other packages may say."""
+"""A terminal's contents: progress, tables, and what other packages may say."""

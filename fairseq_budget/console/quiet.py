@@ -1,4 +1,4 @@
-"""What other packages say is not shown, unless the environment has ``BUDGET_DEBUG=1``.
+"""Hides what other packages say, unless the environment has ``BUDGET_DEBUG=1``.
 
 fairseq prints its whole config and the module tree, and what it imports warns of its own past.
 Warnings and errors in logs, whose ever they are, are always shown; a log file has everything.

@@ -155,7 +155,7 @@ def _read_column(path: Path) -> bytes:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """What ``{split}.{name}.json`` says; BudgetError if it is missing or no json object."""
+    """Read ``{split}.{name}.json``; BudgetError if it is missing or no json object."""
     described = description_path(path)
     try:
         description = json.loads(described.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the columns beside a manifest are, and what other files go by their names.
+"""Kinds of the columns beside a manifest, and other files that go by their names.
 
 A column's description tells: labels name the centroids that they were clustered by; segmentations
 say what kind they are, and may name centroids, too; everything else is text (transcripts, names).
@@ -14,7 +14,7 @@ from fairseq_budget.errors import BudgetError
 
 CENTROIDS_KEY = "centroids"  # in a description: the hash of the centroids
 KIND_KEY = "kind"  # in the description of a segmentation: what made it
-LABELS = "km"  # the label set that is meant where none is named
+LABELS = "km"  # the name of a label set, unless another is given
 _RESERVED = ("tsv", "pack", "json", "name", "wrd", "ltr", "phn", "bpe")  # manifests, transcripts
 
 

@@ -23,7 +23,7 @@ from fairseq_budget.files import sha256_file
 
 
 class Source(Protocol):
-    """Where a split lies: a manifest (plain.py) or a pack (packed.py)."""
+    """The form of a split on disk: a manifest (plain.py) or a pack (packed.py)."""
 
     path: Path
     root: Path

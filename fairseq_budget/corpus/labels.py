@@ -45,7 +45,7 @@ NUM_CHECKED = 200  # lines that are looked at when training starts
 
 @dataclass(frozen=True)
 class LabelInfo:
-    """What ``labels.json`` says about all label files of its folder.
+    """The content of ``labels.json``, about all label files of its folder.
 
     `label_rate` is in Hz. `feature` is ``{"kind": "mfcc"}``, or ``{"kind": "layer", "layer": n,
     "checkpoint": name}`` with `teacher_sha256`, the hash of that checkpoint's weights.

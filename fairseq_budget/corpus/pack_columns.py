@@ -30,7 +30,7 @@ _MAX_NUMBER = np.iinfo(np.uint16).max
 
 
 class Split:
-    """What the columns of a manifest are held against."""
+    """The manifest that its columns are held against."""
 
     def __init__(self, manifest: Path, root: Path, sizes: NDArray[np.int64], digest: str) -> None:
         self.manifest, self.root, self.sizes, self.hash = manifest, root, sizes, digest

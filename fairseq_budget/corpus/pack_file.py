@@ -97,7 +97,7 @@ def fingerprint(path: Path) -> list[int]:
 
 
 def cure(path: Path) -> str:
-    """What mends the pack at `path`."""
+    """Words of an error that say how to mend the pack at `path`."""
     return f"make it anew with `budget-manifest pack --data {path.parent} --splits {path.stem}`"
 
 

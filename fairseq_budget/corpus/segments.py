@@ -48,7 +48,7 @@ class Segmentation:
         return open_segments, (self.folder, self.split, self.column.name)
 
     def ends(self, index: int) -> Ends:
-        """Where the segments of utterance `index` end, in frames: (K,), the last one being T.
+        """Ends of the segments of utterance `index`, in frames: (K,), the last one being T.
 
         None where the audio could not be read. Raises BudgetError, naming the line, for anything
         else.
@@ -107,7 +107,7 @@ def write_segments(
     """Write ``{split}.{name}`` beside a manifest: the ends of each utterance's segments.
 
     `kind` says what made them, `more` how; both stand in the json beside the column. Raises
-    BudgetError, and leaves an older column as it was, where there is not a line per utterance.
+    BudgetError, and leaves an older column as it was, if there is not one line for each utterance.
     """
     check_name(name, LABELS)
     refuse_other_kind(manifest, name, is_segmentation)

@@ -1,4 +1,4 @@
-"""What all criterions share: penalty, sample size, and logs that add up over workers."""
+"""The base of all criterions: penalty, sample size, and logs that add up over workers."""
 
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple, Union
@@ -142,6 +142,6 @@ class BudgetCriterion(FairseqCriterion):
 
 
 def log_mean(name: str, total: Number, count: Number) -> None:
-    """What nothing counts in has no weight in the mean that is shown."""
+    """Weight 0, in the mean that is shown, for a batch in which nothing counts."""
     weight = float(count)
     metrics.log_scalar(name, total / (weight or 1.0), weight, round=4)

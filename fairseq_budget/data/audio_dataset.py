@@ -32,7 +32,7 @@ NUM_REPLACEMENTS = 20  # utterances tried in place of a bad one: the nearest by 
 
 
 class FrameSegments(Protocol):
-    """Where the segments of every utterance end, in frames."""
+    """The ends of every utterance's segments, in frames."""
 
     def is_known(self, index: int) -> bool: ...
 

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class BadAudio:
-    """What this process has found bad, and how many utterances of all processes were."""
+    """Bad files that this process has found, and the number of all processes' bad utterances."""
 
     def __init__(self, max_share: float) -> None:
         self.max_share = max_share

@@ -28,7 +28,7 @@ MATES, BATCHES = 101, 102  # keys of the two random orders, apart from the strea
 
 
 class Limits(NamedTuple):
-    """What a batch may hold.
+    """Limits of a batch.
 
     In fairseq's words: ``dataset.max_tokens`` (samples, padding counted), ``dataset.batch_size``
     (utterances), ``dataset.required_batch_size_multiple``.
@@ -109,7 +109,7 @@ class Batches:
         return total / len(sizes), total / sum(map(len, sizes))
 
     def _cut_buckets(self) -> list[int]:
-        """Where buckets start, and the end: places in line."""
+        """Starts of the buckets, and the end: places in line."""
         starts, place = [], 0
         while place < self.num_utterances:
             starts.append(place)

@@ -1,4 +1,4 @@
-"""What fairseq's trainer iterates over: the batches of an epoch, from any position on.
+"""The batches of an epoch as fairseq's trainer iterates over them, from any position on.
 
 fairseq's own iterator lists, shuffles and holds all batches. This one holds `Batches`, which
 computes them, and saves a position in the epoch that counts batches over all GPUs: with rank r of W

@@ -25,7 +25,7 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # its
 
 
 def shuffled(places: NDArray[np.int64], size: int, *keys: int) -> NDArray[np.int64]:
-    """What stands at these places of the random order of ``range(size)`` that the keys name.
+    """Numbers at these places of the random order of ``range(size)`` that the keys name.
 
     places (P,) within [0, size); equal keys give the same order, whatever the places asked for.
     """

@@ -1,4 +1,4 @@
-"""What the speakers of the demo corpus say, and in which split: a small grammar and its turns."""
+"""The lines of the demo corpus's speakers, and their splits: a small grammar and its turns."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LAYOUT_FILE = "layout.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a layout; filters are those of `recordings.select`, None the default."""
+    """The wanted layout; filters are those of `recordings.select`, None the default."""
 
     task: str
     audio: str

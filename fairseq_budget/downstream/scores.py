@@ -94,7 +94,7 @@ class Run:
         return self.layout.command(arguments, overrides)
 
     def key(self) -> dict[str, Any]:
-        """What a stored result must agree with to stand for this run."""
+        """Settings with which a stored result must agree to stand for this run."""
         return {
             "command": shell_command(self.arguments()),
             "checkpoint_sha256": self.upstream.sha256(),

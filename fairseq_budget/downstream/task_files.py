@@ -153,7 +153,7 @@ def write_keywords(folder: Path, splits: Splits, label: str) -> dict[str, str]:
 
 
 def _keyword_places(classes: Sequence[str]) -> dict[str, str]:
-    """Which of s3prl's twelve class names each label goes by.
+    """The one of s3prl's twelve class names that each label goes by.
 
     Its own where it has one. Others take the free keywords in order, unless there are more than
     ten labels and some are keywords: then they are words to be rejected, ``_unknown_``.

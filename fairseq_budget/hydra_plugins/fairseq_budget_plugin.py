@@ -1,4 +1,4 @@
-"""What makes a run of ours start: installed as ``hydra_plugins``, which Hydra scans.
+"""The start of every run of ours: installed as ``hydra_plugins``, which Hydra scans.
 
 ``user_dir=fairseq_budget`` resolves from any folder, and is not needed where our task is named:
 fairseq looks for a bare user_dir in the working folder and beside itself only. Hydra asks this

@@ -41,7 +41,7 @@ Frames = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Feature:
-    """What to compute: `layer` of `checkpoint` on `device`, or MFCC if there is no checkpoint."""
+    """A feature: `layer` of `checkpoint` on `device`, or MFCC if there is no checkpoint."""
 
     checkpoint: Path | None = None
     layer: int = 0
@@ -55,7 +55,7 @@ class Feature:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What ``labels.json`` says; free of paths, since checkpoints move."""
+        """The entry of ``labels.json``; free of paths, since checkpoints move."""
         if self.checkpoint is None:
             return {"kind": "mfcc"}
         return {"kind": "layer", "layer": self.layer, "checkpoint": self.checkpoint.name}

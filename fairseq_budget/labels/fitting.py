@@ -30,7 +30,7 @@ VERSION = 2  # raise it when the same arguments come to mean other bytes
 
 @dataclass(frozen=True)
 class Fit:
-    """What is fitted: clusters of `feature`, on at most `num_frames` frames of `split`."""
+    """A fit: clusters of `feature`, on at most `num_frames` frames of `split`."""
 
     folder: Path
     feature: Feature

@@ -1,4 +1,4 @@
-"""What worker processes do: read a run of utterances, compute its features, write one part."""
+"""Jobs of worker processes: read a run of utterances, compute its features, write one part."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from fairseq_budget.text.alignments import Alignments
 
 @dataclass(frozen=True)
 class Checked:
-    """What the labels of a split are worth, and which utterances have none, and why.
+    """The worth of a split's labels, and the utterances that have none, and why.
 
     The reason is empty where an utterance can be read by now.
     """

@@ -53,7 +53,7 @@ class Parts:
         return self.folder / f"{index:06d}"
 
     def missing(self, indices: Iterable[int]) -> list[int]:
-        """Which of these parts are still to be made, or again."""
+        """Those of these parts that are still to be made, or again."""
         return [index for index in indices if not self._is_whole(index)]
 
     def write(self, index: int, content: bytes | memoryview, *, durable: bool = True) -> None:
@@ -62,7 +62,7 @@ class Parts:
             file.write(content)
 
     def read(self, index: int) -> memoryview:
-        """What was written; FileNotFoundError if it is not there, whole."""
+        """The array that was written; FileNotFoundError if it is not there, whole."""
         raw = memoryview(self.path(index).read_bytes())
         if hashlib.sha256(raw[_DIGEST:]).digest() != raw[:_DIGEST]:
             raise FileNotFoundError(f"{self.path(index)} is damaged; start the command again")

@@ -1,4 +1,4 @@
-"""What labels are worth: how evenly clusters are used, and how well they agree with phones.
+"""The worth of labels: how evenly clusters are used, and how well they agree with phones.
 
 Phone purity, cluster purity and phone-normalised mutual information are those of "HuBERT",
 section 4.3: with p(y, z) the share of frames of phone y in cluster z,
@@ -104,7 +104,7 @@ def frame_centres(num_frames: int, rate: int) -> NDArray[np.int64]:
 
 
 def verdict(summary: dict[str, float]) -> list[str]:
-    """What is wrong with labels of such figures, with a cure; an empty list when nothing is."""
+    """Faults of labels of such figures, with a cure; an empty list if there are none."""
     findings = []
     if empty := int(summary["num_empty_clusters"]):
         findings.append(

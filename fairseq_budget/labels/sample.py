@@ -1,4 +1,4 @@
-"""Which frames k-means is fitted on: a bounded random sample, of which utterances and of which."""
+"""The frames that k-means is fitted on: a bounded random sample of utterances and frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a run's checkpoints from other runs, from kills, and from settings of another run."""
+"""Guards a run's checkpoints from other runs, from kills, and from settings of another run."""
 
 import logging
 from collections.abc import Iterator

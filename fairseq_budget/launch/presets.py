@@ -1,4 +1,4 @@
-"""What is said of a command before Hydra reads its preset: none is named, or one that is not there.
+"""Complaints about a command before Hydra reads its preset: none is named, or it does not exist.
 
 (A wrong ``--config-name`` is no error to Hydra: fairseq has put an empty config under that name.)
 """
@@ -26,13 +26,13 @@ def is_ours(args: Any) -> bool:
 
 
 def kind_of(cfg: Any, section: str) -> str | None:
-    """Which task, model, ... a composed config has chosen: a section's `_name`, or all of it."""
+    """The task, model, ... that a composed config has chosen: a section's `_name`, or all of it."""
     chosen = cfg.get(section)
     return chosen.get("_name") if hasattr(chosen, "get") else chosen
 
 
 def complaint(args: Any) -> str | None:
-    """What is wrong with a command that is ours, or that names no task of anybody's; else None."""
+    """The fault of a command that is ours, or that names no task of anybody's; else None."""
     if args.help or args.hydra_help or args.info or args.cfg or args.shell_completion:
         return None
     folder = args.config_dir
@@ -55,7 +55,7 @@ def _none_chosen(folder: str) -> str:
 
 
 def _examples() -> str:
-    """Where our presets are, as seen from the working folder."""
+    """The folder of our presets, as seen from the working folder."""
     known = (Path("examples"), SOURCE / "examples")
     return next((str(folder) for folder in known if _presets(folder)), "examples/")
 

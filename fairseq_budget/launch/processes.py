@@ -1,4 +1,4 @@
-"""Where the processes of a run belong: under torchrun, spawned, or started by hand; GPU or CPU.
+"""Places the processes of a run: under torchrun, spawned, or started by hand; GPU or CPU.
 
 fairseq counts CUDA devices, so without a GPU `torchrun` starts as many separate runs and spawning
 starts none; with one GPU per node its default world size of 1 hides torchrun's.

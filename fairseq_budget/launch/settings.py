@@ -1,4 +1,4 @@
-"""What is said of settings that fairseq or Hydra refuse: one line with the nearest right word."""
+"""Words for settings that fairseq or Hydra refuse: one line with the nearest right word."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEAR = 0.6  # of 1: how alike words are, as difflib's close matches have it
 
 
 def register() -> None:
-    """What `import_user_module` does, unless the package has been imported, as it has been here."""
+    """Do what `import_user_module` leaves out if the package has been imported, as it has here."""
     package = Path(fairseq_budget.__file__).parent
     import_tasks(str(package / "tasks"), "fairseq_budget.tasks")
     import_models(str(package / "models"), "fairseq_budget.models")
@@ -41,7 +41,7 @@ def register() -> None:
 def check(cfg: Any) -> None:
     """Complete fairseq's whole config, as its `main` does; what it names must be registered.
 
-    Raises BudgetError for a kind or a field that there is not, a wrong type and a missing value.
+    Raises BudgetError for an unknown kind or field, a wrong type and a missing value.
     """
     for section in SECTIONS:
         kind, known = kind_of(cfg, section), _kinds(section)
@@ -57,7 +57,7 @@ def check(cfg: Any) -> None:
 
 
 def told(run: Callable[[], Any]) -> Any:
-    """What `run` returns; where Hydra or OmegaConf refuses settings, the program ends with why."""
+    """Return what `run` returns; end the program with the reason if Hydra refuses settings."""
     try:
         return run()
     except (CompactHydraException, OmegaConfBaseException) as error:

@@ -1,4 +1,4 @@
-"""What tells CIF how many segments to make, and where: penalties on its alphas.
+"""Penalties on CIF's alphas that tell it how many segments to make, and where.
 
 "On Compressing Sequences for Self-Supervised Speech Models", eqs. 3 to 5, under one convention for
 boundaries: segment k is [e_{k-1}, e_k) in frames, e_0 = 0, e_K = T. Differs: the paper's eq. 4

@@ -1,4 +1,4 @@
-"""What all pre-training models share: the encoder, its explicit randomness, its segments."""
+"""The base of pre-training models: the encoder, its explicit randomness, its segments."""
 
 from typing import Any, Dict, Optional
 
@@ -63,7 +63,7 @@ class BudgetModel(BaseFairseqModel):
 
 
 def common_output(out: EncoderOutput) -> Dict[str, Any]:
-    """What the criterion wants of every model: the penalty, and the segments if there are any."""
+    """Outputs that the criterion wants of every model: the penalty, and segments if any."""
     segments = out.segments
     lengths = None if segments is None or not segments.varies else segments.lengths
     return {

@@ -1,4 +1,4 @@
-"""What fine-tuned recognisers share: a pre-trained encoder, what of it is frozen, masks."""
+"""The base of fine-tuned recognisers: a pre-trained encoder, its frozen parts, masks."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -56,7 +56,7 @@ def num_segments(total: Tensor) -> Tensor:
 
 
 def fired_frames(alphas: Tensor, lengths: Tensor, num_frames: Tensor) -> Tensor:
-    """Where segments end, in frames from the utterance's start, (B, K) float64.
+    """Ends of segments, in frames from the utterance's start, (B, K) float64.
 
     Between the frames' borders by linear interpolation; constant alphas of 1/4 end at 4, 8, ...
     The last segment ends with the utterance, and so do the padded ones.

@@ -32,7 +32,7 @@ from fairseq_budget.nn.zipformer.encoder import ADJUSTED_BATCH_S, ZipformerEncod
 
 @dataclass
 class EncoderOutput:
-    """What the encoder returns.
+    """The encoder's output.
 
     features: (B, T, C), the front-end's output after LayerNorm, before the projection and masks;
     hidden_states: L+1 tensors (B, K, D), the first layer's input and every layer's output, which
@@ -76,7 +76,7 @@ class EncoderOutput:
 
 
 def build_encoder(config: ResolvedConfig) -> TransformerEncoder | ZipformerEncoder:
-    """What follows the projection; both take and return the same."""
+    """The stack behind the projection; both kinds take and return the same."""
     if config.zipformer is None:
         return TransformerEncoder(config)
     return ZipformerEncoder(
@@ -167,7 +167,7 @@ class SpeechEncoder(nn.Module):
         self.encoder.keep_layers(num_layers)
 
     def set_seconds_trained(self, seconds: float) -> None:
-        """Where training stands, in seconds of audio: a Zipformer's schedules follow it."""
+        """Tell the encoder the seconds of audio heard: a Zipformer's schedules follow them."""
         if isinstance(self.encoder, ZipformerEncoder):
             self.encoder.set_adjusted_batch_count(seconds / ADJUSTED_BATCH_S)
 

@@ -1,4 +1,4 @@
-"""Which module was the first to give NaN or inf, and for which utterances of the batch."""
+"""Finds the first module that gives NaN or inf, and the utterances for which it does."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _watching(model: nn.Module, outputs: list[str], batch_size: int) -> Iterator
 
 
 def _output_faults(name: str, output: Any, batch_size: int) -> Iterator[Fault]:
-    """What of a module's output is not finite; ``rows`` if utterances are its first dimension."""
+    """Parts of a module's output that are not finite; ``rows`` if its first dimension is B."""
     for x in output if isinstance(output, (tuple, list)) else [output]:
         if isinstance(x, Tensor) and x.is_floating_point() and not x.isfinite().all():
             rows: list[int] = []

@@ -110,7 +110,7 @@ class RegularSegments(Segments):
 
 
 class WeightedSegments(Segments):
-    """Those of CIF: ``weights`` (B, K, T) float32, whose rows sum to 1."""
+    """CIF's segments: ``weights`` (B, K, T) float32, whose rows sum to 1."""
 
     varies = True
     lengths: Tensor
@@ -222,7 +222,7 @@ class Upsampler(nn.Module):
 
 
 def check_subsampling(kind: str, rate: float) -> None:
-    """Raise BudgetError for a kind or a rate that there is not."""
+    """Raise BudgetError for an unknown kind or an impossible rate."""
     if kind not in KINDS:
         raise BudgetError(f"model.subsample={kind!r}: {expected_one_of(kind, KINDS)}")
     whole = kind not in ("average", "conv") or rate == int(rate)

@@ -39,7 +39,7 @@ class Eden:
             raise BudgetError(f"warmup_start={self.warmup_start}: expected from 0 to 1")
 
     def factor(self, update: int, epoch: float) -> float:
-        """What the base rate is multiplied with.
+        """The factor of the base rate.
 
         update: the one that is about to be made, counted from 1; real updates, however much audio
         is in one (the recipe's "adjusted" count is for schedules inside the encoder). epoch: those

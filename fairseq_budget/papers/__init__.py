@@ -1,1 +1,1 @@
-"""What the studies printed, once each: tables, budgets, schedules, notes on misprints."""
+"""Numbers that the studies printed, once each: tables, budgets, schedules, misprints."""

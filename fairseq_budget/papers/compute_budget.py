@@ -1,4 +1,4 @@
-"""What "Efficient Training ... on a Compute Budget" ran and found."""
+"""Runs and results of "Efficient Training ... on a Compute Budget"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARMUP_SHARE = 0.08  # the paper's 32,000 of Slim's 400,000 updates
 
 @dataclass(frozen=True)
 class PaperRun:
-    """What the budget study ran for a size (Table 4 and the released configurations)."""
+    """The study's run of a size (Table 4 and the released configurations)."""
 
     max_update: int
     lr: dict[str, float]

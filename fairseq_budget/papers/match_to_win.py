@@ -1,4 +1,4 @@
-"""What "Match to Win" ran and found: sets, batches, tasks, Table 1, and the rule read from it."""
+"""Sets, batches, tasks and Table 1 of "Match to Win", and the rule that we read from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What "On Compressing Sequences for Self-Supervised Speech Models" printed."""
+"""Table 2 of "On Compressing Sequences for Self-Supervised Speech Models"."""
 
 from __future__ import annotations
 

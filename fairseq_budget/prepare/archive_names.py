@@ -1,4 +1,4 @@
-"""What audio is called where its path, that of a member of an archive, does not tell.
+"""Names of audio inside archives, whose paths are places in bytes.
 
 The column ``{split}.name`` holds column 1 of the manifest with names in place of paths:
 ``speech.zip/alice/1.flac`` where the manifest has ``speech.zip:42:43318``, joined pieces likewise.

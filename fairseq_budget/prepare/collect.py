@@ -38,7 +38,7 @@ _UNWANTED = ("too short", "too long")
 
 @dataclass(frozen=True)
 class Rules:
-    """What is kept: durations in seconds, how closely files are checked, where copies go.
+    """Rules for keeping files: durations in seconds, how closely to check, where copies go.
 
     With `copies` every kept file is written there as a 16 kHz mono wav, whatever it was before;
     a copy that is newer than its source is kept as it is. Files whose samples are out of range are

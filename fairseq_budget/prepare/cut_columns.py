@@ -1,4 +1,4 @@
-"""What lies beside a set of one length: its columns, carried from the source, and real files.
+"""Columns of a set of one length, carried from the source.
 
 A line of frames (labels, segmentations) is cut and joined where the audio is. An utterance of N
 spanned frames of 20 ms has N - 1 frames of its own: the last window would need 80 samples more.

@@ -21,7 +21,7 @@ from fairseq_budget.prepare.write_audio import write_files
 
 
 class Source(NamedTuple):
-    """What is cut, the names of what is in archives, and who speaks."""
+    """A manifest to cut, the names of audio in its archives, and its speakers."""
 
     path: Path
     manifest: Manifest

@@ -62,7 +62,7 @@ def find_audio(
 
 
 def passed_over(place: Path, extensions: Sequence[str]) -> str | None:
-    """Which other audio a folder holds, how much of it, and how to have it; None if there is none.
+    """Other audio that a folder holds, how much of it, and how to take it; None if there is none.
 
     That is what `find_audio` does not look at with `extensions`.
     """

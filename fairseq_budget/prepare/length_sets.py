@@ -42,7 +42,7 @@ Spans = tuple[Span, ...]
 
 @dataclass(frozen=True)
 class LengthSets:
-    """What all sets share: each speaker's audio as one queue of spans, and what is left out.
+    """The source of all sets: each speaker's audio as one queue of spans, and what is left out.
 
     `num_speakers` counts those that no set leaves out.
     """

@@ -46,7 +46,7 @@ class RunningMean:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RunningMean:
-        """What state_dict() returned; an empty mean where there was none."""
+        """Take what state_dict() returned; an empty mean where there was none."""
         return cls(state.get(MEAN), state.get(COUNT, 0))
 
 

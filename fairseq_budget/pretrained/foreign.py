@@ -1,4 +1,4 @@
-"""What files of other toolkits are, told by the names in them.
+"""Kinds of other toolkits' files, told by the names in them.
 
 ``weights_only`` stays on, and every class that a file names is read as an inert stand-in.
 """
@@ -30,7 +30,7 @@ _KINDS = {  # pattern of a name in the file -> what it is, and the cure
 
 
 def other_kind(names: Iterable[str]) -> str | None:
-    """What a file is, and the cure, if a name in it gives away that it is nothing to import.
+    """The kind of a file, and the cure, if a name in it gives away that it cannot be imported.
 
     ``names`` are of its entries and weights, and ``"model NAME"``, the one of its model.
     """

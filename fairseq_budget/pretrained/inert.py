@@ -21,7 +21,7 @@ _NUM_LEGACY_PICKLES = 4  # torch < 1.6: magic number, protocol, system, the obje
 
 
 def load_inert(path: Path) -> dict[str, Any]:
-    """What a checkpoint of any toolkit holds; objects of classes in it are stand-ins.
+    """Read a checkpoint of any toolkit; objects of classes in it are stand-ins.
 
     Tensors are on the CPU, and read when they are used. Raises BudgetError when it is missing, no
     file of torch's (of any age), or no mapping; with what it is instead, where that can be told.
@@ -84,7 +84,7 @@ class _Inert:
 
 
 def _class_names(path: Path, is_zip: bool) -> Iterable[str]:
-    """What the file names beyond tensors and plain containers; its pickles are only looked at."""
+    """Classes that the file names beyond tensors and plain containers; nothing is unpickled."""
     if is_zip:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
     with path.open("rb") as file:  # torch's format before 1.6, which published checkpoints have

@@ -144,7 +144,7 @@ def zipformer_size(state: Mapping[str, Tensor]) -> ZipformerSize:
 
 
 def _stack_prefixes(weights: Mapping[str, Tensor]) -> list[str]:
-    """Where each stack keeps its layers: one level deeper if it is downsampled."""
+    """Prefix of each stack's layers: one level deeper if it is downsampled."""
     indices = {name.split(".")[2] for name in weights if name.startswith("encoder.encoders.")}
     stacks = [f"encoder.encoders.{index}." for index in range(len(indices))]
     return [s + ("encoder." if f"{s}downsample.bias" in weights else "") for s in stacks]

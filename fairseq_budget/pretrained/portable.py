@@ -155,7 +155,7 @@ def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary 
 
 
 def open_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint of ours holds; BudgetError for anything else (see ``read_checkpoint``)."""
+    """Read a checkpoint of ours; BudgetError for anything else (see ``read_checkpoint``)."""
     checkpoint = read_checkpoint(path)
     if not is_ours(checkpoint):
         raise BudgetError(

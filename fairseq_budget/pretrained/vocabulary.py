@@ -1,4 +1,4 @@
-"""What the classes of a recogniser stand for, as its checkpoints and exports hold it.
+"""The meaning of a recogniser's classes, as its checkpoints and exports hold it.
 
 Fine-tuning puts it into the state of its task, so that a model is read and heard without the
 folder that it learned from, and no other dictionary gives its classes other letters.

@@ -1,1 +1,1 @@
-"""What is made of finished runs: logs, curves, reconstructions, plots, pages."""
+"""Reports on runs: logs, curves, reconstructions, plots, pages."""

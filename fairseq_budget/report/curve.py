@@ -113,7 +113,7 @@ class Run:
         }
 
     def points(self) -> dict[str, float]:
-        """What is drawn against size, by the name of its panel."""
+        """Values that are drawn against size, by the name of their panel."""
         losses = {"training loss": self.train_loss}
         if self.valid_loss is not None:
             losses["validation loss"] = self.valid_loss

@@ -1,4 +1,4 @@
-"""What a pre-trained TERA fills in where it may not listen."""
+"""TERA's reconstruction: what it fills in where it may not listen."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Interrupt:
             signal.signal(number, self._receive)
 
     def counts(self) -> dict[str, int]:
-        """What this process adds to the logs of an update, which are summed over processes."""
+        """Counts that this process adds to the logs of an update, to be summed over processes."""
         return {f"asked_{code}": int(self.asked == code) for code in (CTRL_C, REQUEUE)}
 
     def agree(self, logs: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,4 +1,4 @@
-"""Where a run goes on from: its last checkpoint, mended after a kill, or a file that is named."""
+"""The start of a run: its last checkpoint, mended after a kill, or a file that is named."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refuse_links(folder: str | Path) -> None:
 
 
 class Start(NamedTuple):
-    """Where a run goes on from; `weights_only` is as if all of checkpoint.reset_* were set."""
+    """The file that a run starts from; `weights_only`: as if all checkpoint.reset_* were set."""
 
     path: Path
     weights_only: bool = False

@@ -1,4 +1,4 @@
-"""What a restart changes in the settings of the checkpoint that it goes on from."""
+"""Differences between a restart's settings and those of the checkpoint that it starts from."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _stops(name: str, saved: Settings, now: Settings) -> bool:
 
 
 def _optimizer_kind(common: Mapping[str, Any]) -> str:
-    """Which of fairseq's wrappers keeps the optimizer's state."""
+    """The one of fairseq's wrappers that keeps the optimizer's state."""
     if common.get("fp16") or common.get("bf16"):
         efficient = common.get("memory_efficient_fp16") or common.get("memory_efficient_bf16")
         return "memory-efficient" if efficient else "half"

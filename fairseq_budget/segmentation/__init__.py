@@ -1,4 +1,4 @@
-"""Where segments of frames end, by which sequences are shortened.
+"""Ends of segments of frames, by which sequences are shortened.
 
 What training reads of them is in ``corpus/segments.py``.
 

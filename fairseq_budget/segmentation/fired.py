@@ -1,4 +1,4 @@
-"""Where a student that integrates and fires places its boundaries, and how true they are."""
+"""Boundaries of a student that integrates and fires, and how true they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: their folder and batches."""
+"""The base of pre-training and fine-tuning: their folder and batches."""
 
 import logging
 from copy import deepcopy
@@ -202,7 +202,7 @@ class BudgetTask(FairseqTask):
             self.leave(f"all {root.optimization.max_update:,} updates are made")
 
     def update_audio(self) -> UpdateAudio:
-        """What an update hears, on average over the batches of this epoch."""
+        """Audio of an update, on average over the batches of this epoch."""
         assert self._train_batches is not None  # trained on: this is the first epoch's beginning
         root, batches = self._root(), self._train_batches.batches
         pad = getattr(self.cfg, "pad_audio", True)

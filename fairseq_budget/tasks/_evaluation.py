@@ -28,7 +28,7 @@ TIMING = frozenset({"wps", "wpb", "bsz"})  # fairseq's, which would say nothing 
 def evaluate(
     checkpoint: Union[str, Path], manifest: Union[str, Path], *, max_tokens: int, device: str
 ) -> Dict[str, float]:
-    """What the criterion of a checkpoint's training logs on ``{folder}/{split}.tsv``, by name.
+    """Values that the criterion of a checkpoint's training logs on ``{folder}/{split}.tsv``.
 
     checkpoint: fairseq's file or an exported folder of any model of ours. Labels, segments and
     transcripts lie beside the manifest, which may be a pack. max_tokens: samples of a batch,
@@ -74,7 +74,7 @@ def _check_classes(checkpoint: Pretrained, folder: Path) -> None:
 
 
 def _fairseq_state(checkpoint: Pretrained, name: str, folder: str) -> Dict[str, Any]:
-    """What fairseq would read from its file, the manifests' folder put in the place of its own."""
+    """The state that fairseq would read, with the manifests' folder in the place of its own."""
     provenance, vocabulary = checkpoint.provenance, checkpoint.vocabulary
     if "criterion" not in provenance:
         raise BudgetError(

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class UpdateAudio(NamedTuple):
-    """What an update hears, over all workers and accumulation steps; updates are fractions."""
+    """Audio of an update, over all workers and accumulation steps; updates are fractions."""
 
     seconds: float
     sequence_s: float  # the mean utterance, cropped or padded

@@ -1,4 +1,4 @@
-"""What a run has heard and spent, and what is left: through interruptions, over all workers."""
+"""Progress of a run: audio heard, FLOPs spent and left, through interruptions, of all workers."""
 
 import logging
 import time

@@ -67,7 +67,7 @@ class BudgetFinetuningTask(BudgetTask):
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """That of ``cfg.data``; of a finished model its own (see load_state_dict)."""
+        """The vocabulary of ``cfg.data``; of a finished model its own (see load_state_dict)."""
         return read_vocabulary(self.cfg.data, self.cfg.labels)
 
     @cached_property

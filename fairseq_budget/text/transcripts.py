@@ -1,4 +1,4 @@
-"""What is said in the utterances of a manifest, from the files in which corpora keep it.
+"""Transcripts of a manifest's utterances, from the files in which corpora keep them.
 
 lines      ``train.wrd``, ``train.ltr``, ``train.phn``: one per utterance, in the manifest's order
 a table    the demo corpus's ``utterances.tsv`` and ``phones.tsv``
@@ -21,7 +21,7 @@ from fairseq_budget.text.alignments import COLUMNS, read_spans
 from fairseq_budget.text.wer import spell
 
 SILENCES = frozenset({"", "sil", "sp", "spn"})
-"""What aligners write where nobody speaks; no phones, and no labels of a recogniser."""
+"""Aligners' words for silence; no phones, and no labels of a recogniser."""
 
 Found = TypeVar("Found")
 

@@ -1,4 +1,4 @@
-"""What ``-g FILE`` (``model_config`` in Python) may say to ``budget_upstream``."""
+"""Options of ``budget_upstream``, in ``-g FILE`` (``model_config`` in Python)."""
 
 from __future__ import annotations
 

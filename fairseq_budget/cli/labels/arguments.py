@@ -20,7 +20,7 @@ DEFAULT_SAMPLE_FRAMES = 1_000_000
 
 
 def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
-    """What is computed of each utterance, where, and by how many processes."""
+    """The feature of each utterance, the device, and the number of processes."""
     parser.add_argument(
         "--feature", choices=("mfcc",), help="39 MFCC at 100 Hz: the default without --checkpoint"
     )
@@ -69,7 +69,7 @@ def splits_of(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def add_label_set(parser: argparse.ArgumentParser) -> None:
-    """Which folder and label set, and how the outcome is printed."""
+    """The folder and the label set, and how the outcome is printed."""
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True, help="folder of the manifests"
     )
@@ -82,7 +82,7 @@ def add_label_set(parser: argparse.ArgumentParser) -> None:
 
 
 def add_splits(parser: argparse.ArgumentParser) -> None:
-    """Which splits, and what their labels are judged by."""
+    """The splits, and the phones that their labels are judged by."""
     parser.add_argument(
         "--splits", metavar="SPLIT", nargs="+", help="(default: every manifest in the folder)"
     )
@@ -92,7 +92,7 @@ def add_splits(parser: argparse.ArgumentParser) -> None:
 
 
 def add_apply_arguments(parser: argparse.ArgumentParser) -> None:
-    """What else labelling writes, and when it stops."""
+    """Features to write, too, and the share of bad audio that stops the work."""
     parser.add_argument(
         "--dump-features", metavar="DIR", type=Path, help="write the features, too, as fairseq"
     )

@@ -1,4 +1,4 @@
-"""What ``make``, ``apply`` and ``check`` print: every label checked, and what they are worth."""
+"""The outcome of ``make``, ``apply`` and ``check``: every label checked, and their worth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``segment`` and ``boundaries`` share: their arguments, and what they print."""
+"""Arguments and outcome that ``segment`` and ``boundaries`` share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fairseq_budget.frames import FRAME_RATE_HZ
 
 
 def add_segmentation(parser: argparse.ArgumentParser) -> None:
-    """Which folder and segmentation, and how the outcome is printed."""
+    """The folder and the segmentation, and how the outcome is printed."""
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True, help="folder of the manifests"
     )

@@ -23,7 +23,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def print_derived(args: argparse.Namespace, found: Mapping[str, Derived]) -> None:
-    """What became of the columns, on stderr, and the summary of what was written."""
+    """Print what became of the columns, on stderr, and the summary of what was written."""
     for derived in found.values():
         for column in derived.removed:
             print(f"removed {column}: it was made for another manifest", file=sys.stderr)

@@ -122,7 +122,7 @@ def _write(args: argparse.Namespace) -> int:
 
 
 def _places(args: argparse.Namespace) -> dict[str, Path]:
-    """Where the audio of each split is; raises BudgetError for flags that do not fit."""
+    """The place of each split's audio; raises BudgetError for flags that do not fit."""
     prefixes = {"train": args.trainpref, "valid": args.validpref, "test": args.testpref}
     places = {split: place.absolute() for split, place in prefixes.items() if place}
     if args.destdir is None:

@@ -114,7 +114,7 @@ def _plan_tasks(args: argparse.Namespace) -> list[TaskRow]:
 
 
 def _kind(args: argparse.Namespace) -> str:
-    """Whose attention kernel the closed form is for: a GPU's, unless a CPU is measured."""
+    """The device whose attention kernel the closed form is for: a GPU, unless a CPU is measured."""
     return args.device if args.measure else "cuda"
 
 

@@ -72,7 +72,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 @dataclass(frozen=True)
 class _Found:
-    """What is printed: of the set, of each length, and of the recommended one."""
+    """Numbers of the set, of each length, and of the recommended one."""
 
     lengths: LengthSummary
     histogram: list[Bar]

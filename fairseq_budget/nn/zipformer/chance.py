@@ -33,7 +33,7 @@ Scheduled = float | ScheduledFloat
 
 
 class Chance:
-    """What is random in one forward pass in training, and where its schedules stand.
+    """The randomness of one forward pass in training, and the place of its schedules.
 
     Decisions on the host and masks on ``device`` come from two streams that are both seeded from
     ``generator`` (a CPU generator; None takes torch's default one), never from global state

@@ -141,7 +141,7 @@ class ZipformerEncoder(nn.Module):
         return self.size.output_dim
 
     def set_adjusted_batch_count(self, count: float) -> None:
-        """Where training stands: seconds of audio heard / ADJUSTED_BATCH_S."""
+        """Progress of training: seconds of audio heard / ADJUSTED_BATCH_S."""
         self.adjusted_batch_count = count
 
     @property

@@ -1,4 +1,4 @@
-"""What the Zipformer does to gradients in training; forward, all of it is the identity.
+"""Changes to gradients in the Zipformer's training; forward, all of them are the identity.
 
 Zipformer (arXiv 2310.11230), sections 3.3 and 3.4, with k2SSL's constants at the call sites. None
 of it has parameters: it may be left out, and is absent in eval.
