@@ -45,12 +45,12 @@ def short_sizes_table() -> str:
     rows = []
     for name, size in SIZES.items():
         shape = dimensions(size)
-        gflops = plan_of_the_study(name)["gflops_per_audio_second"]
+        gflops = plan_of_the_study(name).gflops_per_audio_second
         rows.append(
             {
                 "`model.size`": f"`{name}`",
                 "layers x width": f"{shape['layers']} x {shape['width']}",
-                "parameters (TERA)": f"{count_parameters(name)['parameters']:,}",
+                "parameters (TERA)": f"{count_parameters(name).parameters:,}",
                 "GFLOP per second of audio": f"{gflops:.2f}",
             }
         )

@@ -216,6 +216,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_the_floors_that_are_drawn_are_those_of_the_contract() -> None:
+    drawing = re.findall(r"^ \d  (.+)$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    contract = re.search(r"layers = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
+    floors = re.findall(r'"(.+?)"', contract[1]) if contract else []
+    drawn = [set(re.findall(r"\b(\w+)(?:/|\.py)", floor)) for floor in drawing]
+    assert drawn == [set(floor.split(" | ")) for floor in floors]
+
+
 def test_there_are_commands_to_test() -> None:
     assert len(COMMANDS) > 100
     assert len(MENTIONS) > 20
