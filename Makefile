@@ -40,6 +40,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy fairseq_budget scripts
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/write_presets.py --check
 	$(BIN)/python scripts/write_tables.py --check
 	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs examples fairseq_budget scripts tests
 
@@ -48,4 +49,5 @@ results: $(INSTALLED)
 	$(BIN)/python scripts/write_tables.py
 
 tables: $(INSTALLED)
+	$(BIN)/python scripts/write_presets.py
 	$(BIN)/python scripts/write_tables.py
