@@ -221,7 +221,7 @@ def test_the_floors_that_are_drawn_are_those_of_the_contract() -> None:
     contract = re.search(r"layers = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
     floors = re.findall(r'"(.+?)"', contract[1]) if contract else []
     drawn = [set(re.findall(r"\b(\w+)(?:/|\.py)", floor)) for floor in drawing]
-    assert drawn == [set(floor.split(" | ")) for floor in floors]
+    assert drawn == [set(floor.split(" | ")) for floor in floors] != []
 
 
 def test_there_are_commands_to_test() -> None:
