@@ -25,10 +25,19 @@ for split in train valid; do
     run budget-manifest cut --manifest $out/manifests/$split.tsv --seconds 4 --destdir $out/data
 done
 
+# Pictures while it trains: each checkpoint's loss curve and what it fills in.
+printf '\nWatch %s/reconstruction.png and %s/loss.png: drawn every 20 seconds from now on.\n' $out $out
+OMP_NUM_THREADS=1 budget-report run --every 20 --log $out/train.log --out $out \
+    --checkpoint $out/checkpoints/checkpoint_last.pt --manifest $out/data/valid.tsv &
+drawing=$!
+trap 'kill $drawing 2>/dev/null || true' EXIT
+
 # Stopped half-way? The same command goes on where it was.
 run fairseq-hydra-train --config-dir examples/ --config-name budget_tera_demo \
     +task.user_dir=fairseq_budget task.data=$out/data checkpoint.save_dir=$out/checkpoints \
+    checkpoint.save_interval_updates=100 dataset.validate_interval_updates=100 \
     common.log_format=simple common.log_file=$out/train.log
+kill $drawing
 run budget-export $out/checkpoints/checkpoint_best.pt $out/tera
 
 # Which command is spoken (48 of them), and who speaks (8 voices): task:updates

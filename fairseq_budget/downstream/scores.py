@@ -11,17 +11,18 @@ import json
 import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.downstream.layout import Layout, shell_command
+from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
@@ -101,8 +102,8 @@ class Run:
             "layout": asdict(self.layout.request) | self.layout.num_utterances,
         }
 
-    def result(self, num_threads: int) -> dict[str, Any]:
-        """The stored result of this run, or that of running it now on ``num_threads`` threads."""
+    def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
+        """The stored result of this run, or that of running it now."""
         key = self.key()
         try:
             stored = json.loads((self.folder / RESULT_FILE).read_text(encoding="utf-8"))
@@ -115,7 +116,7 @@ class Run:
         if self.upstream.untrained:
             (self.folder / "untrained.yaml").write_text(f"untrained: {self.seed}\n")
         start = time.monotonic()
-        score = self._train(num_threads)
+        score = self._train(s3prl)
         result = {
             "upstream": self.upstream.name,
             "seed": self.seed,
@@ -126,21 +127,12 @@ class Run:
         _write_json(self.folder / RESULT_FILE, result)
         return result
 
-    def _train(self, num_threads: int) -> Score:
-        module = "fairseq_budget.cli.run_downstream"
-        with (self.folder / OUTPUT_FILE).open("w", encoding="utf-8") as output:
-            done = subprocess.run(
-                [sys.executable, "-m", module, *self.arguments()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={"OMP_NUM_THREADS": str(num_threads), **os.environ},
-                check=False,
-            )
-        if done.returncode != 0:
+    def _train(self, s3prl: S3prlProcess) -> Score:
+        code = s3prl.run(self.arguments(), self.folder / OUTPUT_FILE)
+        if code:
             raise BudgetError(
                 f"{self.upstream.name}, seed {self.seed}: s3prl ended with exit code "
-                f"{done.returncode}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
+                f"{code}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
                 f"all it said is in {self.folder / OUTPUT_FILE}"
             )
         return read_score(self.folder / "log.log")
@@ -179,8 +171,19 @@ def read_score(log: Path) -> Score:
 def run_all(runs: Sequence[Run], num_jobs: int) -> list[dict[str, Any]]:
     """The results of all runs, in their order, ``num_jobs`` processes at a time."""
     num_threads = max(1, (os.cpu_count() or 1) // num_jobs)
-    with ThreadPoolExecutor(num_jobs) as pool:
-        results = pool.map(lambda run: run.result(num_threads), runs)
+    with ExitStack() as opened, ThreadPoolExecutor(num_jobs) as pool:
+        idle: Queue[S3prlProcess] = Queue()
+        for _ in range(num_jobs):
+            idle.put(opened.enter_context(S3prlProcess(num_threads)))
+
+        def result(run: Run) -> dict[str, Any]:
+            s3prl = idle.get()
+            try:
+                return run.result(s3prl)
+            finally:
+                idle.put(s3prl)
+
+        results = pool.map(result, runs)
         return list(Progress(results, total=len(runs), unit="run", quiet_s=0))
 
 

@@ -22,6 +22,7 @@ from fairseq_budget.console.quiet import hush, hush_console, is_debug
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.launch import settings
 from fairseq_budget.launch.guard import guarded
+from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.run.interrupt import CTRL_C, interrupt
 
 TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
@@ -70,6 +71,8 @@ def _hush_console(cfg: Any) -> None:
 def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
     settings.register()
+    if on_cpu(cfg):
+        keep_freed_memory()
     try:
         settings.check(cfg)
         with guarded(cfg):

@@ -7,10 +7,55 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.curve import Run
+from fairseq_budget.report.reconstruction import reconstruct
+from fairseq_budget.report.training_log import read_training_log
+
+
+def write_run_page(
+    folder: Path,
+    log_file: Path,
+    checkpoint_path: Path,
+    wave: NDArray[np.float32],
+    scores: Sequence[Path],
+) -> Path:
+    """Write ``report.md`` of a run and its figures into a folder; returns the page's path.
+
+    `wave` (S,) is reconstructed. Raises BudgetError for a log or a checkpoint that cannot be read.
+    """
+    from fairseq_budget.report.plots import plot_loss, plot_reconstruction  # asks for matplotlib
+
+    log = read_training_log(log_file)
+    checkpoint = read_pretrained(checkpoint_path)
+    result = reconstruct(checkpoint, wave)
+    plot_loss(log, folder / "loss.png")
+    plot_reconstruction(result, folder / "reconstruction.png")
+    last = log.train[-1]
+    facts = {
+        "model": f"{checkpoint.model}, {checkpoint.encoder.size}",
+        "updates": f"{checkpoint.provenance.get('num_updates', 0):,}",
+        "audio heard": f"{last.get('audio_hours', 0):.2f} h",
+        "training loss": f"{last['loss']:.3f}",
+        "validation loss": f"{log.valid[-1]['loss']:.3f}" if log.valid else "-",
+        "error on one utterance": f"{result.error():.3f} (constant: {result.trivial_error():.3f})",
+        "wall clock": f"{last.get('wall', 0) / 60:.1f} min",
+    }
+    parts = [
+        "# Pre-training report",
+        markdown_table([{"": key, "value": value} for key, value in facts.items()]),
+        "![loss](loss.png)",
+        "![a true and a reconstructed target](reconstruction.png)",
+        *map(scores_section, scores),
+    ]
+    write_page(folder / "report.md", parts)
+    return folder / "report.md"
 
 
 def scores_section(path: Path) -> str:

@@ -9,6 +9,7 @@ utterance yields the same frames alone and in any batch.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from fairseq_budget.nn.subsample import RegularSegments
 from fairseq_budget.pretrained import load_pretrained, read_pretrained, untrained
 from fairseq_budget.upstream.options import read_options
 from fairseq_budget.upstream.segment_lookup import SegmentLookup
+from fairseq_budget.upstream.state_cache import StateCache
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ class UpstreamExpert(nn.Module):
                 "sequence: segments: the downstream model gets the short sequence, which is "
                 "another protocol than SUPERB's; keep its scores in a table of their own"
             )
+        self.cache = None
+        if self.encoder.config.subsample == "none" and not options.output_subsample:
+            self.cache = StateCache(options.cache_gib * 2**30)
         self.lookup = None
         if options.segments is not None:
             self.lookup = SegmentLookup(options.segments, options.segments_name)
@@ -73,6 +78,15 @@ class UpstreamExpert(nn.Module):
         Of a model that subsamples also segments (B, K, D), its last layer without repetition,
         segment_lengths (B,) and segment_ends (B, K) in frames.
         """
+        if self.cache is None or self.training or torch.is_grad_enabled():
+            return self._heard(wavs)
+        lengths = [-(-max(len(wav), RECEPTIVE_FIELD) // FRAME_SHIFT) for wav in wavs]
+        states = self.cache.hidden_states(
+            wavs, lengths, lambda new: self._heard(new)["hidden_states"]
+        )
+        return {"hidden_states": states, "last_hidden_state": states[-1]}
+
+    def _heard(self, wavs: Sequence[Tensor]) -> dict[str, Any]:
         source, num_samples = pad_waveforms(wavs)
         frames = num_frames(num_samples)
         ends = None
@@ -147,7 +161,7 @@ class LogMelExpert(nn.Module):
         return {"hidden_states": [features], "last_hidden_state": features}
 
 
-def pad_waveforms(wavs: list[Tensor]) -> tuple[Tensor, Tensor]:
+def pad_waveforms(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Waveforms -> zero-padded (B, S) and lengths (B,); those below one frame grow to 400."""
     num_samples = torch.tensor(
         [max(len(wav), RECEPTIVE_FIELD) for wav in wavs], device=wavs[0].device

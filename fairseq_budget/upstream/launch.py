@@ -23,6 +23,7 @@ import torch
 import yaml
 
 from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.upstream.register import register
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -35,6 +36,7 @@ def run(arguments: list[str]) -> None:
     Raises BudgetError for what the user can cure; s3prl's own errors pass through.
     """
     register()
+    keep_freed_memory()
     _hear_true_lengths()
     with _s3prl_process(complete_arguments(arguments)):
         importlib.import_module("s3prl.run_downstream").main()

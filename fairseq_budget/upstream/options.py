@@ -24,6 +24,8 @@ class Options:
     another protocol than SUPERB's, for `run_downstream.py` only.
     segments: a folder with manifests and their segmentations, for a model that was trained on
     given ones; segments_name: their name.
+    cache_gib: memory for the hidden states of utterances that a frozen model has heard before; 0
+    computes all of them again in each epoch. Models that subsample, and options that do, have none.
     """
 
     untrained: int | None = None
@@ -32,6 +34,7 @@ class Options:
     sequence: str = "frames"
     segments: str | None = None
     segments_name: str = "seg"
+    cache_gib: float = 1.0
 
     def __post_init__(self) -> None:
         self._check("untrained", self.untrained is None or _is_int(self.untrained), "a seed")
@@ -43,6 +46,8 @@ class Options:
         self._check("sequence", self.sequence in ("frames", "segments"), "frames or segments")
         together = self.sequence == "frames" or self.output_subsample is None
         self._check("output_subsample", together, "none, beside sequence: segments")
+        is_size = isinstance(self.cache_gib, int | float) and 0 <= self.cache_gib < float("inf")
+        self._check("cache_gib", is_size, "a number of GiB, from 0")
 
     def _check(self, name: str, fine: bool, expected: str) -> None:
         if not fine:

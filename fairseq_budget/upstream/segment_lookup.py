@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ class SegmentLookup:
         )  # fmt: skip
         return None
 
-    def ends(self, wavs: list[Tensor], num_frames: list[int], rate: int) -> Tensor:
+    def ends(self, wavs: Sequence[Tensor], num_frames: list[int], rate: int) -> Tensor:
         """(B, K) int64 for a batch, regular where unknown; padded by repeating the last."""
         rows = []
         for wave, frames in zip(wavs, num_frames, strict=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
@@ -32,3 +34,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoder_layerdrop=0.5,
     )  # fmt: skip
     return save_fresh(tmp_path_factory.mktemp("exported"), "budget_tera", config)
+
+
+@pytest.fixture(scope="session")
+def s3prl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., tuple[int, str]]]:
+    """``s3prl run_downstream.py ARGUMENTS`` in a folder: its exit code, and what it said."""
+    pytest.importorskip("s3prl")
+    output = tmp_path_factory.mktemp("s3prl") / "output.txt"
+    with S3prlProcess(num_threads=1) as process:
+
+        def run(*arguments: str, cwd: Path) -> tuple[int, str]:
+            return process.run(arguments, output, cwd), output.read_text()
+
+        yield run

@@ -14,6 +14,7 @@ import yaml
 from fairseq_budget.cli.downstream.command import main as downstream
 from fairseq_budget.cli.run_downstream import s3prl_main
 from fairseq_budget.downstream.layout import Request, make_layout
+from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.scores import Upstream, read_score, summarize, update_overrides
 from fairseq_budget.downstream.task_files import TASKS
 from fairseq_budget.errors import BudgetError
@@ -22,7 +23,7 @@ from fairseq_budget.upstream.launch import CONFIGS, complete_arguments
 PROJECT = Path(__file__).parents[2]
 
 
-def s3prl(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Type ``s3prl run_downstream.py ARGUMENTS`` in a folder."""
     code = (
         "import sys; from fairseq_budget.cli.run_downstream import s3prl_main as s; sys.exit(s())"
@@ -140,22 +141,21 @@ def test_upstreams_are_named_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_s3prl_trains_and_evaluates_each_task(
-    task: str, digits: Path, exported: Path, tmp_path: Path
+    task: str, digits: Path, exported: Path, tmp_path: Path, s3prl
 ) -> None:
-    pytest.importorskip("s3prl")
     layout = make_layout(
         Request(task, str(digits), train="take=2-7", test="take=0-1"), tmp_path / "data"
     )
     arguments = ["-u", "budget_upstream", "-k", str(exported), "-p", "out"]
-    done = s3prl(*layout.command(arguments, update_overrides(4)), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, said = s3prl(*layout.command(arguments, update_overrides(4)), cwd=tmp_path)
+    assert code == 0, said
     log = tmp_path / "out" / "log.log"
     trained = read_score(log)
     assert trained.update in (2, 4)
     last_line = log.read_text().splitlines()[-1]
     assert last_line.startswith("test at step 4: ")
-    done = s3prl("-m", "evaluate", "-e", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, said = s3prl("-m", "evaluate", "-e", "out", cwd=tmp_path)
+    assert code == 0, said
     assert log.read_text().splitlines()[-1] == last_line.replace("step 4", "step 0")
 
 
@@ -166,7 +166,7 @@ def test_the_mandated_line_works_as_typed(digits: Path, exported: Path, tmp_path
     data = tmp_path / "data" / "fluent_commands"
     make_layout(Request("ic", str(digits), train="take=2-7", test="take=0-1", shots=1), data)
     line = f"-m train -u budget_upstream -k {exported} -d fluent_commands -p OUT"
-    done = s3prl(*line.split(), cwd=tmp_path)
+    done = typed(*line.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_score(tmp_path / "OUT" / "log.log").test > 0.9  # three tones
 
@@ -175,7 +175,7 @@ def test_the_mandated_line_works_as_typed(digits: Path, exported: Path, tmp_path
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("s3prl")
     (tmp_path / "data" / "emotion").mkdir(parents=True)
-    done = s3prl("-m", "train", "-u", "budget_upstream", "-d", "emotion", "-p", "OUT", cwd=tmp_path)
+    done = typed("-m", "train", "-u", "budget_upstream", "-d", "emotion", "-p", "OUT", cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()  # nothing of s3prl's own
     assert line.startswith("run_downstream.py: error: budget_upstream")
@@ -205,3 +205,21 @@ def test_compare_prints_a_table_and_keeps_finished_runs(
     assert downstream(command) == 0
     assert capsys.readouterr().out == table
     assert json.loads((out / "results.json").read_text()) == results
+
+
+@pytest.mark.s3prl
+def test_runs_in_one_process_end_as_they_would_alone(tmp_path: Path, s3prl) -> None:
+    (tmp_path / "data" / "emotion").mkdir(parents=True)
+    line = ("-m", "train", "-u", "budget_upstream", "-d", "emotion", "-p", "OUT")
+    alone = typed(*line, cwd=tmp_path)
+    assert s3prl(*line, cwd=tmp_path) == (alone.returncode, alone.stdout + alone.stderr)
+    assert s3prl("--no-such-option", cwd=tmp_path)[0] == 2
+
+
+@pytest.mark.s3prl
+def test_a_process_that_cannot_start_or_was_ended_is_one_message(tmp_path, monkeypatch) -> None:
+    process = S3prlProcess(num_threads=1)
+    process.run(["--help"], tmp_path / "out")
+    process._process.kill()
+    with pytest.raises(BudgetError, match="exit code -9"):
+        process.run(["--help"], tmp_path / "out")

@@ -25,7 +25,6 @@ from tests.upstream.test_expert import (  # noqa: F401  # collected here, too, o
     test_gradients_flow_through_every_layer_in_training,
     test_s3prl_finds_deterministic_layers,
 )
-from tests.upstream.test_launch import s3prl
 
 KINDS = ("average", "conv", "cif", "segments")
 
@@ -111,12 +110,11 @@ def test_given_segments_are_found_by_the_audio_itself(tmp_path, caplog):
 @pytest.mark.slow
 @pytest.mark.s3prl
 @pytest.mark.parametrize("sequence", ["frames", "segments"])
-def test_s3prl_runs_with_each_student(sequence, digits, exported, tmp_path):
-    pytest.importorskip("s3prl")
+def test_s3prl_runs_with_each_student(sequence, digits, exported, tmp_path, s3prl):
     request = Request("ic", str(digits), train="take=2-7", test="take=0-1")
     layout = make_layout(request, tmp_path / "data")
     (tmp_path / "options.yaml").write_text(f"sequence: {sequence}\n")
     upstream = ["-u", "budget_upstream", "-k", str(exported), "-g", "options.yaml", "-p", "out"]
-    done = s3prl(*layout.command(upstream, update_overrides(2)), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, said = s3prl(*layout.command(upstream, update_overrides(2)), cwd=tmp_path)
+    assert code == 0, said
     assert (tmp_path / "out/log.log").read_text().splitlines()[-1].startswith("test at step 2: ")

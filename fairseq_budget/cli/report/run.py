@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fairseq_budget.cli import Commands
-from fairseq_budget.console.table import markdown_table
+from fairseq_budget.cli.arguments import positive
 from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.pretrained import read_pretrained
-from fairseq_budget.report.pages import scores_section, write_page
-from fairseq_budget.report.reconstruction import reconstruct
-from fairseq_budget.report.training_log import read_training_log
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.report.pages import write_run_page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -33,35 +36,22 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="results.json of `budget-downstream compare`, any number",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--every", type=positive, metavar="S",
+        help="of a run that goes on: draw again every S seconds, until Ctrl-C",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from fairseq_budget.report.plots import plot_loss, plot_reconstruction  # asks for matplotlib
+    if args.every is None:
+        print(write_run_page(args.out, args.log, args.checkpoint, _wave(args), args.scores))
+        return 0
+    while True:
+        with suppress(BudgetError):  # the log or the checkpoint is not there yet
+            write_run_page(args.out, args.log, args.checkpoint, _wave(args), args.scores)
+        time.sleep(args.every)
 
-    log = read_training_log(args.log)
-    checkpoint = read_pretrained(args.checkpoint)
-    wave = read_text(args.manifest).read(args.utterance)
-    result = reconstruct(checkpoint, wave)
-    plot_loss(log, args.out / "loss.png")
-    plot_reconstruction(result, args.out / "reconstruction.png")
-    last = log.train[-1]
-    facts = {
-        "model": f"{checkpoint.model}, {checkpoint.encoder.size}",
-        "updates": f"{checkpoint.provenance.get('num_updates', 0):,}",
-        "audio heard": f"{last.get('audio_hours', 0):.2f} h",
-        "training loss": f"{last['loss']:.3f}",
-        "validation loss": f"{log.valid[-1]['loss']:.3f}" if log.valid else "-",
-        "error on one utterance": f"{result.error():.3f} (constant: {result.trivial_error():.3f})",
-        "wall clock": f"{last.get('wall', 0) / 60:.1f} min",
-    }
-    parts = [
-        "# Pre-training report",
-        markdown_table([{"": key, "value": value} for key, value in facts.items()]),
-        "![loss](loss.png)",
-        "![a true and a reconstructed target](reconstruction.png)",
-        *(scores_section(path) for path in args.scores),
-    ]
-    write_page(args.out / "report.md", parts)
-    print(f"{args.out / 'report.md'}")
-    return 0
+
+def _wave(args: argparse.Namespace) -> NDArray[np.float32]:
+    return read_text(args.manifest).read(args.utterance)
