@@ -94,7 +94,7 @@ no_save: false
 """,
     "distributed_training": """\
 # world size: the GPUs that are there
-ddp_backend: legacy_ddp  # layer drop leaves parameters without gradient
+ddp_backend: legacy_ddp  # layer drop and frozen encoders leave parameters without gradient
 """,
     "task budget_pretraining": """\
 user_dir: null
@@ -113,9 +113,9 @@ max_bad_share: 0.01  # stop when more of the utterances are bad audio
     "task budget_finetuning": """\
 user_dir: null
 data: ???
-labels: ltr
 max_sample_size: null  # refuse longer utterances: they cannot be cropped
 min_sample_size: 16000  # 1 s; the recipe leaves out what is above 20 s, too
+labels: ltr
 mean_interval: 200  # updates between two states of the running mean of weights, as in the recipe
 """,
     "dataset": """\
@@ -205,12 +205,12 @@ teacher_dropout: false  # DistilHuBERT's code: true
 mask_loss: true  # DistilHuBERT's code: false
 target_gradient: false  # CIF: do alphas learn from how they pool the teacher
 """,
-    "model budget_ctc": f"{PRETRAINED}final_dropout: 0.1\n{TRAINING}{DIMENSIONS}",
+    "model budget_ctc": f"{PRETRAINED}{DIMENSIONS}{TRAINING}final_dropout: 0.1\n",
     "model budget_transducer": f"""\
-{PRETRAINED}decoder_dim: 512
+{PRETRAINED}{DIMENSIONS}{TRAINING}decoder_dim: 512
 joiner_dim: 512
 prune_range: 5
-{TRAINING}{DIMENSIONS}""",
+""",
 }
 
 STUDY = """\
@@ -281,7 +281,6 @@ optimizer._name: budget_scaled_adam
 lr_scheduler._name: budget_eden
 """
 ZIPFORMER = """\
-distributed_training.ddp_backend: legacy_ddp
 model.encoder_layers: null  # the first stacks; null: all
 model.layer_norm_first: false  # this, layer drop and dropouts, but of the input: of transformers
 model.head: linear
@@ -296,18 +295,12 @@ RECOGNITION = """\
 checkpoint.best_checkpoint_metric: wer
 checkpoint.save_interval: 1000
 dataset.validate_interval: 1000
-distributed_training.ddp_backend: legacy_ddp  # a frozen encoder has no gradient
 task._name: budget_finetuning
 model.dropout_input: 0.0
 model.zipformer_dropout: null  # these five are a Zipformer's; null: 0.1, where pre-training ended
 model.batch_seconds_per_update: null  # null: its schedules are over, as in the recipe
 model.feature_grad_mult: 1.0  # 0: a frozen front-end
-model.channel_mask_width: 0.0
-model.noise_prob: 0.0
-model.size: zipformer_base  # this and what follows are the pretrained checkpoint's, if there is one
-model.encoder_layers: null
-model.subsample: none
-model.subsample_rate: 2.0
+model.size: zipformer_base  # to layer_norm_first: the pretrained checkpoint's, if there is one
 """
 RECOGNITION_RECIPE = """\
 checkpoint.save_interval_updates: 1000
@@ -315,7 +308,7 @@ checkpoint.keep_interval_updates: 5  # for the mean between two: budget-asr aver
 dataset.validate_interval_updates: 1000
 optimization.max_update: 0  # no limit
 optimization.max_epoch: 222  # the recipe's default, some 16,800 updates; the paper does not say
-optimizer.eps: 1e-12  # the recipe: 1e-8, for a sum; fairseq divides by an update's symbols
+optimizer.eps: 1e-12  # the recipe: 1e-8, for a summed loss; fairseq divides by an update's symbols
 lr_scheduler.lr_updates: 100000
 lr_scheduler.lr_epochs: 100
 lr_scheduler.warmup_updates: 0
@@ -324,7 +317,6 @@ model.mask_padding: true  # the recipe: false, and words depend on batch mates
 """
 RECOGNITION_DEMO = """\
 checkpoint.save_interval_updates: 200
-task.max_sample_size: null  # refuse longer utterances: they cannot be cropped
 task.min_sample_size: 0
 task.mean_interval: 0  # updates between two states of a running mean of weights; 0: none
 dataset.max_tokens: 480000  # samples in a batch: 30 s
@@ -335,7 +327,7 @@ model.mask_length: 5
 model.equal_masks: false
 model.dropout: 0.0  # how the encoder is trained is the fine-tuning's own
 model.feature_grad_mult: 1.0  # 0: a frozen front-end; k2SSL: 1
-model.size: tiny  # this and what follows are the pretrained checkpoint's, if there is one
+model.size: tiny  # to layer_norm_first: the pretrained checkpoint's, if there is one
 """
 CTC = """\
 criterion._name: budget_ctc
@@ -432,7 +424,7 @@ has nothing to say of dropout, layer drop and gradients into the front-end: HuBE
 task.max_sample_size: 250000  # 15.6 s; the paper does not say, the recipe has it
 task.mask_prob: 0.8  # "as HuBERT"; the recipe's own default is 0.65, its command 0.8
 optimization.max_update: 225000  # the paper: 300 epochs; its command has 351 epochs of 720 updates
-optimizer.eps: 1e-12  # the recipe: 1e-8, for a sum; fairseq divides by an update's frames
+optimizer.eps: 1e-12  # the recipe: 1e-8, for a summed loss; fairseq divides by an update's frames
 model.size: zipformer_base
 model.normalize: false  # the recipe's default is true, its command for Base false
 model.mask_padding: true  # the recipe: false; of no matter here, where nothing is padded
@@ -588,14 +580,23 @@ def preset(name: str) -> str:
     save_dir = name.removeprefix("budget_").removesuffix("_librispeech")
     changes = _changes("".join([*layers, f"checkpoint.save_dir: checkpoints/{save_dir}\n", own]))
     comment = "".join(f"# {line}".rstrip() + "\n" for line in about.splitlines())
-    sections = (_section(title, changes) for title in ORDER)
-    return comment + WRITTEN + "\n" + "\n".join(sections)
+    sections = {title: _section(title, changes) for title in ORDER}
+    return WRITTEN + comment + _command(name, sections) + "\n" + "\n".join(sections.values())
+
+
+def _command(name: str, sections: dict[str, str]) -> str:
+    """The command that starts a preset, with the settings that it leaves open, as a comment."""
+    words = f"fairseq-hydra-train --config-dir examples/ --config-name {name} \\\n"
+    words += "      +task.user_dir=fairseq_budget"
+    for title, section in sections.items():
+        for field in re.findall(r"^  (\w+): \?{3}", section, re.MULTILINE):
+            words += f" {title}.{field}={'DIR' if field == 'data' else 'CHECKPOINT'}"
+    return "".join(f"# {line}\n" for line in f"Run it:\n  {words}".splitlines())
 
 
 def _changes(layers: str) -> dict[str, str]:
     """The last line of each field, ``field: value  # comment``, by its full name."""
-    lines = (re.fullmatch(r"(\w+)\.(\w+)(:.*)", line) for line in layers.splitlines())
-    return {f"{m[1]}.{m[2]}": m[2] + m[3] for m in lines if m}
+    return {line.partition(":")[0]: line.partition(".")[2] for line in layers.splitlines()}
 
 
 def _section(title: str, changes: dict[str, str]) -> str:
