@@ -2,9 +2,9 @@
 
 Presets are flat, because in Hydra a list of defaults overrides the file that holds it. So each of
 them repeats what all share; here it is said once. `SECTIONS` are a preset's sections, chosen by
-their `_name`; a layer changes lines of them, ``section.field: value  # comment``, and adds those
-that are new; `PRESETS` are what each file says of itself and its layers, the last of which wins.
-A changed line has its own comment or none.
+their `_name`. A layer changes lines of them, ``section.field: value  # comment``, and adds those
+that are new. Each of `PRESETS` is its layers, what it says of itself, and its own changes; the
+last line of a field wins, with its own comment or none.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ no_save: false
 """,
     "distributed_training": """\
 # world size: the GPUs that are there
-ddp_backend: legacy_ddp  # layer drop leaves parameters without gradient
+ddp_backend: legacy_ddp  # layer drop and frozen encoders leave parameters without gradient
 """,
     "task budget_pretraining": """\
 user_dir: null
@@ -113,9 +113,9 @@ max_bad_share: 0.01  # stop when more of the utterances are bad audio
     "task budget_finetuning": """\
 user_dir: null
 data: ???
-labels: ltr
 max_sample_size: null  # refuse longer utterances: they cannot be cropped
 min_sample_size: 16000  # 1 s; the recipe leaves out what is above 20 s, too
+labels: ltr
 mean_interval: 200  # updates between two states of the running mean of weights, as in the recipe
 """,
     "dataset": """\
@@ -205,12 +205,12 @@ teacher_dropout: false  # DistilHuBERT's code: true
 mask_loss: true  # DistilHuBERT's code: false
 target_gradient: false  # CIF: do alphas learn from how they pool the teacher
 """,
-    "model budget_ctc": f"{PRETRAINED}final_dropout: 0.1\n{TRAINING}{DIMENSIONS}",
+    "model budget_ctc": f"{PRETRAINED}{DIMENSIONS}{TRAINING}final_dropout: 0.1\n",
     "model budget_transducer": f"""\
-{PRETRAINED}decoder_dim: 512
+{PRETRAINED}{DIMENSIONS}{TRAINING}decoder_dim: 512
 joiner_dim: 512
 prune_range: 5
-{TRAINING}{DIMENSIONS}""",
+""",
 }
 
 STUDY = """\
@@ -281,7 +281,6 @@ optimizer._name: budget_scaled_adam
 lr_scheduler._name: budget_eden
 """
 ZIPFORMER = """\
-distributed_training.ddp_backend: legacy_ddp
 model.encoder_layers: null  # the first stacks; null: all
 model.layer_norm_first: false  # this, layer drop and dropouts, but of the input: of transformers
 model.head: linear
@@ -296,18 +295,12 @@ RECOGNITION = """\
 checkpoint.best_checkpoint_metric: wer
 checkpoint.save_interval: 1000
 dataset.validate_interval: 1000
-distributed_training.ddp_backend: legacy_ddp  # a frozen encoder has no gradient
 task._name: budget_finetuning
 model.dropout_input: 0.0
 model.zipformer_dropout: null  # these five are a Zipformer's; null: 0.1, where pre-training ended
 model.batch_seconds_per_update: null  # null: its schedules are over, as in the recipe
 model.feature_grad_mult: 1.0  # 0: a frozen front-end
-model.channel_mask_width: 0.0
-model.noise_prob: 0.0
-model.size: zipformer_base  # this and what follows are the pretrained checkpoint's, if there is one
-model.encoder_layers: null
-model.subsample: none
-model.subsample_rate: 2.0
+model.size: zipformer_base  # to layer_norm_first: the pretrained checkpoint's, if there is one
 """
 RECOGNITION_RECIPE = """\
 checkpoint.save_interval_updates: 1000
@@ -315,7 +308,7 @@ checkpoint.keep_interval_updates: 5  # for the mean between two: budget-asr aver
 dataset.validate_interval_updates: 1000
 optimization.max_update: 0  # no limit
 optimization.max_epoch: 222  # the recipe's default, some 16,800 updates; the paper does not say
-optimizer.eps: 1e-12  # the recipe: 1e-8, for a sum; fairseq divides by an update's symbols
+optimizer.eps: 1e-12  # the recipe: 1e-8, for a summed loss; fairseq divides by an update's symbols
 lr_scheduler.lr_updates: 100000
 lr_scheduler.lr_epochs: 100
 lr_scheduler.warmup_updates: 0
@@ -324,7 +317,6 @@ model.mask_padding: true  # the recipe: false, and words depend on batch mates
 """
 RECOGNITION_DEMO = """\
 checkpoint.save_interval_updates: 200
-task.max_sample_size: null  # refuse longer utterances: they cannot be cropped
 task.min_sample_size: 0
 task.mean_interval: 0  # updates between two states of a running mean of weights; 0: none
 dataset.max_tokens: 480000  # samples in a batch: 30 s
@@ -335,7 +327,7 @@ model.mask_length: 5
 model.equal_masks: false
 model.dropout: 0.0  # how the encoder is trained is the fine-tuning's own
 model.feature_grad_mult: 1.0  # 0: a frozen front-end; k2SSL: 1
-model.size: tiny  # this and what follows are the pretrained checkpoint's, if there is one
+model.size: tiny  # to layer_norm_first: the pretrained checkpoint's, if there is one
 """
 CTC = """\
 criterion._name: budget_ctc
@@ -347,147 +339,111 @@ criterion._name: budget_transducer
 model._name: budget_transducer
 """
 PRESETS = {
-    "budget_tera_librispeech": (
-        """\
-TERA as in "Efficient Training of Self-Supervised Speech Foundation Models on a Compute Budget"
-(Slim, 960 h of LibriSpeech, 1.33e18 FLOPs on two GPUs). Any other size is one override:
-  model.size=base optimization.max_update=187222 optimization.lr=[0.0003]
-`budget-plan updates --flops 1.33e18 --gpus 2 --seconds-per-gpu 78.03 --hours 960` prints them.
+    "budget_tera_librispeech": f"""\
+{STUDY}{TERA}
+# TERA as in "Efficient Training of Self-Supervised Speech Foundation Models on a Compute Budget"
+# (Slim, 960 h of LibriSpeech, 1.33e18 FLOPs on two GPUs). Any other size is one override:
+#   model.size=base optimization.max_update=187222 optimization.lr=[0.0003]
+# `budget-plan updates --flops 1.33e18 --gpus 2 --seconds-per-gpu 78.03 --hours 960` prints them.
 """,
-        [STUDY, TERA],
-        "",
-    ),
-    "budget_tera_demo": (
-        """\
-TERA in a few minutes on a CPU: a very small encoder, 4 s sequences, 16 s of audio per update.
-Differs from the paper where little data and few updates ask for it: waveforms and targets are
-normalised, layers are pre-norm (they never collapsed at this learning rate), spans are shorter,
-and nothing is dropped.
-""",
-        [STUDY, TERA, DEMO, STUDY_DEMO],
-        """\
+    "budget_tera_demo": f"""\
+{STUDY}{TERA}{DEMO}{STUDY_DEMO}
+# TERA in a few minutes on a CPU: a very small encoder, 4 s sequences, 16 s of audio per update.
+# Differs from the paper where little data and few updates ask for it: waveforms and targets are
+# normalised, layers are pre-norm (they never collapsed at this learning rate), spans are shorter,
+# and nothing is dropped.
 model.normalize_target: true
 """,
-    ),
-    "budget_hubert_iter1_librispeech": (
-        """\
-HuBERT, iteration 1: clusters of MFCC frames (the budget study's setting; Slim, 960 h).
-Labels first:  budget-labels make --data DIR --clusters 100
-""",
-        [STUDY, HUBERT],
-        """\
+    "budget_hubert_iter1_librispeech": f"""\
+{STUDY}{HUBERT}
+# HuBERT, iteration 1: clusters of MFCC frames (the budget study's setting; Slim, 960 h).
+# Labels first:  budget-labels make --data DIR --clusters 100
 optimization.max_update: 250000
 lr_scheduler.warmup_updates: 20000
 """,
-    ),
-    "budget_hubert_iter2_librispeech": (
-        """\
-HuBERT, iteration 2: clusters of a hidden layer of iteration 1 (the budget study; Slim, 960 h).
-Labels first, from the layer that the study chose (6 for Slim, 2 for Small), 500 clusters:
-  budget-labels make --data DIR --clusters 500 --layer 6 \\
-      --checkpoint checkpoints/hubert_iter1/checkpoint_best.pt
-Cross-entropy of k2SSL and MelHuBERT instead of the cosine loss: model.head=linear.
+    "budget_hubert_iter2_librispeech": f"""\
+{STUDY}{HUBERT}
+# HuBERT, iteration 2: clusters of a hidden layer of iteration 1 (the budget study; Slim, 960 h).
+# Labels first, from the layer that the study chose (6 for Slim, 2 for Small), 500 clusters:
+#   budget-labels make --data DIR --clusters 500 --layer 6 \\
+#       --checkpoint checkpoints/hubert_iter1/checkpoint_best.pt
+# Cross-entropy of k2SSL and MelHuBERT instead of the cosine loss: model.head=linear.
 """,
-        [STUDY, HUBERT],
-        "",
-    ),
-    "budget_hubert_demo": (
-        """\
-HuBERT in a few minutes on a CPU, as budget_tera_demo but post-norm. Labels first:
-  budget-labels make --data DIR --clusters 100
-A teacher for the second iteration wants more updates (optimization.max_update=4000):
-  budget-labels make --data DIR --clusters 100 --layer 1 \\
-      --checkpoint checkpoints/hubert_demo/checkpoint_best.pt
-""",
-        [STUDY, HUBERT, DEMO, STUDY_DEMO],
-        """\
+    "budget_hubert_demo": f"""\
+{STUDY}{HUBERT}{DEMO}{STUDY_DEMO}
+# HuBERT in a few minutes on a CPU, as budget_tera_demo but post-norm. Labels first:
+#   budget-labels make --data DIR --clusters 100
+# A teacher for the second iteration wants more updates (optimization.max_update=4000):
+#   budget-labels make --data DIR --clusters 100 --layer 1 \\
+#       --checkpoint checkpoints/hubert_demo/checkpoint_best.pt
 model.layer_norm_first: false
 """,
-    ),
-    "budget_hubert_zipformer_librispeech": (
-        """\
-HuBERT with cross-entropy, a Zipformer and ScaledAdam: k2SSL (arXiv 2411.17100), Zipformer Base.
-Labels first: 500 clusters of the 6th layer of a first-iteration HuBERT Base (Large: the 9th layer
-of the second iteration), for example
-  budget-labels make --data DIR --clusters 500 --checkpoint hubert_iter1 --layer 6
-
-The pre-training rows of its Table I, and what makes them of this preset:
-
-Transformer Base, HuBERT's loss (94.7 M; 8 GPUs, 400,000 updates of 8 x 4 x 87.5 s):
-  model.size=base model.head=cosine model.feature_grad_mult=0.1 dataset.max_tokens=1400000
-  optimization.update_freq=[4] optimization.max_update=400000
-Transformer Base, cross-entropy (94.8 M; 8 GPUs, 400,000 updates of 8 x 4 x 87.5 s):
-  model.size=base model.feature_grad_mult=0.1 dataset.max_tokens=1400000
-  optimization.update_freq=[4] optimization.max_update=400000
-Zipformer Base, cross-entropy (94.6 M; 8 GPUs, 225,000 updates of 8 x 600 s): as it stands.
-Zipformer Large, cross-entropy (305.9 M; 32 GPUs, 250,000 updates of 32 x 350 s; 60,000 h):
-  model.size=zipformer_large model.normalize=true model.dropout_input=0 dataset.max_tokens=5600000
-  optimization.max_update=250000
-
-With fewer GPUs, a larger optimization.update_freq gives the same updates. On transformers Table I
-has nothing to say of dropout, layer drop and gradients into the front-end: HuBERT's are used.
-""",
-        [STUDY, HUBERT, SCALED_ADAM, ZIPFORMER, K2SSL],
-        """\
+    "budget_hubert_zipformer_librispeech": f"""\
+{STUDY}{HUBERT}{SCALED_ADAM}{ZIPFORMER}{K2SSL}
+# HuBERT with cross-entropy, a Zipformer and ScaledAdam: k2SSL (arXiv 2411.17100), Zipformer Base.
+# Labels first: 500 clusters of the 6th layer of a first-iteration HuBERT Base (Large: the 9th layer
+# of the second iteration), for example
+#   budget-labels make --data DIR --clusters 500 --checkpoint hubert_iter1 --layer 6
+#
+# The pre-training rows of its Table I, and what makes them of this preset:
+#
+# Transformer Base, HuBERT's loss (94.7 M; 8 GPUs, 400,000 updates of 8 x 4 x 87.5 s):
+#   model.size=base model.head=cosine model.feature_grad_mult=0.1 dataset.max_tokens=1400000
+#   optimization.update_freq=[4] optimization.max_update=400000
+# Transformer Base, cross-entropy (94.8 M; 8 GPUs, 400,000 updates of 8 x 4 x 87.5 s):
+#   model.size=base model.feature_grad_mult=0.1 dataset.max_tokens=1400000
+#   optimization.update_freq=[4] optimization.max_update=400000
+# Zipformer Base, cross-entropy (94.6 M; 8 GPUs, 225,000 updates of 8 x 600 s): as it stands.
+# Zipformer Large, cross-entropy (305.9 M; 32 GPUs, 250,000 updates of 32 x 350 s; 60,000 h):
+#   model.size=zipformer_large model.normalize=true model.dropout_input=0 dataset.max_tokens=5600000
+#   optimization.max_update=250000
+#
+# With fewer GPUs, a larger optimization.update_freq gives the same updates. On transformers Table I
+# has nothing to say of dropout, layer drop and gradients into the front-end: HuBERT's are used.
 task.max_sample_size: 250000  # 15.6 s; the paper does not say, the recipe has it
 task.mask_prob: 0.8  # "as HuBERT"; the recipe's own default is 0.65, its command 0.8
 optimization.max_update: 225000  # the paper: 300 epochs; its command has 351 epochs of 720 updates
-optimizer.eps: 1e-12  # the recipe: 1e-8, for a sum; fairseq divides by an update's frames
+optimizer.eps: 1e-12  # the recipe: 1e-8, for a summed loss; fairseq divides by an update's frames
 model.size: zipformer_base
 model.normalize: false  # the recipe's default is true, its command for Base false
 model.mask_padding: true  # the recipe: false; of no matter here, where nothing is padded
 model.feature_grad_mult: 1.0  # the recipe's default; what Base had is not published
 model.logit_temp: 0.1  # the recipe's; the paper's eq. 2 has none: 1.0
 """,
-    ),
-    "budget_hubert_zipformer_demo": (
-        """\
-HuBERT with cross-entropy, a Zipformer and ScaledAdam in a few minutes on a CPU. Labels first:
-  budget-labels make --data DIR --clusters 100
-""",
-        [STUDY, HUBERT, DEMO, STUDY_DEMO, SCALED_ADAM, ZIPFORMER],
-        """\
+    "budget_hubert_zipformer_demo": f"""\
+{STUDY}{HUBERT}{DEMO}{STUDY_DEMO}{SCALED_ADAM}{ZIPFORMER}
+# HuBERT with cross-entropy, a Zipformer and ScaledAdam in a few minutes on a CPU. Labels first:
+#   budget-labels make --data DIR --clusters 100
 lr_scheduler.lr_updates: 300
 lr_scheduler.lr_epochs: null  # an epoch lasts seconds here: updates alone count
 lr_scheduler.warmup_updates: 100
 model.size: zipformer_tiny
 model.batch_seconds_per_update: 10000.0  # 16 in truth: so schedules end after 1,200 updates, too
 """,
-    ),
-    "budget_wav2vec2_librispeech": (
-        """\
-wav2vec 2.0 as in the budget study (Slim, 960 h of LibriSpeech, 1.33e18 FLOPs on two GPUs).
+    "budget_wav2vec2_librispeech": f"""\
+{STUDY}{WAV2VEC2}
+# wav2vec 2.0 as in the budget study (Slim, 960 h of LibriSpeech, 1.33e18 FLOPs on two GPUs).
 """,
-        [STUDY, WAV2VEC2],
-        "",
-    ),
-    "budget_wav2vec2_demo": (
-        """\
-wav2vec 2.0 in a few minutes on a CPU, as budget_tera_demo.
-""",
-        [STUDY, WAV2VEC2, DEMO, STUDY_DEMO],
-        """\
+    "budget_wav2vec2_demo": f"""\
+{STUDY}{WAV2VEC2}{DEMO}{STUDY_DEMO}
+# wav2vec 2.0 in a few minutes on a CPU, as budget_tera_demo.
 task.mask_prob: 0.8
 """,
-    ),
-    "budget_distilhubert_librispeech": (
-        """\
-DistilHuBERT, and the rows of "On Compressing Sequences for Self-Supervised Speech Models", Table 2:
-two layers that predict layers 4, 8 and 12 of HuBERT Base, 200,000 updates of 24 utterances.
-  model.teacher=hubert_base_ls960.pt        (fairseq's file, or anything that budget-export wrote)
-(I)   conv-deconv 2: model.subsample=conv model.upsample=true; avg-repeat: model.subsample=average
-(II)  avg 4: model.subsample=average model.subsample_rate=4
-(III) card 4: model.subsample=cif model.subsample_rate=4
-      DP: the same with criterion.cardinality_weight=0 criterion.segment_weight=0.005
-      criterion.frame_weight=0.25 task.segments=seg, made by
-        budget-labels fit --data DIR --clusters 100 --layer 6 --checkpoint TEACHER
-        budget-labels segment --data DIR --layer 6 --checkpoint TEACHER --target-rate 12.5
-(IV)  MFA: model.subsample=segments task.segments=mfa, made by budget-labels boundaries
-Where DistilHuBERT's code and its paper differ, the default is the paper's: see teacher_dropout and
-mask_loss. Its weight decay of 0.01 (the configuration says 1e-6) leaves biases out; fairseq's not.
-""",
-        [STUDY, DISTILHUBERT],
-        """\
+    "budget_distilhubert_librispeech": f"""\
+{STUDY}{DISTILHUBERT}
+# DistilHuBERT, and Table 2 of "On Compressing Sequences for Self-Supervised Speech Models": two
+# layers that predict layers 4, 8 and 12 of HuBERT Base, 200,000 updates of 24 utterances.
+#   model.teacher=hubert_base_ls960.pt        (fairseq's file, or anything that budget-export wrote)
+# (I)   conv-deconv 2: model.subsample=conv model.upsample=true; avg-repeat: model.subsample=average
+# (II)  avg 4: model.subsample=average model.subsample_rate=4
+# (III) card 4: model.subsample=cif model.subsample_rate=4
+#       DP: the same with criterion.cardinality_weight=0 criterion.segment_weight=0.005
+#       criterion.frame_weight=0.25 task.segments=seg, made by
+#         budget-labels fit --data DIR --clusters 100 --layer 6 --checkpoint TEACHER
+#         budget-labels segment --data DIR --layer 6 --checkpoint TEACHER --target-rate 12.5
+# (IV)  MFA: model.subsample=segments task.segments=mfa, made by budget-labels boundaries
+# Where DistilHuBERT's code and paper differ, the default is the paper's: see teacher_dropout and
+# mask_loss. Its weight decay of 0.01 (its configuration: 1e-6) leaves biases out; fairseq's not.
 checkpoint.save_interval: 1000
 task.min_sample_size: 0
 task.pad_audio: true
@@ -500,117 +456,104 @@ lr_scheduler.warmup_updates: 14000
 model.size: base
 model.activation_dropout: 0.1
 """,
-    ),
-    "budget_distilhubert_demo": (
-        """\
-A DistilHuBERT student in minutes on a CPU, from any teacher (model.teacher), here the first of two
-layers of budget_hubert_demo. A shorter sequence: model.subsample=average model.subsample_rate=2.
-CIF, its boundaries guided by smoothed codes:
-  budget-labels segment --data DIR --target-rate 12
-  model.subsample=cif model.subsample_rate=4 task.segments=seg \\
-      criterion.cardinality_weight=0 criterion.segment_weight=0.005 criterion.frame_weight=0.25
-""",
-        [STUDY, DEMO, STUDY_DEMO, DISTILHUBERT],
-        """\
+    "budget_distilhubert_demo": f"""\
+{STUDY}{DEMO}{STUDY_DEMO}{DISTILHUBERT}
+# A DistilHuBERT student in minutes on a CPU, from any model.teacher, here the first of two layers
+# of budget_hubert_demo. A shorter sequence: model.subsample=average model.subsample_rate=2.
+# CIF, its boundaries guided by smoothed codes:
+#   budget-labels segment --data DIR --target-rate 12
+#   model.subsample=cif model.subsample_rate=4 task.segments=seg \\
+#       criterion.cardinality_weight=0 criterion.segment_weight=0.005 criterion.frame_weight=0.25
 optimization.lr: [0.001]
 model.teacher_layers: [1, 2, 3]
 """,
-    ),
-    "budget_ctc_librispeech": (
-        """\
-Letter CTC on any encoder: the fine-tuning of k2SSL (arXiv 2411.17100, Table I), Zipformer Base on
-the 100 hours of train-clean-100. In task.data: {split}.tsv, {split}.ltr and dict.ltr.txt
-(`budget-asr prepare`). The encoder is model.pretrained, and its dimensions are taken from there.
-
-Zipformer Base, CTC (94.6 M; 8 GPUs, 8 x 600 s per update): as it stands.
-
-The table counts the pre-training's prediction layer, which the recipe carries along unused; here
-it goes (94.2 M). With fewer GPUs, a larger optimization.update_freq gives the same updates.
-""",
-        [RECOGNITION, CTC, SCALED_ADAM, K2SSL, RECOGNITION_RECIPE],
-        """\
+    "budget_ctc_librispeech": f"""\
+{RECOGNITION}{CTC}{SCALED_ADAM}{K2SSL}{RECOGNITION_RECIPE}
+# Letter CTC on any encoder: the fine-tuning of k2SSL (arXiv 2411.17100, Table I), Zipformer Base on
+# the 100 hours of train-clean-100. In task.data: {{split}}.tsv, {{split}}.ltr and dict.ltr.txt
+# (`budget-asr prepare`). The encoder is model.pretrained, and its dimensions are taken from there.
+#
+# Zipformer Base, CTC (94.6 M; 8 GPUs, 8 x 600 s per update): as it stands.
+#
+# The table counts the pre-training's prediction layer, which the recipe carries along unused; here
+# it goes (94.2 M). With fewer GPUs, a larger optimization.update_freq gives the same updates.
 optimization.lr: [0.001]  # the paper's and the recipe's; relative to the size of each tensor
 """,
-    ),
-    "budget_ctc_demo": (
-        """\
-Letter CTC in minutes on a CPU, on a very small pre-trained encoder. In task.data: {split}.tsv,
-{split}.ltr and dict.ltr.txt (`budget-asr prepare`); fairseq's audio_finetuning reads the same.
+    "budget_ctc_demo": f"""\
+{STUDY}{RECOGNITION}{CTC}{DEMO}{RECOGNITION_DEMO}
+# Letter CTC in minutes on a CPU, on a very small pre-trained encoder. In task.data: {{split}}.tsv,
+# {{split}}.ltr and dict.ltr.txt (`budget-asr prepare`); fairseq's audio_finetuning reads the same.
 """,
-        [STUDY, RECOGNITION, CTC, DEMO, RECOGNITION_DEMO],
-        "",
-    ),
-    "budget_transducer_librispeech": (
-        """\
-The pruned transducer on any encoder: the fine-tunings of k2SSL (arXiv 2411.17100, Table I) on the
-100 hours of train-clean-100. In task.data: {split}.tsv, {split}.bpe and dict.bpe.txt
-(`budget-asr prepare --word-pieces 500`). The encoder is model.pretrained, and its dimensions are
-taken from there. The rows of the table, and what makes them of this preset:
-
-Transformer Base, HuBERT's loss (96.5 M; 8 GPUs, 8 x 200 s per update):
-  optimization.lr=[0.001] dataset.max_tokens=3200000
-Transformer Base, cross-entropy (96.6 M; 8 GPUs, 8 x 200 s per update):
-  optimization.lr=[0.00075] dataset.max_tokens=3200000
-Zipformer Base, cross-entropy (96.4 M; 8 GPUs, 8 x 600 s per update): as it stands.
-Zipformer Large, cross-entropy (308.0 M; 8 GPUs, 8 x 400 s per update):
-  dataset.max_tokens=6400000
-
-The table counts the pre-training's prediction layer, which the recipe carries along unused; here
-it goes (Zipformer Base: 96.0 M). With fewer GPUs, a larger optimization.update_freq gives the
-same updates. The recipe starts the transformers' rate at half for 500 updates:
-lr_scheduler.warmup_updates=500 lr_scheduler.warmup_start=0.5
-""",
-        [RECOGNITION, TRANSDUCER, SCALED_ADAM, K2SSL, RECOGNITION_RECIPE],
-        """\
+    "budget_transducer_librispeech": f"""\
+{RECOGNITION}{TRANSDUCER}{SCALED_ADAM}{K2SSL}{RECOGNITION_RECIPE}
+# The pruned transducer on any encoder: the fine-tunings of k2SSL (arXiv 2411.17100, Table I) on the
+# 100 hours of train-clean-100. In task.data: {{split}}.tsv, {{split}}.bpe and dict.bpe.txt
+# (`budget-asr prepare --word-pieces 500`). The encoder is model.pretrained, and its dimensions are
+# taken from there. The rows of the table, and what makes them of this preset:
+#
+# Transformer Base, HuBERT's loss (96.5 M; 8 GPUs, 8 x 200 s per update):
+#   optimization.lr=[0.001] dataset.max_tokens=3200000
+# Transformer Base, cross-entropy (96.6 M; 8 GPUs, 8 x 200 s per update):
+#   optimization.lr=[0.00075] dataset.max_tokens=3200000
+# Zipformer Base, cross-entropy (96.4 M; 8 GPUs, 8 x 600 s per update): as it stands.
+# Zipformer Large, cross-entropy (308.0 M; 8 GPUs, 8 x 400 s per update):
+#   dataset.max_tokens=6400000
+#
+# The table counts the pre-training's prediction layer, which the recipe carries along unused; here
+# it goes (Zipformer Base: 96.0 M). With fewer GPUs, a larger optimization.update_freq gives the
+# same updates. The recipe starts the transformers' rate at half for 500 updates:
+# lr_scheduler.warmup_updates=500 lr_scheduler.warmup_start=0.5
 optimization.lr: [0.002]  # the paper's; the recipe: 0.001; relative to the size of each tensor
 """,
-    ),
-    "budget_transducer_demo": (
-        """\
-The pruned transducer in minutes on a CPU, on a very small pre-trained encoder. In task.data:
-{split}.tsv, {split}.bpe and dict.bpe.txt (`budget-asr prepare --word-pieces 100`).
-""",
-        [STUDY, RECOGNITION, TRANSDUCER, DEMO, RECOGNITION_DEMO],
-        """\
+    "budget_transducer_demo": f"""\
+{STUDY}{RECOGNITION}{TRANSDUCER}{DEMO}{RECOGNITION_DEMO}
+# The pruned transducer in minutes on a CPU, on a very small pre-trained encoder. In task.data:
+# {{split}}.tsv, {{split}}.bpe and dict.bpe.txt (`budget-asr prepare --word-pieces 100`).
 criterion.simple_warmup_updates: 200  # the recipe's: 2000
 optimization.lr: [0.005]
 model.freeze_updates: 600  # or a new head's gradients spoil the encoder before they are of any use
 model.decoder_dim: 128  # the recipe's: 512
 model.joiner_dim: 128  # the recipe's: 512
 """,
-    ),
 }
 
 
 def preset(name: str) -> str:
     """The whole file of a preset."""
-    about, layers, own = PRESETS[name]
+    lines = PRESETS[name].splitlines(keepends=True)
+    about = "".join(line for line in lines if line.startswith("#"))
     save_dir = name.removeprefix("budget_").removesuffix("_librispeech")
-    changes = _changes("".join([*layers, f"checkpoint.save_dir: checkpoints/{save_dir}\n", own]))
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in about.splitlines())
-    sections = (_section(title, changes) for title in ORDER)
-    return comment + WRITTEN + "\n" + "\n".join(sections)
+    changes = _changes(f"checkpoint.save_dir: checkpoints/{save_dir}\n{PRESETS[name]}")
+    sections = {title: _section(title, changes) for title in ORDER}
+    return WRITTEN + about + _command(name, sections) + "\n" + "\n".join(sections.values())
 
 
-def _changes(layers: str) -> dict[str, str]:
+def _command(name: str, sections: dict[str, str]) -> str:
+    """The command that starts a preset, with the settings that it leaves open, as a comment."""
+    words = f"fairseq-hydra-train --config-dir examples/ --config-name {name} \\\n"
+    words += "      +task.user_dir=fairseq_budget"
+    for title, section in sections.items():
+        for field in re.findall(r"^  (\w+): \?{3}", section, re.MULTILINE):
+            words += f" {title}.{field}={'DIR' if field == 'data' else 'CHECKPOINT'}"
+    return "".join(f"# {line}\n" for line in f"Run it:\n  {words}".splitlines())
+
+
+def _changes(text: str) -> dict[str, str]:
     """The last line of each field, ``field: value  # comment``, by its full name."""
-    lines = (re.fullmatch(r"(\w+)\.(\w+)(:.*)", line) for line in layers.splitlines())
-    return {f"{m[1]}.{m[2]}": m[2] + m[3] for m in lines if m}
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {line.partition(":")[0]: line.partition(".")[2] for line in lines}
 
 
 def _section(title: str, changes: dict[str, str]) -> str:
     """A section of yaml; fields that it does not have by itself come last."""
-    own = {name.partition(".")[2]: line for name, line in changes.items() if _is_in(name, title)}
+    named = (name.partition(".") for name in changes)
+    own = {field: changes[f"{group}.{field}"] for group, _, field in named if group == title}
     chosen = own.pop("_name", None)
     kind = f"{title} {chosen.partition(': ')[2]}" if chosen else title
     lines = [chosen] if chosen else []
     for line in SECTIONS[kind].splitlines():
         lines.append(own.pop(line.partition(":")[0], line))
     return "".join([f"{title}:\n", *(f"  {line}\n" for line in [*lines, *own.values()])])
-
-
-def _is_in(name: str, title: str) -> bool:
-    return name.partition(".")[0] == title
 
 
 def main() -> int:

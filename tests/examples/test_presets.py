@@ -119,7 +119,7 @@ PAGE = (EXAMPLES.parent / "docs/papers/k2ssl.md").read_text()
 def table_1_rows(preset: str = ZIPFORMER) -> list[tuple[str, list[str]]]:
     """Rows of k2SSL's Table I: what the preset's comments say of each, and the overrides."""
     rows: list[tuple[str, list[str]]] = []
-    for line in (EXAMPLES / f"{preset}.yaml").read_text().split("\nhydra:")[0].splitlines():
+    for line in (EXAMPLES / f"{preset}.yaml").read_text().split("\n# Run it")[0].splitlines():
         words = line.removeprefix("#").split()
         if words[:1] and words[0] in ("Transformer", "Zipformer"):
             rows.append((line, []))
