@@ -1,5 +1,5 @@
 # make demo    install, then pre-train and score on a synthetic corpus (AUDIO=/folder: on your speech)
-# make test    install, then run all tests;  make check: linters and types
+# make test    install, then run all tests;  make test-fast: those of a minute;  make check: linters and types
 # make results the longer experiments behind the README's numbers (SPEECH=folder of FSDD wavs)
 
 VENV := .venv
@@ -30,10 +30,10 @@ demo: $(INSTALLED)
 	scripts/demo.sh $(if $(AUDIO),'$(AUDIO)')
 
 test: check
-	$(BIN)/python -m pytest $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(INSTALLED)
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not (fairseq or s3prl or slow)'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -m 'not (fairseq or s3prl or slow)'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
