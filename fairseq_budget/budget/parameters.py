@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,7 @@ class ParameterCount:
     paper: int | None
 
 
+@functools.cache
 def count_parameters(
     size: str,
     objective: str = "tera",

@@ -18,6 +18,8 @@ from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.sizes import SIZES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("seconds", [1, 14])

@@ -11,6 +11,8 @@ from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.zipformer.encoder import ZipformerEncoder
 from fairseq_budget.sizes import ZIPFORMER_SIZES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ZIPFORMER_SIZES)
 @pytest.mark.parametrize("seconds", [1, 14])

@@ -13,6 +13,8 @@ from fairseq_budget.budget.task_models import HEADS
 from fairseq_budget.budget.task_training import measure_downstream, plan_downstream
 from fairseq_budget.papers.match_to_win import TASKS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def short(monkeypatch):

@@ -10,6 +10,8 @@ import pytest
 from fairseq_budget.cli import find_command
 from tests.conftest import BIN
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("asr", "corpus", "downstream", "export", "import", "labels", "manifest", "plan", "report")
 
 

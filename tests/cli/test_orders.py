@@ -16,6 +16,8 @@ from fairseq_budget.corpus.packed import Packed, open_corpus
 from fairseq_budget.corpus.segments import open_segments
 from tests.synthetic import write_tone_corpus
 
+pytestmark = pytest.mark.slow
+
 WORKERS = ("--workers", "1")
 
 

@@ -8,6 +8,8 @@ import pytest
 from fairseq_budget.data.batches import BUCKET_WIDTH, Batches, Limits
 from fairseq_budget.errors import BudgetError
 
+pytestmark = pytest.mark.slow
+
 
 def flat(batches) -> list[int]:
     return list(itertools.chain.from_iterable(batches))

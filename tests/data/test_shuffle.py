@@ -9,6 +9,8 @@ import pytest
 
 from fairseq_budget.data.shuffle import MAX_LISTED, shuffled
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 1023, 1024, 1025, 4097])
 def test_every_thing_stands_at_one_place(size):

@@ -11,6 +11,8 @@ import pytest
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn")
 
 

@@ -25,6 +25,8 @@ from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
 from fairseq_budget.labels.parts import WORK_FOLDER, Workers
 from tests.labelled import NUM_CLUSTERS, contents, make
 
+pytestmark = pytest.mark.slow
+
 SPLITS = ("train", "valid")
 FIT = {"feature": Feature(), "num_clusters": NUM_CLUSTERS, "num_frames": 100_000}
 

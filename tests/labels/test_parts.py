@@ -21,6 +21,8 @@ from fairseq_budget.labels.parts import (
     single_threaded,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_parts_tile_the_utterances_and_follow_from_the_sizes():
     sizes = np.random.default_rng(0).integers(1, 20 * 16000, size=500)

@@ -11,6 +11,8 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.optim.scaled_adam import ScaledAdam
 from tests.optim.reference import Reference
 
+pytestmark = pytest.mark.slow
+
 SHAPES = [(8, 4), (4, 8), (8, 4), (32,), (3, 2, 5), (7,), (1,), (), (5, 6), (8, 4), (2, 1)]
 
 

@@ -23,6 +23,8 @@ from fairseq_budget.segmentation.smoothing import smooth
 from tests.labelled import contents, make
 from tests.synthetic import tone
 
+pytestmark = pytest.mark.slow
+
 SPLITS = ("train", "valid")
 PENALTY = 300.0
 

@@ -15,6 +15,8 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream import audio_backend
 from fairseq_budget.upstream.compat import load_torchaudio, prepare_s3prl
 
+pytestmark = pytest.mark.slow
+
 MODULES = ("compat", "expert", "hubconf", "register", "launch")
 
 

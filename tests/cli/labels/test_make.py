@@ -23,6 +23,8 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
 from tests.conftest import BIN, run
 
+pytestmark = pytest.mark.slow
+
 CLUSTERS = ("--clusters", "20", "--workers", "1")
 
 

@@ -13,6 +13,8 @@ from fairseq_budget.text.alignments import read_spans
 from tests.cli.labels.test_make import CLUSTERS, budget_labels, error_of
 from tests.conftest import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(demo_folder, tmp_path_factory) -> Path:

@@ -9,6 +9,8 @@ from fairseq_budget.budget.timing import Measurement, machine_name
 from fairseq_budget.cli.plan.command import main
 from fairseq_budget.sizes import SIZES
 
+pytestmark = pytest.mark.slow
+
 PAPER = ["updates", "--flops", "1.33e18", "--gpus", "2", "--seconds-per-gpu", "78.03",
          "--hours", "960"]  # fmt: skip
 

@@ -11,6 +11,8 @@ from fairseq_budget.budget import timed_lengths as length_measure
 from fairseq_budget.budget.timing import Measurement
 from fairseq_budget.cli.plan.command import main
 
+pytestmark = pytest.mark.slow
+
 
 def rows(capsys, *words: str) -> list[dict]:
     assert main(["length", *words, "--json"]) == 0

@@ -12,6 +12,8 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained, save_pretrained
 from tests.conftest import run
 
+pytestmark = pytest.mark.slow
+
 
 def export(path: Path, kind: str) -> Path:
     config = EncoderConfig(size="tiny", encoder_layers=1, subsample=kind, subsample_rate=4)

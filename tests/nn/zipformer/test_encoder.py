@@ -10,6 +10,8 @@ from fairseq_budget.nn.zipformer.encoder import DownsampledStack, ZipformerEncod
 from fairseq_budget.nn.zipformer.regularizers import Balancer, Whiten
 from fairseq_budget.sizes import ZIPFORMER_SIZES, ZipformerSize
 
+pytestmark = pytest.mark.slow
+
 TINY = ZipformerSize(
     encoder_layers=(1, 2, 1, 1),
     encoder_embed_dim=(12, 16, 24, 16),
