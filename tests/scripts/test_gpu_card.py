@@ -17,8 +17,6 @@ import gpu_card
 from gpu_checks import CHECKS, Skipped
 from gpu_checks.registry import check
 
-pytestmark = pytest.mark.slow
-
 for name in CHECKS.keys() - {{"losses", "budget_tera_demo", "budget-asr decode"}}:
     del CHECKS[name]
 
