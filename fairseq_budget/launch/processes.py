@@ -71,10 +71,10 @@ def _hush_console(cfg: Any) -> None:
 def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
     settings.register()
-    if on_cpu(cfg):
-        keep_freed_memory()
     try:
         settings.check(cfg)
+        if on_cpu(cfg):
+            keep_freed_memory()
         with guarded(cfg):
             main(cfg, **kwargs)
     except BudgetError as error:

@@ -98,4 +98,5 @@ def test_nan_of_another_process_ends_this_one_in_a_line():
         raise FloatingPointError("gradients are\nNan/Inf")
 
     with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
-        processes.train(main, OmegaConf.create({"distributed_training": {"distributed_rank": 1}}))
+        rank = {"distributed_training": {"distributed_rank": 1}, "common": {"cpu": True}}
+        processes.train(main, OmegaConf.create(rank))
