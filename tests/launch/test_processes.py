@@ -97,6 +97,6 @@ def test_nan_of_another_process_ends_this_one_in_a_line():
     def main(cfg):
         raise FloatingPointError("gradients are\nNan/Inf")
 
+    rank = {"distributed_training": {"distributed_rank": 1}, "common": {"cpu": True}}
     with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
-        rank = {"distributed_training": {"distributed_rank": 1}, "common": {"cpu": True}}
         processes.train(main, OmegaConf.create(rank))
