@@ -30,14 +30,15 @@ printf '\nWatch %s/reconstruction.png and %s/loss.png: drawn every 20 seconds fr
 OMP_NUM_THREADS=1 budget-report run --every 20 --log $out/train.log --out $out \
     --checkpoint $out/checkpoints/checkpoint_last.pt --manifest $out/data/valid.tsv &
 drawing=$!
-trap 'kill $drawing 2>/dev/null || true' EXIT
+stop_drawing() { kill $drawing 2>/dev/null || true; }
+trap stop_drawing EXIT
 
 # Stopped half-way? The same command goes on where it was.
 run fairseq-hydra-train --config-dir examples/ --config-name budget_tera_demo \
     +task.user_dir=fairseq_budget task.data=$out/data checkpoint.save_dir=$out/checkpoints \
     checkpoint.save_interval_updates=100 dataset.validate_interval_updates=100 \
     common.log_format=simple common.log_file=$out/train.log
-kill $drawing
+stop_drawing
 run budget-export $out/checkpoints/checkpoint_best.pt $out/tera
 
 # Which command is spoken (48 of them), and who speaks (8 voices): task:updates

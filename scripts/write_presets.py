@@ -1,7 +1,7 @@
 """Write the presets in examples/ from one list of defaults and differences; --check only compares.
 
-Presets are flat, because in Hydra a list of defaults overrides the file that holds it. So each of
-them repeats what all share; here it is said once. `SECTIONS` are a preset's sections, chosen by
+Presets are flat, because Hydra's versions order a file and its list of defaults differently. Each
+of them repeats what all share; here it is said once. `SECTIONS` are a preset's sections, chosen by
 their `_name`. A layer changes lines of them, ``section.field: value  # comment``, and adds those
 that are new. Each of `PRESETS` is its layers, what it says of itself, and its own changes; the
 last line of a field wins, with its own comment or none.

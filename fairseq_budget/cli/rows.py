@@ -20,10 +20,10 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def print_rows(rows: Sequence[Any], *, as_json: bool, hide: Collection[str] = ()) -> None:
     """A table of the rows, or JSON with all of their fields; `hide` is left out of the table."""
-    print(json.dumps([plain(row) for row in rows], indent=2) if as_json else table(rows, hide))
+    print(json.dumps([_plain(row) for row in rows], indent=2) if as_json else table(rows, hide))
 
 
-def plain(row: Any) -> Any:
+def _plain(row: Any) -> Any:
     """A row as JSON has it."""
     return asdict(row) if is_dataclass(row) and not isinstance(row, type) else row
 

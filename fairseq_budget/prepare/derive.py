@@ -49,7 +49,7 @@ class Derived:
     facts: dict[str, Any]
 
     def row(self) -> dict[str, Any]:
-        return {"manifest": str(self.path), **Manifest.read(self.path).summary(), **self.facts}
+        return {"manifest": str(self.path), **self.facts}
 
 
 def cut_one(
@@ -94,7 +94,8 @@ def _finish_cut(
         write_files(path, audio, source.rule.speaker_of)
         facts["files"] = str(audio)
     not_carried = sorted(set(column_names(source.path)) - set(column_names(path)))
-    return Derived(path, removed, not_carried, {"speaker_rule": source.rule.description, **facts})
+    rule = {"speaker_rule": source.rule.description}
+    return Derived(path, removed, not_carried, {**cut.summary(), **rule, **facts})
 
 
 def subsets(
@@ -111,7 +112,8 @@ def subsets(
             beside = path.with_name(other.name)
             write_subset(other, beside, range(len(Manifest.read(other).utterances)))
             removed += remove_stale_columns(beside)
-        found[f"{each:g}h"] = Derived(path, removed, [], {"columns": columns})
+        facts = {**Manifest.read(path).summary(), "columns": columns}
+        found[f"{each:g}h"] = Derived(path, removed, [], facts)
     return found
 
 

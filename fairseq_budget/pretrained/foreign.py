@@ -1,7 +1,4 @@
-"""Kinds of other toolkits' files, told by the names in them.
-
-``weights_only`` stays on, and every class that a file names is read as an inert stand-in.
-"""
+"""Kinds of other toolkits' files, told by the names in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading a pickle of any toolkit without running anything in it."""
+"""Reading a pickle of any toolkit without running anything in it.
+
+``weights_only`` stays on, and every class that a file names is read as an inert stand-in.
+"""
 
 from __future__ import annotations
 

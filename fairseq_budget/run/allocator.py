@@ -1,7 +1,7 @@
 """Memory that is freed stays with the process: an update on a CPU asks for as much at once again.
 
 glibc's malloc maps large blocks anew at each request and gives them back when they are freed, so
-the kernel clears the same pages in every update: a fifth of the time of small models.
+the kernel clears the same pages in every update.
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ class UpstreamExpert(nn.Module):
                 "another protocol than SUPERB's; keep its scores in a table of their own"
             )
         self.cache = None
-        if self.encoder.config.subsample == "none" and not options.output_subsample:
-            self.cache = StateCache(options.cache_gib * 2**30)
+        subsamples = self.encoder.config.subsample != "none" or options.output_subsample
+        if options.cache_gib and not subsamples:
+            self.cache = StateCache(self.encoder, options.cache_gib * 2**30)
         self.lookup = None
         if options.segments is not None:
             self.lookup = SegmentLookup(options.segments, options.segments_name)
@@ -78,9 +79,12 @@ class UpstreamExpert(nn.Module):
         Of a model that subsamples also segments (B, K, D), its last layer without repetition,
         segment_lengths (B,) and segment_ends (B, K) in frames.
         """
-        if self.cache is None or self.training or torch.is_grad_enabled():
+        if self.cache is None:
             return self._heard(wavs)
-        lengths = [-(-max(len(wav), RECEPTIVE_FIELD) // FRAME_SHIFT) for wav in wavs]
+        if self.training or torch.is_grad_enabled():
+            self.cache.clear()  # it may be trained, by ways that leave no trace in its weights
+            return self._heard(wavs)
+        lengths = [held_length(max(len(wav), RECEPTIVE_FIELD), FRAME_SHIFT) for wav in wavs]
         states = self.cache.hidden_states(
             wavs, lengths, lambda new: self._heard(new)["hidden_states"]
         )
@@ -171,9 +175,14 @@ def pad_waveforms(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return nn.functional.pad(source, (0, missing)), num_samples
 
 
+def held_length(num_samples: int, rate: int) -> int:
+    """Frames that s3prl may take of an utterance, at the most."""
+    return -(-num_samples // rate)
+
+
 def held_frames(num_samples: Tensor, frames: Tensor, rate: int) -> Tensor:
     """(B, ceil(longest / rate)) frame indices: 0, 1, ... and then each row's own last frame."""
-    length = -(-int(num_samples.max()) // rate)
+    length = held_length(int(num_samples.max()), rate)
     time = torch.arange(length, device=frames.device)
     return time.minimum((frames - 1).unsqueeze(1))
 

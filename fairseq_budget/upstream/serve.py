@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from fairseq_budget.errors import BudgetError
@@ -23,14 +24,9 @@ def main() -> None:
     register()
     for name in ("run_downstream", "downstream.runner", "downstream.voxceleb1.dataset"):
         importlib.import_module(f"s3prl.{name}")
-    answers = os.dup(1)
-    _answer(answers, None)
+    print("null", flush=True)
     for line in sys.stdin:
-        _answer(answers, _in_fork(json.loads(line)))
-
-
-def _answer(descriptor: int, code: int | None) -> None:
-    os.write(descriptor, f"{json.dumps(code)}\n".encode())
+        print(_in_fork(json.loads(line)), flush=True)
 
 
 def _in_fork(job: dict[str, Any]) -> int:
@@ -63,4 +59,5 @@ def _run(job: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(KeyboardInterrupt):  # whoever has started it says so
+        main()

@@ -1,4 +1,4 @@
-"""Hidden states of waveforms that a frozen encoder has heard before.
+"""Hidden states of waveforms that an unchanged encoder has heard before.
 
 A downstream classifier hears its utterances again in every epoch, and the encoder under it, which
 does not change, answers the same: s3prl spends most of its time on that.
@@ -10,17 +10,29 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Compute = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class StateCache:
-    """Keeps the layers of each utterance, as long as all of them take up to `max_bytes`."""
+    """Keeps the layers of each utterance, as long as all of them take up to `max_bytes`.
 
-    def __init__(self, max_bytes: float) -> None:
-        self.max_bytes, self.num_bytes = max_bytes, 0
+    `encoder` is the module whose weights they are of: once these change, all is forgotten.
+    """
+
+    def __init__(self, encoder: nn.Module, max_bytes: float) -> None:
+        self.max_bytes, self._encoder = max_bytes, encoder
+        self.clear()
+
+    def clear(self) -> None:
+        self.num_bytes = 0
         self._states: dict[bytes, Tensor] = {}  # (layers, T, D)
+        self._version = self._weights_version()
+
+    def _weights_version(self) -> int:
+        """A number that grows with each change in place, as by an optimizer or a loaded state."""
+        return sum(parameter._version for parameter in self._encoder.parameters())
 
     def hidden_states(
         self, wavs: Sequence[Tensor], lengths: Sequence[int], compute: Compute
@@ -29,6 +41,8 @@ class StateCache:
 
         `lengths` are the frames of each utterance; what follows them in a row is its last frame.
         """
+        if self._version != self._weights_version():
+            self.clear()
         keys = [_key(wav) for wav in wavs]
         new = {key: index for index, key in reversed([*enumerate(keys)]) if key not in self._states}
         found = {}
@@ -49,7 +63,8 @@ class StateCache:
 
 
 def _key(wav: Tensor) -> bytes:
-    return blake2b(wav.cpu().numpy().tobytes(), digest_size=16).digest()
+    place = f"{wav.device} ".encode()  # a model that moves takes its states along
+    return blake2b(place + wav.cpu().numpy().tobytes(), digest_size=16).digest()
 
 
 def _padded(rows: Sequence[Tensor], length: int) -> list[Tensor]:

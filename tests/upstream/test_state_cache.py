@@ -53,8 +53,37 @@ def test_with_gradients_or_in_training_nothing_is_taken_from_the_cache(upstream)
     assert upstream.cache.num_bytes == 0
 
 
+def step(upstream):
+    """An update as torch's optimizers make it."""
+    with torch.no_grad():
+        for parameter in upstream.encoder.parameters():
+            parameter.mul_(1.5)
+
+
+def step_unseen(upstream):
+    """An update as fairseq's optimizers make it, in training."""
+    upstream.train()(make_waves((1600,)))
+    for parameter in upstream.encoder.parameters():
+        parameter.data.mul_(1.5)
+    upstream.eval()
+
+
+@pytest.mark.parametrize("change", [step, step_unseen])
+def test_states_of_other_weights_are_forgotten(exported, upstream, change):
+    plain = budget_upstream(str(exported), {"cache_gib": 0}).eval()
+    waves = make_waves((1600, 8000))
+    with torch.no_grad():
+        before = upstream(waves)["last_hidden_state"]
+    change(upstream)
+    change(plain)
+    with torch.no_grad():
+        after, expected = (model(waves)["last_hidden_state"] for model in (upstream, plain))
+    torch.testing.assert_close(after, expected, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(after, before, atol=1e-2)
+
+
 def test_a_full_cache_keeps_what_it_has_and_the_rest_is_computed():
-    cache, calls = StateCache(max_bytes=2 * 3 * 4 * 4), []
+    cache, calls = StateCache(torch.nn.Identity(), max_bytes=2 * 3 * 4 * 4), []
 
     def compute(wavs):
         calls.append(len(wavs))

@@ -44,12 +44,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    wave = _wave(args)
     if args.every is None:
-        print(write_run_page(args.out, args.log, args.checkpoint, _wave(args), args.scores))
+        print(write_run_page(args.out, args.log, args.checkpoint, wave, args.scores))
         return 0
     while True:
         with suppress(BudgetError):  # the log or the checkpoint is not there yet
-            write_run_page(args.out, args.log, args.checkpoint, _wave(args), args.scores)
+            write_run_page(args.out, args.log, args.checkpoint, wave, args.scores)
         time.sleep(args.every)
 
 
