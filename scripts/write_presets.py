@@ -88,7 +88,7 @@ save_dir: ???
 restore_file: checkpoint_last.pt
 save_interval: 1
 save_interval_updates: 10000
-keep_interval_updates: 1
+keep_interval_updates: 3
 no_epoch_checkpoints: true
 no_save: false
 """,

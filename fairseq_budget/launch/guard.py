@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,13 @@ from omegaconf import OmegaConf
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import open_checkpoint
 from fairseq_budget.run.lock import hold_folder
-from fairseq_budget.run.recovery import Start, mend_checkpoint, refuse_links, starting_point
+from fairseq_budget.run.recovery import (
+    LAST,
+    Start,
+    mend_checkpoint,
+    refuse_links,
+    starting_point,
+)
 from fairseq_budget.run.settings import check_restart
 
 logger = logging.getLogger(__name__)
@@ -43,7 +50,7 @@ def _begin(cfg: Any, held: ExitStack) -> BudgetError | None:
     try:
         if not cfg.checkpoint.no_save:
             held.enter_context(hold_folder(cfg.checkpoint.save_dir))
-            _mend(cfg.checkpoint.save_dir)
+            _mend(cfg.checkpoint)
         start = starting_point(cfg.checkpoint)
         if start and str(cfg.model._name).startswith("budget_"):
             _compare(start, cfg)
@@ -64,11 +71,16 @@ def _agree(refusal: BudgetError | None) -> None:
         raise refusal
 
 
-def _mend(folder: str) -> None:
+def _mend(checkpoint: Any) -> None:
+    folder = checkpoint.save_dir
     refuse_links(folder)
+    is_gone = not (Path(folder) / LAST).exists()
+    if is_gone and (checkpoint.restore_file != LAST or checkpoint.no_last_checkpoints):
+        return  # a run that is to begin from elsewhere, or that has never had one
     found = mend_checkpoint(folder)
     if found:
-        logger.warning(f"the last checkpoint of {folder} was damaged: going on from {found}")
+        fault = "gone" if is_gone else "damaged"
+        logger.warning(f"the last checkpoint of {folder} was {fault}: going on from {found}")
 
 
 def _compare(start: Start, cfg: Any) -> None:

@@ -20,7 +20,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from fairseq_budget.console.quiet import hush, hush_console, is_debug
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.launch import settings
+from fairseq_budget.launch import saving, settings
 from fairseq_budget.launch.guard import guarded
 from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.run.interrupt import CTRL_C, interrupt
@@ -71,6 +71,7 @@ def _hush_console(cfg: Any) -> None:
 def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
     settings.register()
+    saving.install()
     try:
         settings.check(cfg)
         if on_cpu(cfg):

@@ -1,54 +1,87 @@
-"""The start of a run: its last checkpoint, mended after a kill, or a file that is named."""
+"""The start of a run: its last checkpoint, mended where damaged, or a file that is named."""
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
 import shutil
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
+from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
 LAST = "checkpoint_last.pt"  # the one name that fairseq looks for in save_dir
 _ZIP = b"PK\x03\x04"  # how torch's checkpoints begin
+_SAVED = re.compile(r"checkpoint(_last|_best|\.best_.*|\d+|_\d+_\d+)\.pt")
 
 
 def mend_checkpoint(folder: str | Path) -> Path | None:
-    """Put the newest whole checkpoint of ``folder`` in the place of a torn ``checkpoint_last.pt``.
+    """Put the newest whole checkpoint in the place of a damaged or missing ``checkpoint_last.pt``.
 
-    fairseq writes a checkpoint under a temporary name but then copies it onto
-    ``checkpoint_last.pt``, so a kill during the copy leaves that file cut short. Returns what was
-    put there, or None when nothing had to be done. Raises BudgetError when no checkpoint is whole.
+    Whoever holds the folder calls it; what a kill has left half-written is removed. Returns what
+    was put there, or None when nothing had to be done. Raises BudgetError when no checkpoint is
+    whole.
     """
-    torn = Path(folder) / LAST
-    if not torn.is_file() or not is_torn(torn):
+    last = Path(folder) / LAST
+    for left in (*last.parent.glob(".checkpoint*.pt.*"), *last.parent.glob("checkpoint*.pt.tmp")):
+        left.unlink()
+    others = [path for path in _newest_first(folder) if path != last]
+    fault = damage(last) if last.is_file() else "gone" if others else None
+    if fault is None:
         return None
-    whole = _newest_first(folder)
-    if not whole:
+    whole = newest_whole(folder)
+    if whole is None:
         raise BudgetError(
-            f"{torn} is damaged and there is no other whole checkpoint in {torn.parent}: "
-            "remove it to begin anew, or choose another checkpoint.save_dir"
+            f"{last} is {fault} and there is no other whole checkpoint in {last.parent}: remove "
+            f"{', '.join([LAST, *(path.name for path in others)])} to begin anew, or choose "
+            "another checkpoint.save_dir"
         )
-    with whole[0].open("rb") as source, atomic_write(torn, "wb") as target:
-        shutil.copyfileobj(source, target, 1 << 24)
-    return whole[0]
+    put_copy(whole, last)
+    return whole
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a file is the beginning of a checkpoint (or, after a power cut, empty or zeros).
+def put_copy(source: str | Path, target: str | Path) -> None:
+    """Another name for a checkpoint, whole at every moment; a copy where disks have no hard links.
 
-    The directory of torch's zip format is at its end. Whatever begins otherwise, such as torch's
-    older format, was written by no run.
+    Checkpoints are never written to, only replaced, so that two names may share their content.
     """
+    temporary = Path(target).with_name(f".{Path(target).name}.link")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with Path(source).open("rb") as content, atomic_write(target, "wb") as file:
+            shutil.copyfileobj(content, file, 1 << 24)
+    else:
+        temporary.replace(target)
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint's bytes, each of which is read; None if nothing is.
+
+    The directory of torch's zip format is at its end, with a check sum of every part: so what is
+    cut short, holds zeros (after a power cut) or has changed is found. Whatever neither begins nor
+    ends as such a file, such as torch's older format, was written by no run and is not judged.
+    """
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as parts:
+                part = parts.testzip()
+        except Exception as error:  # of any kind: the directory itself may hold anything
+            return f"damaged ({error})"
+        return f"damaged (in its part {part})" if part else None
     with path.open("rb") as file:
         start = file.read(len(_ZIP))
-    begun = _ZIP.startswith(start) or not start.strip(b"\0")
-    return begun and not zipfile.is_zipfile(path)
+    is_begun = _ZIP.startswith(start) or not start.strip(b"\0")
+    return "damaged (it is cut short)" if is_begun else None
 
 
 def refuse_links(folder: str | Path) -> None:
@@ -98,23 +131,34 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     for anything but a checkpoint with its config and weights.
     """
     try:
+        fault = damage(Path(path))
         is_zip = zipfile.is_zipfile(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are refused anyway
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-        checkpoint["model"].items()
-    except (
-        *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError),
-        *(KeyError, TypeError, IndexError, AttributeError),
-    ) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        if fault is None and not _are_tensors(checkpoint["model"]):
+            fault = "its weights are no tensors with names"
+    except Exception as error:  # of any kind: these bytes may be anything
+        fault = f"{type(error).__name__}: {error}".splitlines()[0]
         if isinstance(error, pickle.UnpicklingError):  # torch's words propose to trust the file
-            reason = "no zip of torch's, or with objects in it that are not read, to be safe"
+            fault = "no zip of torch's, or with objects in it that are not read, to be safe"
+    if fault is not None:
         raise BudgetError(
-            f"{path} is not a fairseq checkpoint of ours ({reason}): expected a checkpoint that a "
+            f"{path} is not a fairseq checkpoint of ours ({fault}): expected a checkpoint that a "
             "budget_* model wrote; budget-import makes a folder that is read here of public ones"
-        ) from error
-    return checkpoint
+        )
+    return cast(dict[str, Any], checkpoint)
+
+
+def _are_tensors(state: Any) -> bool:
+    return isinstance(state, Mapping) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    )
+
+
+def newest_whole(folder: str | Path) -> Path | None:
+    """The newest whole checkpoint of ``folder``."""
+    return next((path for path in _newest_first(folder) if damage(path) is None), None)
 
 
 def last_good(folder: str | Path) -> Path | None:
@@ -131,6 +175,6 @@ def _is_finite(path: Path) -> bool:
 
 
 def _newest_first(folder: str | Path) -> list[Path]:
-    """Whole checkpoints: those that have the directory at the end of torch's zip format."""
-    whole = [path for path in Path(folder).glob("checkpoint*.pt") if zipfile.is_zipfile(path)]
-    return sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
+    """Checkpoints that a run has saved here, by the names that fairseq gives them."""
+    found = (path for path in Path(folder).glob("checkpoint*.pt") if _SAVED.fullmatch(path.name))
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)

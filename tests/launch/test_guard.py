@@ -17,6 +17,7 @@ pytestmark = pytest.mark.fairseq
 def settings(folder, *, rank: int = 0, no_save: bool = False):
     checkpoint = {
         "save_dir": str(folder), "no_save": no_save, "restore_file": "checkpoint_last.pt",
+        "no_last_checkpoints": False,
         "finetune_from_model": None, "continue_once": None,
     }  # fmt: skip
     return OmegaConf.create(

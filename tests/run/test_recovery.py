@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.run.recovery import LAST, mend_checkpoint, refuse_links, starting_point
+from fairseq_budget.run.recovery import (
+    LAST,
+    mend_checkpoint,
+    put_copy,
+    refuse_links,
+    starting_point,
+)
 
 
 @pytest.fixture
@@ -33,6 +39,60 @@ def test_the_newest_whole_checkpoint_takes_the_place_of_a_damaged_one(folder, sh
     assert mend_checkpoint(folder) == folder / "checkpoint_1_3.pt"
     assert update_of(last) == 3
     assert mend_checkpoint(folder) is None
+
+
+@pytest.mark.parametrize("kind", ["hole of zeros", "flipped bit", "garbage with a whole end"])
+def test_damage_in_the_middle_is_found_and_the_one_before_taken(folder, kind):
+    weights = {"update": 3, "weights": torch.randn(5000)}
+    for age, name in enumerate(["checkpoint_last.pt", "checkpoint_1_3.pt"]):
+        torch.save(weights, folder / name)
+        os.utime(folder / name, (2000 - age, 2000 - age))
+    last = folder / "checkpoint_last.pt"
+    content = bytearray(last.read_bytes())
+    if kind == "hole of zeros":
+        content[5000:6000] = bytes(1000)
+    elif kind == "flipped bit":
+        content[9000] ^= 1
+    else:
+        content[:-1500] = bytes([7]) * (len(content) - 1500)
+    for name in ("checkpoint_last.pt", "checkpoint_1_3.pt"):
+        (folder / name).write_bytes(content)
+    os.utime(folder / "checkpoint_1_3.pt", (1999, 1999))
+    assert mend_checkpoint(folder) == folder / "checkpoint_best.pt"
+    assert update_of(last) == 1
+
+
+def test_a_missing_last_checkpoint_is_put_back_from_the_newest_of_the_run(folder):
+    (folder / "checkpoint_last.pt").unlink()
+    torch.save({"update": 9}, folder / "checkpoint_average.pt")  # no state to go on from
+    assert mend_checkpoint(folder) == folder / "checkpoint_1_3.pt"
+    assert update_of(folder / "checkpoint_last.pt") == 3
+
+
+def test_what_a_kill_left_half_written_is_removed(folder):
+    for name in (".checkpoint_1_4.pt.x8s", "checkpoint_1_4.pt.tmp", ".checkpoint_last.pt.link"):
+        (folder / name).write_bytes(b"PK")
+    before = sorted(folder.glob("checkpoint*.pt"))
+    assert mend_checkpoint(folder) is None
+    assert sorted(path for path in folder.iterdir() if path.is_file()) == before
+
+
+def test_a_second_name_outlives_the_first_and_is_replaced_whole(folder):
+    put_copy(folder / "checkpoint_1_3.pt", folder / "checkpoint_last.pt")
+    put_copy(folder / "checkpoint_best.pt", folder / "checkpoint_last.pt")
+    assert update_of(folder / "checkpoint_1_3.pt") == 3
+    (folder / "checkpoint_best.pt").unlink()
+    assert update_of(folder / "checkpoint_last.pt") == 1
+
+
+def test_where_there_are_no_hard_links_content_is_copied(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("os.link", refuse)
+    put_copy(folder / "checkpoint_best.pt", folder / "checkpoint_last.pt")
+    assert update_of(folder / "checkpoint_last.pt") == 1
+    assert not (folder / "checkpoint_last.pt").samefile(folder / "checkpoint_best.pt")
 
 
 def test_zeros_that_a_power_cut_leaves_are_mended(folder):
@@ -61,7 +121,9 @@ def test_what_no_run_has_written_is_left_alone(folder, kind):
 def test_without_any_whole_checkpoint_the_error_says_what_to_remove(folder):
     for path in folder.iterdir():
         path.write_bytes(b"PK")
-    with pytest.raises(BudgetError, match=r"checkpoint_last.pt is damaged .*remove it"):
+    with pytest.raises(
+        BudgetError, match=r"checkpoint_last.pt is damaged .*remove checkpoint_last.pt, "
+    ):
         mend_checkpoint(folder)
 
 
