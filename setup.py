@@ -24,7 +24,16 @@ EXTRAS = {
     "asr": ["jiwer", "flashlight-text", "sentencepiece"],
     "demo": ["espeakng-loader", "matplotlib"],
     "report": ["matplotlib"],
-    "dev": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "codespell", "torchaudio"],
+    "dev": [
+        "pytest",
+        "pytest-xdist",
+        "hypothesis",
+        "ruff",
+        "mypy",
+        "import-linter",
+        "codespell",
+        "torchaudio",
+    ],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"
@@ -56,7 +65,7 @@ setup(
     packages=[*find_packages(include=["fairseq_budget", "fairseq_budget.*"]), "hydra_plugins"],
     package_dir={"hydra_plugins": "fairseq_budget/hydra_plugins"},
     package_data={"fairseq_budget": ["py.typed", "upstream/configs/*.yaml"]},
-    install_requires=["numpy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm"],
+    install_requires=["numpy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [f"{name} = fairseq_budget.cli.{f}" for name, f in COMMANDS.items()]

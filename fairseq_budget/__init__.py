@@ -18,4 +18,4 @@ of s3prl (upstream); all else is torch and numpy, and knows no host. ``docs/arch
 guided tour. This module imports nothing: ``import fairseq_budget.nn.encoder`` costs only torch.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -30,6 +30,7 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.structured import read_json
 
 Machine = dict[str, Any]
 
@@ -44,7 +45,7 @@ def read_measurements() -> dict[str, Machine]:
     """All machines; empty before the first measurement. BudgetError if the file is damaged."""
     path = cache_file()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Machine] = read_json(path, dict[str, dict[str, dict[str, Any]]])
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -52,7 +53,7 @@ def read_measurements() -> dict[str, Machine]:
             f"cannot read the measurements in {path} ({error}): remove the file and run "
             "`budget-plan measure` again"
         ) from error
-    return dict(content)
+    return content
 
 
 def store_measurements(

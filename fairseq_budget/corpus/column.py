@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fairseq_budget.corpus.manifest import Manifest, hash_lines, read_lines
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.structured import read_json
 
 
 class Lines:
@@ -158,14 +159,12 @@ def read_description(path: Path) -> dict[str, Any]:
     """Read ``{split}.{name}.json``; BudgetError if it is missing or no json object."""
     described = description_path(path)
     try:
-        description = json.loads(described.read_text(encoding="utf-8"))
+        description: dict[str, Any] = read_json(described, dict)
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"cannot read {described}, which says what {path.name} was made for ({error}); "
             f"write {path.name} again with the command that makes it"
         ) from error
-    if not isinstance(description, dict):
-        raise BudgetError(f"{described} holds no json object; write {path.name} again")
     return description
 
 

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,10 @@ from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
+from fairseq_budget.structured import Range, read_json
 
 FORMAT_VERSION = 1
+MAX_CLUSTERS = 1 << 20
 TOLERANCE_S = 0.1  # between the durations of audio and labels: fairseq's
 NUM_CHECKED = 200  # lines that are looked at when training starts
 
@@ -51,8 +53,8 @@ class LabelInfo:
     "checkpoint": name}`` with `teacher_sha256`, the hash of that checkpoint's weights.
     """
 
-    label_rate: int
-    num_clusters: int
+    label_rate: Annotated[int, Range(1, SAMPLE_RATE)]
+    num_clusters: Annotated[int, Range(0, MAX_CLUSTERS)]
     feature: dict[str, Any]
     centroids_sha256: str
     teacher_sha256: str | None = None
@@ -178,13 +180,13 @@ def read_info(folder: Path, name: str = LABELS) -> LabelInfo:
     """``labels.json``; BudgetError if it is missing, of another format, or says what cannot be."""
     path, cure = info_path(folder, name), _make(folder, name)
     try:
-        info = LabelInfo(**json.loads(path.read_text(encoding="utf-8")))
+        info = read_json(path, LabelInfo)
     except OSError as error:
         raise BudgetError(
             f"{path} is missing, which says what the labels in this folder mean; {cure}, which "
             "also finishes what was interrupted"
         ) from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise BudgetError(f"{path} is no description of labels ({error}); {cure}") from error
     if info.format_version != FORMAT_VERSION:
         raise BudgetError(
@@ -229,10 +231,10 @@ def labelled_splits(folder: Path, name: str = LABELS) -> Iterator[tuple[str, dic
     """Each split with a described label file in `folder`, and the description."""
     for path in sorted(folder.glob(f"*.{name}.json")):
         try:
-            description = json.loads(path.read_text(encoding="utf-8"))
+            description = read_json(path, dict)
         except (OSError, ValueError):
             description = None
-        if isinstance(description, dict) and is_label_set(description):
+        if description is not None and is_label_set(description):
             yield path.name.removesuffix(f".{name}.json"), description
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.structured import parse_json
 
 FORMAT_VERSION = 2
 MAGIC = b"budgpack"
@@ -81,10 +82,13 @@ class Pack:
         whole = len(content) == length and hashlib.sha256(content).digest() == sha256
         if magic != MAGIC or not whole:
             raise BudgetError(f"{self.path} is no pack, or damaged or cut off; {cure(self.path)}")
-        header: dict[str, Any] = json.loads(content)
-        if header["format_version"] != FORMAT_VERSION:
+        try:
+            header: dict[str, Any] = parse_json(content, dict)
+        except ValueError as error:
+            raise BudgetError(f"{self.path} is no pack ({error}); {cure(self.path)}") from error
+        if header.get("format_version") != FORMAT_VERSION:
             raise BudgetError(
-                f"{self.path} has format_version {header['format_version']!r}, not "
+                f"{self.path} has format_version {header.get('format_version')!r}, not "
                 f"{FORMAT_VERSION}; {cure(self.path)}"
             )
         return header

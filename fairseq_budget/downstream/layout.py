@@ -28,6 +28,7 @@ from fairseq_budget.downstream.task_files import SLOTS, TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.structured import conform, read_json
 
 DEFAULT_PATTERN = "{label}_{speaker}_{take}"
 VALID_SHARE = 0.1
@@ -120,8 +121,8 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 def read_layout(folder: Path) -> Layout:
     """A layout written before; BudgetError where there is none, or an unfinished one."""
     try:
-        stored = json.loads((folder / LAYOUT_FILE).read_text(encoding="utf-8"))
-        request = Request(**stored["request"])
+        stored = read_json(folder / LAYOUT_FILE, dict)
+        request = conform(stored["request"], Request, "request")
         return Layout(
             folder, request, stored["num_utterances"], stored["classes"], stored["num_converted"]
         )

@@ -26,6 +26,7 @@ from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
+from fairseq_budget.structured import read_json
 
 RESULT_FILE, OUTPUT_FILE = "result.json", "output.txt"
 UNTRAINED = ":untrained"
@@ -106,7 +107,7 @@ class Run:
         """The stored result of this run, or that of running it now."""
         key = self.key()
         try:
-            stored = json.loads((self.folder / RESULT_FILE).read_text(encoding="utf-8"))
+            stored = read_json(self.folder / RESULT_FILE, dict)
         except (OSError, ValueError):
             stored = {}
         if stored.get("key") == key:

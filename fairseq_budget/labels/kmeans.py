@@ -24,6 +24,7 @@ from safetensors.numpy import save
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.structured import parse_json
 
 BATCH_FRAMES = 10_000  # simple_kmeans' batch
 NUM_STARTS = 3  # k-means++ starts, of which the best is taken
@@ -65,7 +66,7 @@ class KMeans:
             )
         try:
             with safe_open(path, framework="numpy") as file:
-                description = json.loads((file.metadata() or {})[_METADATA])
+                description = parse_json((file.metadata() or {})[_METADATA], dict)
                 model = cls(file.get_tensor(_TENSOR), description)
             if description.pop(_HASH, model.sha256) != model.sha256:
                 raise ValueError("they are not those that were written")

@@ -19,6 +19,7 @@ from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION
 from fairseq_budget.labels.jobs import Source, load_frames, run_tasks, write_features
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
+from fairseq_budget.structured import read_json
 
 
 def dump_features(
@@ -60,7 +61,7 @@ def dump_features(
 
 def _is_done(path: Path, settings: dict[str, Any]) -> bool:
     try:
-        return bool(json.loads(path.with_suffix(".json").read_text()) == settings)
+        return bool(read_json(path.with_suffix(".json")) == settings)
     except (OSError, ValueError):
         return False
 

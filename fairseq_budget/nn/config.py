@@ -4,10 +4,13 @@ Typed in the old style (no ``X | None``, no future import): omegaconf reads thes
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Dict, Optional
+from typing import Annotated, Any, Dict, Optional, get_args
 
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.sizes import SIZES, ZipformerSize
+from fairseq_budget.structured import Range, conform
+
+LARGEST_DIMENSION = 1 << 16
 
 
 def _field(default: Any, help: str) -> Any:
@@ -89,8 +92,10 @@ class EncoderConfig:
     def resolved(self) -> "ResolvedConfig":
         """A copy with every None filled in from the table of sizes.
 
-        Raises BudgetError for an unknown size, and for fields that contradict it.
+        Raises BudgetError for an unknown size, for fields that contradict it, and for values that
+        no encoder can have: configs of checkpoints may hold anything.
         """
+        _check_types(self)
         if self.size not in SIZES:
             raise BudgetError(f"model.size={self.size!r}: {expected_one_of(self.size, SIZES)}")
         size = SIZES[self.size]
@@ -102,7 +107,10 @@ class EncoderConfig:
         for name, value in size.dimensions().items():
             if values[name] is None:
                 values[name] = value
-        return ResolvedConfig(**{**values, "encoder_type": size.encoder_type})
+        resolved = ResolvedConfig(**{**values, "encoder_type": size.encoder_type})
+        if resolved.zipformer is None:
+            _check_transformer(resolved)
+        return resolved
 
     @classmethod
     def from_dict(cls, values: Dict[str, Any]) -> "EncoderConfig":
@@ -161,6 +169,30 @@ class ResolvedConfig(EncoderConfig):
     def output_dim(self) -> int:
         """Width of all hidden states, on which heads work."""
         return self.zipformer.output_dim if self.zipformer else self.encoder_embed_dim
+
+
+def _check_types(config: EncoderConfig) -> None:
+    for each in fields(EncoderConfig):
+        kind = each.type
+        if int in (get_args(kind) or (kind,)):
+            number = Annotated[int, Range(0, LARGEST_DIMENSION)]
+            kind = number if kind is int else Optional[number]
+        try:
+            conform(getattr(config, each.name), kind, f"model.{each.name}")
+        except ValueError as error:
+            raise BudgetError(str(error)) from error
+
+
+def _check_transformer(config: ResolvedConfig) -> None:
+    names = ("encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads", "conv_dim")
+    for name in (*names, "conv_pos", "conv_pos_groups"):
+        if not getattr(config, name):
+            raise BudgetError(f"model.{name}=0: expected 1 at least")
+    if config.encoder_embed_dim % config.conv_pos_groups:
+        raise BudgetError(
+            f"model.conv_pos_groups={config.conv_pos_groups} does not divide "
+            f"model.encoder_embed_dim={config.encoder_embed_dim}"
+        )
 
 
 def _check_stacks(config: EncoderConfig, size: ZipformerSize) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from fairseq_budget.prepare.imported import (
     numbered_lines,
     part_of,
 )
+from fairseq_budget.structured import parse_json
 
 
 def read_lhotse(path: Path, root: Path = Path()) -> Iterator[Imported]:
@@ -28,7 +28,7 @@ def read_lhotse(path: Path, root: Path = Path()) -> Iterator[Imported]:
     """
     for number, line in numbered_lines(path):
         try:
-            yield _from_cut(json.loads(line), root)
+            yield _from_cut(parse_json(line, dict), root)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise BudgetError(

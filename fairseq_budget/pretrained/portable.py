@@ -21,11 +21,12 @@ from torch import Tensor
 from fairseq_budget import __version__
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
-from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained.foreign import names_in, other_kind
 from fairseq_budget.pretrained.vocabulary import Vocabulary
 from fairseq_budget.run.recovery import read_checkpoint
+from fairseq_budget.structured import conform, read_json
 
 FORMAT_VERSION = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
@@ -46,17 +47,34 @@ class Pretrained:
 
     def build_encoder(self) -> SpeechEncoder:
         """The encoder in eval mode, in float32; BudgetError if the weights do not fit it."""
-        encoder = SpeechEncoder(self.encoder)
+        config = self.encoder.resolved()
         weights = {
             key.removeprefix(ENCODER_PREFIX): value.float()
             for key, value in self.state.items()
             if key.startswith(ENCODER_PREFIX)
         }
+        _check_room(config, weights)
         try:
+            encoder = SpeechEncoder(self.encoder)
             encoder.load_state_dict(weights)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise BudgetError(f"the weights do not fit their config: {error}") from error
         return encoder.eval()
+
+
+def _check_room(config: ResolvedConfig, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a config before it fills the memory: its largest matrices hold what is in the file."""
+    if config.zipformer is not None:
+        return  # of named sizes
+    dim, num_layers = config.encoder_embed_dim, config.encoder_layers
+    least = num_layers * dim * (4 * dim + 2 * config.encoder_ffn_embed_dim)
+    least += dim * (dim // config.conv_pos_groups) * config.conv_pos + config.conv_dim**2
+    there = sum(value.numel() for value in weights.values())
+    if least > there or num_layers > len(weights):
+        raise BudgetError(
+            f"the weights do not fit their config: its {num_layers:,} layers of width {dim:,} hold "
+            f"{least:,} values at least, the file {there:,}"
+        )
 
 
 def untrained(checkpoint: Pretrained, seed: int) -> Pretrained:
@@ -89,6 +107,11 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
     state = {key: value.contiguous() for key, value in checkpoint.state.items()}
     with atomic_write(folder / MODEL_FILE, "wb") as file:
         file.write(save(state, metadata={"format": "pt"}))
+    config["sha256"] = {
+        name: sha256_file(folder / name)
+        for name in (MODEL_FILE, WORD_PIECES_FILE)
+        if (folder / name).is_file()
+    }
     with atomic_write(folder / CONFIG_FILE) as file:
         json.dump(config, file, indent=2, sort_keys=True)
         file.write("\n")
@@ -124,34 +147,58 @@ def _read_folder(folder: Path) -> Pretrained:
     if "format_version" not in names and (kind := other_kind(names)):
         raise BudgetError(f"{folder} is {kind}")
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        raw = read_json(folder / CONFIG_FILE, dict)
+        version = raw.get("format_version")
+        if version != FORMAT_VERSION:
+            raise BudgetError(
+                f"format_version {version!r} in {CONFIG_FILE}; this fairseq_budget {__version__} "
+                f"reads {FORMAT_VERSION}: export again, or update fairseq_budget"
+            )
+        config = conform(raw, _Config, CONFIG_FILE)
+        for name, sha256 in config.sha256.items():
+            if name not in (MODEL_FILE, WORD_PIECES_FILE) or sha256_file(folder / name) != sha256:
+                raise BudgetError(f"{name} is not what was exported: it has changed since")
         state = load_file(folder / MODEL_FILE)
     except (OSError, ValueError, SafetensorError) as error:
         raise BudgetError(
             f"{folder} is not an exported checkpoint ({error}): expected {MODEL_FILE} and "
             f"{CONFIG_FILE}, as `budget-export CHECKPOINT FOLDER` writes them"
         ) from error
-    version = config.get("format_version")
-    if version != FORMAT_VERSION:
-        raise BudgetError(
-            f"{folder / CONFIG_FILE} has format_version {version!r}; this fairseq_budget "
-            f"{__version__} reads {FORMAT_VERSION}: export again, or update fairseq_budget"
-        )
     return Pretrained(
-        config["model"],
-        EncoderConfig.from_dict(config["encoder"]),
-        config["model_config"],
+        config.model,
+        EncoderConfig.from_dict(config.encoder),
+        config.model_config,
         state,
-        config["provenance"],
-        _read_vocabulary(folder, config.get("vocabulary")),
+        config.provenance,
+        _read_vocabulary(folder, config.vocabulary),
     )
 
 
-def _read_vocabulary(folder: Path, config: dict[str, Any] | None) -> Vocabulary | None:
-    if config is None:
+@dataclass(frozen=True)
+class _Symbols:
+    symbols: list[str]
+    blank: int = 0
+
+
+@dataclass(frozen=True)
+class _Config:
+    """The content of ``config.json``; `sha256` is of the files beside it, if one wrote it."""
+
+    format_version: int
+    model: str
+    encoder: dict[str, Any]
+    model_config: dict[str, Any]
+    provenance: dict[str, Any]
+    vocabulary: _Symbols | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+def _read_vocabulary(folder: Path, found: _Symbols | None) -> Vocabulary | None:
+    if found is None:
         return None
     pieces = folder / WORD_PIECES_FILE
-    return Vocabulary(**config, word_pieces=pieces.read_bytes() if pieces.is_file() else None)
+    content = pieces.read_bytes() if pieces.is_file() else None
+    return Vocabulary(found.symbols, found.blank, content)
 
 
 def open_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -162,6 +209,16 @@ def open_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path} holds a {_model_name(checkpoint)!r}, not a budget_* model: budget-import "
             "makes one of public checkpoints"
         )
+    try:
+        Vocabulary.from_state(conform(checkpoint.get("task_state", {}), dict, "task_state"))
+        conform(checkpoint["optimizer_history"][-1]["num_updates"], int, "num_updates")
+        for section in ("model", "task", "optimization", "criterion"):
+            conform(checkpoint["cfg"][section], dict[str, Any], f"cfg.{section}")
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise BudgetError(
+            f"{path} is not what a run has saved ({type(error).__name__}: {error}): take another "
+            "checkpoint of its folder"
+        ) from error
     return checkpoint
 
 

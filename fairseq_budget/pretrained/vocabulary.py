@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fairseq_budget.structured import conform
+
 VOCABULARY = "vocabulary"  # of checkpoints, in their task's state
 
 
@@ -29,5 +31,8 @@ class Vocabulary:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Vocabulary | None:
-        """Out of a task's state; None where it holds none, as of older checkpoints."""
-        return cls(**state[VOCABULARY]) if VOCABULARY in state else None
+        """Out of a task's state; None where it holds none, as of older checkpoints.
+
+        Raises ValueError for one that is not as `state_dict` made it.
+        """
+        return conform(state[VOCABULARY], cls, VOCABULARY) if VOCABULARY in state else None

@@ -7,20 +7,21 @@ wherever below it, of which the first row counts.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.training_log import Record, read_training_log
+from fairseq_budget.structured import Range, conform, read_json
 
 OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
+_Share = Annotated[float, Range(0, 1)]  # scores are accuracies
 _LAST = "checkpoint_last.pt"
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
@@ -149,10 +150,10 @@ def _smoothed_loss(records: list[Record]) -> float:
 def _read_score(path: Path) -> tuple[str, float]:
     """The task and the mean test accuracy, in per cent, of the first upstream of a comparison."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        runs = content["runs"]
+        content = read_json(path, dict)
+        runs = conform(content["runs"], list[dict[str, Any]], "runs")
         tests = [run["test"] for run in runs if run["upstream"] == runs[0]["upstream"]]
-        return str(content["task"]), 100 * fmean(tests)
+        return str(content["task"]), 100 * fmean(conform(tests, list[_Share], "test"))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BudgetError(
             f"cannot read downstream scores from {path} ({type(error).__name__}: {error}): "

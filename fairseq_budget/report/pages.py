@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import reconstruct
 from fairseq_budget.report.training_log import read_training_log
+from fairseq_budget.structured import read_json
 
 
 def write_run_page(
@@ -108,9 +108,9 @@ def other_budgets(runs: list[Run]) -> list[str]:
 
 def _read_scores(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path, dict)
         missing = {"task", "num_classes", "num_utterances", "table", "runs"} - content.keys()
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise BudgetError(f"cannot read downstream scores from {path}: {error}") from error
     if missing:
         raise BudgetError(

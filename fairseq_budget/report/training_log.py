@@ -62,7 +62,10 @@ def _parse(line: str) -> tuple[str, Record]:
     if match := _SIMPLE.search(line):
         return match[1] or "train", {k: float(v) for k, v in _PAIR.findall(match[2])}
     if match := _JSON.search(line):
-        pairs = json.loads(match[0])
+        try:
+            pairs = json.loads(match[0])  # whose losses may be NaN
+        except (ValueError, RecursionError):  # a line that a kill has cut short
+            return "train", {}
         kind = "valid" if "valid_loss" in pairs else "train"
         numbers = {k.removeprefix("valid_"): v for k, v in pairs.items()}
         return kind, {k: float(v) for k, v in numbers.items() if _is_number(v)}

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.run.allocator import keep_freed_memory
+from fairseq_budget.structured import read_yaml
 from fairseq_budget.upstream.register import register
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -95,7 +95,13 @@ def find_config(downstream: str) -> Path:
 
 def _check_data(config: Path, override: str) -> None:
     """Catch absent data before s3prl builds the upstream and fails in the middle of a reader."""
-    datarc = yaml.safe_load(config.read_text(encoding="utf-8"))["downstream_expert"]["datarc"]
+    try:
+        datarc = read_yaml(config, dict[str, Any])["downstream_expert"]["datarc"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BudgetError(
+            f"{config} is no configuration of s3prl's ({type(error).__name__}: {error}): expected "
+            "yaml with downstream_expert.datarc"
+        ) from error
     for key in DATA_KEYS:
         field = f"config.downstream_expert.datarc.{key}"
         if key in datarc and field not in override and not Path(datarc[key]).exists():

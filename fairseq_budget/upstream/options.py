@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.structured import read_yaml
 
 MAX_RATE = 50  # one frame a second
 
@@ -66,7 +65,12 @@ def read_options(model_config: Any) -> Options:
         path = Path(values)
         if not path.is_file():
             raise BudgetError(f"-g {path}: no such file; expected YAML such as 'untrained: 1'")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            values = read_yaml(path, dict)
+        except (OSError, ValueError) as error:
+            raise BudgetError(
+                f"-g {path}: {error}; expected YAML such as 'untrained: 1'"
+            ) from error
     known = [field.name for field in fields(Options)]
     if not isinstance(values, dict) or set(values) - set(known):
         raise BudgetError(f"-g {values!r}: expected some of the keys {', '.join(known)}")

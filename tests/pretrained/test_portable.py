@@ -1,6 +1,7 @@
 """The portable checkpoint."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -127,3 +128,95 @@ def test_a_recognisers_vocabulary_goes_through_both_files(checkpoint, tmp_path, 
     torch.save(checkpoint.vocabulary.state_dict(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     assert Vocabulary.from_state(state) == checkpoint.vocabulary
+
+
+def test_one_changed_byte_of_an_export_is_found(checkpoint, tmp_path):
+    save_pretrained(tmp_path, checkpoint)
+    content = bytearray((tmp_path / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(BudgetError, match=r"model\.safetensors is not what was exported"):
+        read_pretrained(tmp_path)
+
+
+def test_an_export_of_a_version_that_hashed_nothing_is_read(checkpoint, tmp_path):
+    save_pretrained(tmp_path, checkpoint)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_pretrained(tmp_path).provenance["num_updates"] == 7
+
+
+ODD_CONFIGS = {
+    "a list": [],
+    "nothing": {},
+    "a list as encoder": {"encoder": []},
+    "text as width": {"encoder": {"size": "tiny", "encoder_embed_dim": "128"}},
+    "a fraction as width": {"encoder": {"size": "tiny", "encoder_embed_dim": 128.5}},
+    "no heads": {"encoder": {"size": "tiny", "encoder_attention_heads": 0}},
+    "heads that do not fit": {"encoder": {"size": "tiny", "encoder_attention_heads": 5}},
+    "no groups": {"encoder": {"size": "tiny", "conv_pos_groups": 0}},
+    "a billion layers": {"encoder": {"size": "tiny", "encoder_layers": 10**9}},
+    "many layers": {"encoder": {"size": "tiny", "encoder_layers": 60_000}},
+    "wide layers": {"encoder": {"size": "tiny", "encoder_embed_dim": 65_536}},
+    "wide kernels": {"encoder": {"size": "tiny", "conv_dim": 65_536}},
+    "a list as size": {"encoder": {"size": ["tiny"]}},
+    "text as hash": {"sha256": "0"},
+    "a path as hashed file": {"sha256": {"../config.json": "0"}},
+    "a vocabulary of numbers": {"vocabulary": {"symbols": [1, 2]}},
+    "no model": {"model": None},
+}
+
+
+@pytest.mark.parametrize("kind", ODD_CONFIGS)
+def test_a_config_that_no_export_has_is_an_error_that_names_the_folder(checkpoint, tmp_path, kind):
+    save_pretrained(tmp_path, checkpoint)
+    config, odd = json.loads((tmp_path / "config.json").read_text()), ODD_CONFIGS[kind]
+    odd = {**config, **odd} if odd else odd
+    (tmp_path / "config.json").write_text(json.dumps(odd))
+    with pytest.raises(BudgetError, match=re.escape(str(tmp_path))):
+        load_pretrained(tmp_path)
+
+
+def saved_by_a_run(checkpoint) -> dict:
+    section = {"_name": "x"}
+    model = {"_name": "budget_tera", "size": "tiny", "encoder_layers": 1}
+    return {
+        "model": checkpoint.state,
+        "cfg": {"model": model, "task": section, "optimization": section, "criterion": section},
+        "optimizer_history": [{"num_updates": 3}],
+        "task_state": {"audio_hours": 1.0, "flops": 1.0},
+    }
+
+
+ODD_CHECKPOINTS = {
+    "no weights": {"model": None},
+    "weights of text": {"model": {"encoder.x": "text"}},
+    "names that are numbers": {"model": {1: torch.zeros(1)}},
+    "an empty history": {"optimizer_history": []},
+    "no history": {"optimizer_history": None},
+    "text as updates": {"optimizer_history": [{"num_updates": "3"}]},
+    "a config that is a list": {"cfg": [1]},
+    "a config without a task": {"cfg": {"model": {"_name": "budget_tera"}}},
+    "a state that is a list": {"task_state": [1]},
+    "a vocabulary that is text": {"task_state": {"vocabulary": "abc"}},
+    "weights that are missing": {"model": {}},
+}
+
+
+def test_what_a_run_saves_is_read(checkpoint, tmp_path):
+    torch.save(saved_by_a_run(checkpoint), tmp_path / "x.pt")
+    assert load_pretrained(tmp_path / "x.pt").config.encoder_layers == 1
+
+
+@pytest.mark.parametrize("kind", ODD_CHECKPOINTS)
+def test_a_checkpoint_that_no_run_saves_is_an_error_that_names_it(checkpoint, tmp_path, kind):
+    torch.save({**saved_by_a_run(checkpoint), **ODD_CHECKPOINTS[kind]}, tmp_path / "x.pt")
+    with pytest.raises(BudgetError, match=r"x\.pt"):
+        load_pretrained(tmp_path / "x.pt")
+
+
+def test_an_exported_file_given_as_a_checkpoint_is_an_error_that_names_it(checkpoint, tmp_path):
+    save_pretrained(tmp_path, checkpoint)
+    with pytest.raises(BudgetError, match=r"model\.safetensors"):
+        load_pretrained(tmp_path / "model.safetensors")

@@ -55,7 +55,7 @@ def test_what_may_change_freely_says_nothing():
      "criterion.feature_penalty_weight"],
 )  # fmt: skip
 def test_what_can_go_on_is_warned_of_by_name(name):
-    assert restart(f"{name}=7") == [name]
+    assert restart(**{name: 7}) == [name]
 
 
 def test_a_derived_value_is_told_once_where_it_comes_from():
