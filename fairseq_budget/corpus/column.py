@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -51,11 +52,13 @@ class Column:
     def open(cls, manifest_path: str | Path, name: str, manifest_hash: str, size: int) -> Column:
         """Open column `name` of a manifest of `size` lines with hash `manifest_hash`.
 
-        Raises BudgetError if the file or its json is missing, or they do not fit the manifest.
+        Raises BudgetError if the file or its json is missing, they do not fit the manifest, or the
+        file is not what was written.
         """
         path = column_path(manifest_path, name)
         description = read_description(path)
-        lines = Lines(_read_column(path))
+        content = _read_column(path)
+        lines = Lines(content)
         cure = f"write {path.name} again for {Path(manifest_path).name} as it is now"
         if description.get("manifest") != manifest_hash:
             raise BudgetError(f"{path} was made for another manifest than {manifest_path}; {cure}")
@@ -63,6 +66,9 @@ class Column:
             raise BudgetError(
                 f"{path} has {len(lines)} lines, but {manifest_path} has {size} utterances; {cure}"
             )
+        written = description.get("sha256")  # none in files of other programs
+        if written is not None and hashlib.sha256(content).hexdigest() != written:
+            raise BudgetError(f"{path} has changed since it was written (by its SHA-256); {cure}")
         return cls(name, description, lines)
 
     def __len__(self) -> int:

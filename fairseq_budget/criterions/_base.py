@@ -92,6 +92,7 @@ class BudgetCriterion(FairseqCriterion):
         monitored = {
             self.name: (term.sum.detach(), term.count),
             "feature_penalty": (total.detach(), count),
+            "output_spread": (out["output_spread"], 1),
             **{name: (value.detach(), 1) for name, value in guidance.items()},
             **self.monitor(out),
         }

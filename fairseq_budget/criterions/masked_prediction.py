@@ -41,8 +41,20 @@ class BudgetMaskedPredictionCriterion(BudgetCriterion):
 
     def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
         pairs = zip(out["logits"], out["labels"], strict=True)
-        correct = torch.cat([logits.argmax(1) == labels for logits, labels in pairs])
-        return {"masked_accuracy": (correct.sum(), len(correct))}
+        predicted, labels = (
+            torch.cat(each)
+            for each in zip(*((logits.argmax(1), labels) for logits, labels in pairs), strict=True)
+        )
+        return {
+            "masked_accuracy": ((predicted == labels).sum(), len(labels)),
+            "top_class": (_num_of_most(predicted), len(labels)),
+            "top_label": (_num_of_most(labels), len(labels)),
+        }
+
+
+def _num_of_most(classes: Tensor) -> Tensor:
+    """How many of (N,) are of the class that most are of."""
+    return (classes == classes.mode().values).sum() if len(classes) else classes.new_zeros(())
 
 
 def _sum_over_sets(logits: List[Tensor], labels: List[Tensor]) -> LossTerm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
@@ -51,6 +52,9 @@ def check(cfg: Any) -> None:
         add_defaults(cfg)
     except OmegaConfBaseException as error:
         raise BudgetError(explain(error)) from error
+    for rate in cfg.optimization.lr:
+        if not 0 < rate < math.inf:
+            raise BudgetError(f"optimization.lr={rate}: expected a finite number above 0")
     for name in sorted(OmegaConf.missing_keys(cfg)):
         if str(kind_of(cfg, name.partition(".")[0])).startswith("budget_"):  # others may not ask
             raise BudgetError(f"{name} is not set: add {name}=VALUE")

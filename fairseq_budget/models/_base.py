@@ -68,9 +68,21 @@ def common_output(out: EncoderOutput) -> Dict[str, Any]:
     lengths = None if segments is None or not segments.varies else segments.lengths
     return {
         "feature_penalty": out.feature_penalty,
+        "output_spread": output_spread(out.output),
         "segments": segments,
         "num_segments": None if lengths is None else lengths.cpu().numpy(),
     }
+
+
+def output_spread(output: Tensor) -> Tensor:
+    """How much an output (B, T, D) differs between frames: their variance over their square.
+
+    From 0, where all are the same, to 1, where their mean is zero.
+    """
+    frames = output.detach().flatten(0, 1).float()
+    square = frames.square().mean(0).sum()
+    spread = square - frames.mean(0).square().sum()
+    return spread / square.clamp_min(torch.finfo(square.dtype).tiny)
 
 
 def masked_frames(out: EncoderOutput, masked: Tensor) -> Tensor:

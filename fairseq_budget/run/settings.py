@@ -28,7 +28,8 @@ _COMPARED: dict[str, tuple[str, ...] | None] = {  # fields of a section; None: a
 _NUM_BATCHES = ("optimization.update_freq", "distributed_training.distributed_world_size")
 _FREE = {  # repeat another section's field, follow from others, or only say where a run ends
     *("task.seed", "task.max_update", "model.seed", "optimizer.lr", "lr_scheduler.lr"),
-    *("model.batch_seconds_per_update", "task.user_dir", "task.budget_flops", "task.max_bad_share"),
+    *("model.batch_seconds_per_update", "task.user_dir", "task.budget_flops"),
+    *("task.max_bad_share", "task.on_trouble"),
 }
 _RESETS = {  # what begins anew by a setting, and so may be another without a word
     "reset_optimizer": {

@@ -21,14 +21,16 @@ from fairseq_budget.data.audio_dataset import (
     BudgetAudioDataset,
 )
 from fairseq_budget.data.bad_audio import BadAudio
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
 from fairseq_budget.tasks._progress import Progress
+from fairseq_budget.tasks._trouble import Trouble
 
+ON_TROUBLE = ("warn", "stop")
 logger = logging.getLogger(__name__)
 
 
@@ -69,6 +71,10 @@ class BudgetPretrainingConfig(FairseqDataclass):
         default=MAX_BAD_SHARE,
         metadata={"help": "stop when more of the utterances are bad audio (0 to 1)"},
     )
+    on_trouble: str = field(
+        default="warn",
+        metadata={"help": "of a loss that climbs, or outputs that collapse: 'warn' or 'stop'"},
+    )
     budget_flops: Optional[float] = field(
         default=None, metadata={"help": "stop when so many training FLOPs are spent, e.g. 1.33e18"}
     )
@@ -86,6 +92,10 @@ class BudgetPretrainingTask(BudgetTask):
         super().__init__(cfg, from_checkpoint)
         self.progress = Progress(self._new_meter(), cfg.max_update)
         self._bad_audio = BadAudio(cfg.max_bad_share)
+        if cfg.on_trouble not in ON_TROUBLE:
+            expected = expected_one_of(cfg.on_trouble, ON_TROUBLE)
+            raise BudgetError(f"task.on_trouble={cfg.on_trouble}: {expected}")
+        self._trouble = Trouble(stop=cfg.on_trouble == "stop")
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -175,6 +185,7 @@ class BudgetPretrainingTask(BudgetTask):
                 int(sum(log[key] for log in logging_outputs)) for key in ("bad_audio", "nsentences")
             )
             self._bad_audio.count(num_bad, num_heard)
+            self._trouble.add(logging_outputs, self._update)
             waited_s = self._train_batches.waited_s if self._train_batches else 0.0
             self.progress.add(
                 logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s

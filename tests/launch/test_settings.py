@@ -62,11 +62,14 @@ def test_what_hydra_refuses_is_said_in_one_line_that_ends_the_program(override, 
         ("criterion._name=budget_reconstuction", r"did you mean budget_reconstruction\?"),
         ("optimizer._name=adm", r"there is no optimizer._name=adm; did you mean adam\?"),
         ("lr_scheduler._name=budget_edn", r"did you mean budget_eden\?"),
+        ("optimization.lr=[-1.0]", r"optimization.lr=-1.0: expected a finite number above 0"),
+        ("optimization.lr=[nan]", r"optimization.lr=nan: expected a finite number above 0"),
         ("task.data=???", r"task.data is not set: add task.data=VALUE"),
     ],
 )
 def test_what_fairseq_would_refuse_is_said_before_it_does(composed, override, words):
-    name, _, value = override.lstrip("+").partition("=")
+    name, _, text = override.lstrip("+").partition("=")
+    value = [float(text[1:-1])] if text.startswith("[") else text
     cfg = copy.deepcopy(composed)
     OmegaConf.update(cfg, name, value, force_add=True)
     with pytest.raises(BudgetError, match=words):
