@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fairseq_budget.corpus.manifest import Manifest, hash_lines, read_lines
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import atomic_write
 from fairseq_budget.structured import read_json
 
 
@@ -107,23 +107,27 @@ def write_column(
     """
     body = read_lines(manifest_path)[1]
     path, size = column_path(manifest_path, name), body.count(b"\n")
+    described, digest, num_lines = description_path(path), hashlib.sha256(), 0
     with atomic_write(path) as file:
-        num_lines = 0
         for num_lines, line in enumerate(lines, start=1):
             if "\n" in line:
                 raise BudgetError(f"{path}, line {num_lines}: {line!r} is more than one line")
             file.write(f"{line}\n")
+            digest.update(f"{line}\n".encode())
         if num_lines != size:
             raise BudgetError(
                 f"{num_lines} lines for {path}, but {manifest_path} has {size} utterances; "
                 "give one line for each"
             )
-        # An old description must not describe the new text, should we be stopped in between.
-        description_path(path).unlink(missing_ok=True)
-    description = {"name": name, "rate": rate, "manifest": hash_lines(body), "num_lines": size}
-    description["sha256"] = sha256_file(path)
-    with atomic_write(description_path(path)) as file:
-        file.write(json.dumps({**(more or {}), **description}, indent=2) + "\n")
+        description = {"name": name, "rate": rate, "manifest": hash_lines(body), "num_lines": size}
+        description["sha256"] = digest.hexdigest()
+        content = json.dumps({**(more or {}), **description}, indent=2) + "\n"
+        # An old description must not describe the new text, should we be stopped in between; one
+        # that does stays, so that a column which several write at once is never without.
+        if described.is_file() and described.read_bytes() != content.encode():
+            described.unlink(missing_ok=True)
+    with atomic_write(described) as file:
+        file.write(content)
     return path
 
 

@@ -36,3 +36,15 @@ def test_a_column_of_another_program_needs_no_hash(manifest: Path) -> None:
     described.write_text(json.dumps(content))
     column_path(manifest, "km").write_text("1 2 3\n4 6\n")
     assert read_text(manifest).open_column("km")[1] == "4 6"
+
+
+def test_a_column_that_is_written_again_as_it_was_is_never_without_its_description(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = description_path(column_path(manifest, "km"))
+    removed: list[Path] = []
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: removed.append(path))
+    write_column(manifest, "km", ["1 2 3", "4 5"], 50)
+    assert removed == []
+    write_column(manifest, "km", ["1 2 3", "4 6"], 50)
+    assert removed == [described]
