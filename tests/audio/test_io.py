@@ -104,10 +104,14 @@ def test_header_is_read_without_decoding(tmp_path: Path) -> None:
     assert (info.format, info.duration_s) == ("FLAC", 1.0)
 
 
-@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.fixture(scope="module", params=EXTENSIONS)
+def fading(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fading_noise(tmp_path_factory.mktemp("fading") / f"a.{request.param}", 560_000)
+
+
 @pytest.mark.parametrize("start", [1, 7_777, 400_000, 559_000, 559_999])
-def test_part_of_a_file_is_a_slice_of_it(tmp_path: Path, extension: str, start: int) -> None:
-    path = write_fading_noise(tmp_path / f"a.{extension}", 560_000)
+def test_part_of_a_file_is_a_slice_of_it(fading: Path, start: int) -> None:
+    path, extension = fading, fading.suffix.removeprefix(".")
     whole = read_audio(path)
     assert whole.dtype == np.float32
     assert len(whole) == 560_000

@@ -77,6 +77,7 @@ def test_the_small_form_checks_and_times_training_beside_stock_fairseq(tmp_path)
     assert "| budget_hubert_demo " in printed
 
 
+@pytest.mark.slow
 def test_a_check_that_fails_hangs_dies_or_lacks_a_package_costs_only_itself(tmp_path):
     script = tmp_path / "runner.py"
     script.write_text(RUNNER)
