@@ -51,9 +51,12 @@ def test_activations_are_what_autograd_holds(size, seconds, precision):
 
 @pytest.mark.parametrize(
     ("size", "seconds", "precision"),
-    [("zipformer_tiny", 3, "fp32"), ("zipformer_tiny", 3, "mixed")]
-    + [("zipformer_small", 2, "fp32")]
-    + [pytest.param("zipformer_small", 12, "fp32", marks=pytest.mark.slow)],
+    [
+        ("zipformer_tiny", 3, "fp32"),
+        ("zipformer_tiny", 3, "mixed"),
+        ("zipformer_small", 2, "fp32"),
+        pytest.param("zipformer_small", 12, "fp32", marks=pytest.mark.slow),
+    ],
 )
 def test_activations_of_a_zipformer_are_what_autograd_holds(size, seconds, precision):
     config = EncoderConfig(size=size, dropout_input=0, balancers=False, whiten=False)
