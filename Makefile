@@ -1,5 +1,6 @@
 # make demo    install, then pre-train and score on a synthetic corpus (AUDIO=/folder: on your speech)
 # make test    install, then run all tests;  make test-fast: those of a minute;  make check: linters and types
+# make soak    50 kills of a run of each objective, docs/soak.md (about an hour)
 # make results the longer experiments behind the README's numbers (SPEECH=folder of FSDD wavs)
 
 VENV := .venv
@@ -11,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-fast check results tables install
+.PHONY: help demo test test-fast check results soak tables install
 .DEFAULT_GOAL := help
 
 help:
@@ -47,6 +48,9 @@ check: $(INSTALLED)
 results: $(INSTALLED)
 	scripts/results.sh '$(SPEECH)'
 	$(BIN)/python scripts/write_tables.py
+
+soak: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/soak.py --work results/soak --out docs/soak.md
 
 tables: $(INSTALLED)
 	$(BIN)/python scripts/write_presets.py

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 
@@ -33,3 +35,31 @@ def sequence_seconds(text: str) -> float:
     if not RECEPTIVE_FIELD / SAMPLE_RATE <= float(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no length of at least 0.025 s, one frame")
     return float(text)
+
+
+def finite(text: str) -> float:
+    """A number that is one: neither NaN nor infinite."""
+    if not math.isfinite(float(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    return float(text)
+
+
+def not_negative(text: str) -> float:
+    """A number from 0; infinity, as a limit, is one."""
+    if not float(text) >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0")
+    return float(text)
+
+
+def share(text: str) -> float:
+    """A share, from 0 to 1."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
+    return float(text)
+
+
+def device(text: str) -> str:
+    """A device as torch names it, such as cpu, cuda or cuda:1; auto: a GPU, if there is one."""
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no device; expected cpu, cuda or cuda:N")
+    return text

@@ -14,6 +14,7 @@ from fairseq_budget.asr.clips import Clips, open_clips, transcribe
 from fairseq_budget.asr.recognizer import Recognizer
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count, device, finite
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.symbols import read_vocabulary
 from fairseq_budget.errors import BudgetError
@@ -59,7 +60,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--transcripts",
         help="table (path, transcript), LibriSpeech's folder, or a file of lines: {split}.wrd",
     )
-    parser.add_argument("--beam", type=int, help="hypotheses kept (greedy without)")
+    parser.add_argument("--beam", type=count, help="hypotheses kept (greedy without)")
     parser.add_argument("--lexicon", type=Path, help="CTC: file with a word per line")
     parser.add_argument(
         "--lm", type=Path,
@@ -67,10 +68,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "estimates one from text, openslr.org/11 has LibriSpeech's: 4-gram.arpa.gz, and "
         "librispeech-vocab.txt for the lexicon",
     )  # fmt: skip
-    parser.add_argument("--lm-weight", type=float, default=2.0, help="(default: %(default)s)")
-    parser.add_argument("--word-score", type=float, default=0.0, help="(default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=8, help="utterances at once")
-    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument("--lm-weight", type=finite, default=2.0, help="(default: %(default)s)")
+    parser.add_argument("--word-score", type=finite, default=0.0, help="(default: %(default)s)")
+    parser.add_argument("--batch", type=count, default=8, help="utterances at once")
+    parser.add_argument(
+        "--device", type=device, default=default_device(), help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--out", type=Path,
         help="write the lines here, not to the terminal; reference<TAB>text where all have one",

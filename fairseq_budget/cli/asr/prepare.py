@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.symbols import letters, odd_characters, write_dictionary
@@ -29,7 +30,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="table (path, transcript), LibriSpeech's folder, or a file per split: {split}.wrd",
     )
     parser.add_argument(
-        "--word-pieces", type=int, metavar="N",
+        "--word-pieces", type=count, metavar="N",
         help="learn N word pieces (k2SSL: 500) and write {split}.bpe, not the letters {split}.ltr",
     )  # fmt: skip
     parser.set_defaults(run=_prepare)

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.downstream.layout import read_layout
 from fairseq_budget.downstream.scores import Run, Upstream, run_all, summarize, write_results
@@ -43,12 +44,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--logmel", action="store_true", help="add a row for log-mel features")
     parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="runs per row (default 3)"
+        "--seeds", type=count, default=3, metavar="N", help="runs per row (default 3)"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="one folder per run")
-    parser.add_argument("--updates", type=int, metavar="N", help="default: the configuration's 400")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)"
+        "--updates", type=count, metavar="N", help="default: the configuration's 400"
+    )
+    parser.add_argument(
+        "--jobs", type=count, default=1, metavar="N", help="runs at a time (default 1)"
     )
     parser.set_defaults(run=_compare)
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count
 from fairseq_budget.downstream.layout import (
     DEFAULT_PATTERN,
     Layout,
@@ -55,7 +56,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--valid", metavar="FILTER", help="default: a random 10 %% of train")
     parser.add_argument("--test", metavar="FILTER")
     parser.add_argument(
-        "--shots", type=int, metavar="N", help="keep N training utterances per label and speaker"
+        "--shots", type=count, metavar="N", help="keep N training utterances per label and speaker"
     )
     parser.add_argument("--seed", type=int, default=0, help="of validation and shots (default: 0)")
     parser.add_argument("--overwrite", action="store_true", help="replace another layout in --out")

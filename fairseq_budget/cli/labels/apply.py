@@ -6,6 +6,7 @@ import argparse
 import os
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count
 from fairseq_budget.cli.labels.arguments import (
     add_apply_arguments,
     add_feature_arguments,
@@ -36,7 +37,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     add_splits(parser)
     add_apply_arguments(parser)
     parser.add_argument(
-        "--num-shards", metavar="N", type=int, help="divide the work among N machines"
+        "--num-shards", metavar="N", type=count, help="divide the work among N machines"
     )
     parser.add_argument(
         "--shard",

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
+from fairseq_budget.cli.arguments import count, device, positive, share
 from fairseq_budget.corpus.column_kinds import LABELS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
@@ -31,7 +32,10 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
         "--layer", metavar="N", type=int, help="which transformer layer's output, from 1"
     )
     parser.add_argument(
-        "--device", default="auto", help="of the checkpoint: cpu, cuda, ... (default: a GPU if any)"
+        "--device",
+        type=device,
+        default="auto",
+        help="of the checkpoint: cpu, cuda, ... (default: a GPU if any)",
     )
     parser.add_argument(
         "--workers",
@@ -97,7 +101,7 @@ def add_apply_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump-features", metavar="DIR", type=Path, help="write the features, too, as fairseq"
     )
     parser.add_argument(
-        "--max-bad-share", metavar="X", type=float, default=MAX_BAD_SHARE,
+        "--max-bad-share", metavar="X", type=share, default=MAX_BAD_SHARE,
         help="stop when more of a split's audio cannot be read; what cannot has no labels, and "
         "is bad audio to training (default: %(default)s)",
     )  # fmt: skip
@@ -105,10 +109,12 @@ def add_apply_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     """How many clusters, fitted on what."""
-    parser.add_argument("--clusters", metavar="K", type=int, required=True, help="100 or 500, say")
+    parser.add_argument(
+        "--clusters", metavar="K", type=count, required=True, help="100 or 500, say"
+    )
     sample = parser.add_mutually_exclusive_group()
     sample.add_argument(
-        "--sample-hours", metavar="H", type=float, help="fit on at most H hours of audio"
+        "--sample-hours", metavar="H", type=positive, help="fit on at most H hours of audio"
     )
     sample.add_argument(
         "--sample-frames",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
@@ -39,7 +40,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--vad", metavar="FILE", type=Path, help="a line of speech `start:end` per utterance"
     )
     parser.add_argument(
-        "--unit-rate-ms", metavar="MS", type=float, default=60, help="per unit (default: 60)"
+        "--unit-rate-ms", metavar="MS", type=positive, default=60, help="per unit (default: 60)"
     )
     parser.set_defaults(run=_boundaries)
 

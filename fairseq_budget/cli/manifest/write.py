@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_budget.cli.arguments import count, not_negative, positive
 from fairseq_budget.cli.manifest.arguments import print_summary
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     splits.add_argument(
         "--valid-percent",
         metavar="P",
-        type=float,
+        type=not_negative,
         default=0.0,
         help="take P percent (0-100) of the train utterances, at least one, for valid",
     )
@@ -47,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="extensions to look for (default: %(default)s); zip and tar look into archives of DIR",
     )
     files.add_argument("--match", metavar="REGEX", help="keep files whose relative path matches")
-    files.add_argument("--min-seconds", metavar="S", type=float, default=0.0)
-    files.add_argument("--max-seconds", metavar="S", type=float, default=float("inf"))
+    files.add_argument("--min-seconds", metavar="S", type=not_negative, default=0.0)
+    files.add_argument("--max-seconds", metavar="S", type=not_negative, default=float("inf"))
     files.add_argument(
         "--check",
         choices=("header", "full"),
@@ -72,14 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--divide-by",
         metavar="X",
-        type=float,
+        type=positive,
         default=1.0,
         help="for --resample-to: files whose samples are far beyond 1 are divided by it; 32768 for "
         "16-bit numbers that are stored as floats",
     )
 
     parser.add_argument(
-        "--workers", metavar="N", type=int, default=os.cpu_count() or 1, help="(default: CPUs)"
+        "--workers", metavar="N", type=count, default=os.cpu_count() or 1, help="(default: CPUs)"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as json")
     parser.set_defaults(run=_write)
@@ -197,9 +198,9 @@ def _report_rejected(split: str, findings: Sequence[Finding]) -> None:
             shown[finding.kind] += 1
             if shown[finding.kind] <= _NUM_SHOWN:
                 print(f"{split}: left out {finding.name}: {finding.reason}", file=sys.stderr)
-    for kind, count in shown.items():
-        if count > _NUM_SHOWN:
-            print(f"{split}: and {count - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
+    for kind, num in shown.items():
+        if num > _NUM_SHOWN:
+            print(f"{split}: and {num - _NUM_SHOWN} more that are {kind}", file=sys.stderr)
     if shown.keys() & {"wrong sample rate", "not mono"}:
         print(f"{split}: --resample-to DIR makes 16 kHz mono copies of these", file=sys.stderr)
 

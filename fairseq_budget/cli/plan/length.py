@@ -14,7 +14,7 @@ from fairseq_budget.budget.task_training import TaskRow, plan_downstream
 from fairseq_budget.budget.timed_lengths import measure_lengths, measure_tasks
 from fairseq_budget.budget.timing import default_device, machine_name
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, positive, sequence_seconds
+from fairseq_budget.cli.arguments import count, device, positive, sequence_seconds
 from fairseq_budget.cli.plan.arguments import add_gpus, add_model
 from fairseq_budget.cli.rows import add_json, print_rows, write_csv
 from fairseq_budget.console.progress import Progress
@@ -58,7 +58,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--measure", action="store_true",
         help="time updates on this machine; --csv is brought up to date after each",
     )  # fmt: skip
-    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", type=device, default=default_device(), help="(default: %(default)s)"
+    )
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the rows, too")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw them, too")
     add_json(parser)

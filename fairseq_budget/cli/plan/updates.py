@@ -10,7 +10,7 @@ from fairseq_budget.budget.machine import Machine, find_machine, predict
 from fairseq_budget.budget.recommend import recommend
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.arguments import count, positive
 from fairseq_budget.cli.plan.arguments import add_models, add_sequence
 from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.errors import BudgetError
@@ -28,7 +28,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--flops", type=positive, required=True, help="the budget, e.g. 1.33e18 (the paper's)"
     )
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs (default: %(default)s)")
+    parser.add_argument("--gpus", type=count, default=1, help="GPUs (default: %(default)s)")
     parser.add_argument(
         "--seconds-per-gpu", type=positive, default=87.5, metavar="S",
         help="audio in one update on one GPU, accumulation included: dataset.max_tokens / 16000 "

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import count, device
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
 
@@ -27,9 +28,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="a .tsv, with labels or transcripts beside it where the objective has some",
     )  # fmt: skip
     parser.add_argument(
-        "--max-tokens", type=int, default=1_400_000, help="samples of a batch (default: 1400000)"
+        "--max-tokens", type=count, default=1_400_000, help="samples of a batch (default: 1400000)"
     )
-    parser.add_argument("--device", default=default_device(), help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", type=device, default=default_device(), help="(default: %(default)s)"
+    )
     add_json(parser)
     parser.set_defaults(run=_evaluate)
 
