@@ -52,9 +52,9 @@ def check(cfg: Any) -> None:
         add_defaults(cfg)
     except OmegaConfBaseException as error:
         raise BudgetError(explain(error)) from error
-    for rate in cfg.optimization.lr:
-        if not 0 < rate < math.inf:
-            raise BudgetError(f"optimization.lr={rate}: expected a finite number above 0")
+    for rate in OmegaConf.select(cfg, "optimization.lr") or ():
+        if not 0 <= rate < math.inf:
+            raise BudgetError(f"optimization.lr={rate}: expected a finite number from 0")
     for name in sorted(OmegaConf.missing_keys(cfg)):
         if str(kind_of(cfg, name.partition(".")[0])).startswith("budget_"):  # others may not ask
             raise BudgetError(f"{name} is not set: add {name}=VALUE")

@@ -153,6 +153,11 @@ def test_check_finds_a_single_bad_line(folder, capsys):
     path = folder / "train.km"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:-1], "1 2 3"]) + "\n")
+    assert "train.km has changed since" in error_of(capsys, "check", "--data", folder)
+    described = folder / "train.km.json"  # of another program, which has no hash
+    content = json.loads(described.read_text())
+    del content["sha256"]
+    described.write_text(json.dumps(content))
     error = error_of(capsys, "check", "--data", folder)
     assert f"train.km, line {len(lines)}: 3 labels for" in error
 
