@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
-from fairseq_budget.cli.arguments import count, device, positive, share
+from fairseq_budget.cli.arguments import count, device, finite, share
 from fairseq_budget.corpus.column_kinds import LABELS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
@@ -114,7 +114,7 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sample = parser.add_mutually_exclusive_group()
     sample.add_argument(
-        "--sample-hours", metavar="H", type=positive, help="fit on at most H hours of audio"
+        "--sample-hours", metavar="H", type=finite, help="fit on at most H hours of audio"
     )
     sample.add_argument(
         "--sample-frames",

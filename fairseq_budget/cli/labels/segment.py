@@ -6,7 +6,6 @@ import argparse
 import sys
 
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import not_negative, positive
 from fairseq_budget.cli.labels.arguments import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
 from fairseq_budget.corpus.column_kinds import LABELS, model_path
@@ -28,16 +27,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     add_segmentation(parser)
     penalty = parser.add_mutually_exclusive_group(required=True)
     penalty.add_argument(
-        "--penalty",
-        metavar="P",
-        type=not_negative,
-        help="per segment, in squared distances; from 0",
+        "--penalty", metavar="P", type=float, help="per segment, in squared distances; from 0"
     )
     penalty.add_argument(
-        "--target-rate",
-        metavar="HZ",
-        type=positive,
-        help="find the penalty for HZ segments a second",
+        "--target-rate", metavar="HZ", type=float, help="find the penalty for HZ segments a second"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="draws the 10 minutes that it is found on (default: 0)"
