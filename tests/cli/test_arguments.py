@@ -22,7 +22,7 @@ ABUSES = [
 ]
 
 
-@pytest.mark.parametrize(("main", "words"), ABUSES, ids=lambda each: str(each)[-30:])
+@pytest.mark.parametrize(("main", "words"), ABUSES, ids=[" ".join(w[-2:]) for _, w in ABUSES])
 def test_a_value_that_cannot_be_is_refused_with_its_name(main, words, capsys):
     with pytest.raises(SystemExit) as ended:
         main(words)
