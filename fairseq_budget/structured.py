@@ -75,8 +75,14 @@ def conform(value: Any, kind: Any, where: str = "it") -> Any:
     return _expect(value is None if kind is type(None) else type(value) is kind, value, name, where)
 
 
-_NAMES = {int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
-_NAMES |= {dict: "an object", list: "a list"}
+_NAMES: dict[Any, str] = {
+    int: "a whole number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    dict: "an object",
+    list: "a list",
+}
 
 
 def _build(value: Any, kind: Any, where: str) -> Any:

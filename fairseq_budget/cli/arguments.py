@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 
 
@@ -59,7 +59,11 @@ def share(text: str) -> float:
 
 
 def device(text: str) -> str:
-    """A device as torch names it, such as cpu, cuda or cuda:1; auto: a GPU, if there is one."""
-    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no device; expected cpu, cuda or cuda:N")
+    """A device of this machine as torch names it, such as cpu, cuda or cuda:1."""
+    from fairseq_budget.budget.timing import require_device  # torch, which many commands do without
+
+    try:
+        require_device(text)
+    except BudgetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return text

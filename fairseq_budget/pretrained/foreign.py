@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+
+from fairseq_budget.structured import read_json
 
 ORIGINAL = "take the original checkpoint of fairseq (hubert_base_ls960.pt and its like) instead"
 _UNREAD = "it is not computed here; take HuBERT or wav2vec 2.0 of fairseq, or k2SSL's HuBERT"
@@ -44,7 +45,7 @@ def names_in(path: Path) -> list[str]:
     """Entries of a folder's config.json, or weights in a safetensors file; none if unreadable."""
     try:
         if path.is_dir():
-            return list(json.loads((path / "config.json").read_text()))
+            return list(read_json(path / "config.json", dict))
         with safe_open(path, "pt") as file:
             return list(file.keys())
     except (OSError, ValueError, SafetensorError):

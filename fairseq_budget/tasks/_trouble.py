@@ -46,11 +46,13 @@ class Trouble:
         self._totals, self._num_updates = {}, 0
         found = {"loss": self._rising(means.get("loss", 0.0))}
         if update > NUM_SPARED:
-            found |= {name: _SIGNS[name](means[name]) for name in means if name in _SIGNS}
-        for name, words in found.items():
-            if words and name not in self._said:
+            for name, (is_trouble, words) in _SIGNS.items():
+                if name in means and is_trouble(means[name]):
+                    found[name] = words.format(means[name])
+        for name, told in found.items():
+            if told and name not in self._said:
                 self._said.append(name)
-                self._tell(f"updates {update - NUM_JUDGED + 1:,} to {update:,}: {words}")
+                self._tell(f"updates {update - NUM_JUDGED + 1:,} to {update:,}: {told}")
 
     def _rising(self, loss: float) -> Optional[str]:
         if loss <= RISE * self._lowest or self._lowest <= 0:
@@ -68,46 +70,26 @@ class Trouble:
         logger.warning(f"{words}. task.on_trouble=stop would end the run")
 
 
-def _spread(share: float) -> Optional[str]:
-    if share > 1e-4:
-        return None
-    return (
-        f"the encoder gives the same output whatever it hears (output_spread is {share:.1e}): "
-        "likely silent audio, too high a rate (optimization.lr), or post-norm layers that need a "
-        "longer warm-up"
-    )
-
-
-def _top_class(share: float) -> Optional[str]:
-    if share < 0.995:
-        return None
-    return (
-        f"one cluster is predicted always (for {share:.1%} of hidden frames): likely too high a "
-        "rate (optimization.lr), or labels in which one cluster is most of all"
-    )
-
-
-def _top_label(share: float) -> Optional[str]:
-    if share < 0.9:
-        return None
-    return (
-        f"one cluster is nearly all there is to learn ({share:.1%} of hidden frames): likely "
-        "silent audio, or labels of another corpus; budget-labels make shows their entropy"
-    )
-
-
-def _codes(perplexity: float) -> Optional[str]:
-    if perplexity > 4:  # of all groups together, of which there are two
-        return None
-    return (
-        f"the codebooks have collapsed (code_perplexity is {perplexity:.1f}): likely too low a "
-        "criterion.diversity_weight, or too high a rate (optimization.lr)"
-    )
-
-
-_SIGNS: Dict[str, Callable[[float], Optional[str]]] = {
-    "output_spread": _spread,
-    "top_class": _top_class,
-    "top_label": _top_label,
-    "code_perplexity": _codes,
+_SIGNS: Dict[str, Tuple[Callable[[float], bool], str]] = {  # what is trouble, and its words
+    "output_spread": (
+        lambda share: share <= 1e-4,
+        "the encoder gives the same output whatever it hears (output_spread is {:.1e}): likely "
+        "silent audio, too high a rate (optimization.lr), or post-norm layers that need a longer "
+        "warm-up",
+    ),
+    "top_class": (
+        lambda share: share >= 0.995,
+        "one cluster is predicted always (for {:.1%} of hidden frames): likely too high a rate "
+        "(optimization.lr), or labels in which one cluster is most of all",
+    ),
+    "top_label": (
+        lambda share: share >= 0.9,
+        "one cluster is nearly all there is to learn ({:.1%} of hidden frames): likely silent "
+        "audio, or labels of another corpus; budget-labels make shows their entropy",
+    ),
+    "code_perplexity": (
+        lambda perplexity: perplexity <= 4,  # of all groups together, of which there are two
+        "the codebooks have collapsed (code_perplexity is {:.1f}): likely too low a "
+        "criterion.diversity_weight, or too high a rate (optimization.lr)",
+    ),
 }

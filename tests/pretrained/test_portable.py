@@ -178,6 +178,14 @@ def test_a_config_that_no_export_has_is_an_error_that_names_the_folder(checkpoin
         load_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["5", "[" * 100_000, "null"])
+def test_text_that_is_no_config_is_an_error_that_names_the_folder(checkpoint, tmp_path, text):
+    save_pretrained(tmp_path, checkpoint)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(BudgetError, match=re.escape(str(tmp_path))):
+        read_pretrained(tmp_path)
+
+
 def saved_by_a_run(checkpoint) -> dict:
     section = {"_name": "x"}
     model = {"_name": "budget_tera", "size": "tiny", "encoder_layers": 1}

@@ -17,6 +17,7 @@ from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.text.alignments import Alignments
 
+AUTO = "auto"  # the process' own GPU, if there is any
 DEFAULT_SAMPLE_FRAMES = 1_000_000
 
 
@@ -33,8 +34,8 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device",
-        type=device,
-        default="auto",
+        type=_device,
+        default=AUTO,
         help="of the checkpoint: cpu, cuda, ... (default: a GPU if any)",
     )
     parser.add_argument(
@@ -44,6 +45,10 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         help="processes (default: CPUs)",
     )
+
+
+def _device(text: str) -> str:
+    return text if text == AUTO else device(text)
 
 
 def feature_of(args: argparse.Namespace) -> Feature:
@@ -56,10 +61,10 @@ def feature_of(args: argparse.Namespace) -> Feature:
         raise BudgetError("--feature mfcc and --checkpoint exclude each other; give one of them")
     if args.layer is None:
         raise BudgetError("--checkpoint needs --layer: the transformer layer to cluster, from 1")
-    device = args.device
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    return Feature(args.checkpoint.absolute(), args.layer, device)
+    place = args.device
+    if place == AUTO:
+        place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    return Feature(args.checkpoint.absolute(), args.layer, place)
 
 
 def splits_of(args: argparse.Namespace) -> tuple[str, ...]:
