@@ -1,6 +1,6 @@
 # make demo    install, then pre-train and score on a synthetic corpus (AUDIO=/folder: on your speech)
 # make test    install, then run all tests;  make test-fast: those of a minute;  make check: linters and types
-# make soak    50 kills of a run of each objective, docs/soak.md
+# make soak    kills of runs of every kind, and a watch of their memory: docs/soak.md
 # make results the longer experiments behind the README's numbers (SPEECH=folder of FSDD wavs)
 
 VENV := .venv

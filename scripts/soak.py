@@ -2,23 +2,30 @@
 
     python scripts/soak.py --work soak --kills 50 --out docs/soak.md
 
-Of each objective one run is left alone; another one, with the same command, is sent SIGKILL again
-and again: at a random moment of its start in one session of five, else up to two seconds after it
-has gone on, while it saves after every update. Once it has been killed so often it may end, and its
+Of each kind of run one is left alone; another one, with the same command, is sent SIGKILL again and
+again: at a random moment of its start in one session of five, else up to two seconds after it has
+gone on, while it saves after every update. Once it has been killed so often it may end, and its
 weights, optimizer, counts and place in the data are compared with those of the first, bit for bit.
-A folder of an earlier soak is begun anew.
+Then a run of 2,000 updates is watched: its memory and its open files are to stay as they are.
+What is finished is kept in the work folder: the same command goes on with the rest.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import re
 import shutil
 import signal
+import socket
+import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +37,45 @@ from fairseq_budget.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-OBJECTIVES = ("tera", "hubert", "hubert_zipformer", "wav2vec2")  # budget_{}_demo
-SHORT = (
-    *("task.max_sample_size=16000", "task.min_sample_size=8000", "dataset.max_tokens=48000"),
-    *("dataset.disable_validation=true", "checkpoint.save_interval_updates=1"),
-)
 START_S, TRAINING_S = 8.0, 2.0  # the longest waits before a kill
+NUM_WATCHED = 2000  # updates
+
+CROPS = (
+    "task.max_sample_size=16000",
+    "task.min_sample_size=8000",
+    "dataset.max_tokens=48000",
+)
+SAVES = ("dataset.disable_validation=true", "checkpoint.save_interval_updates=1")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run: a preset and its overrides, on one process or two."""
+
+    preset: str
+    overrides: Sequence[str] = CROPS
+    num_processes: int = 1
+
+
+KINDS = {
+    "tera": Kind("budget_tera_demo"),
+    "hubert": Kind("budget_hubert_demo", (*CROPS, "dataset.num_workers=0")),
+    "wav2vec2": Kind("budget_wav2vec2_demo", (*CROPS, "dataset.num_workers=2")),
+    "zipformer": Kind("budget_hubert_zipformer_demo"),
+    "cif": Kind("budget_tera_demo", (*CROPS, "model.subsample=cif", "dataset.num_workers=2")),
+    "ctc": Kind(
+        "budget_ctc_demo",
+        ("model.pretrained={work}/tera/alone/checkpoint_last.pt", "dataset.max_tokens=160000"),
+    ),
+    "two_processes": Kind("budget_tera_demo", num_processes=2),
+}
 
 
 @dataclass(frozen=True)
 class Soaked:
-    """One objective's run."""
+    """One kind of run, and whether its kills have changed what came of it."""
 
-    objective: str = column("objective")
+    kind: str = column("run")
     num_kills: int = column("kills")
     num_in_start: int = column("before it went on")
     num_in_saves: int = column("inside a save")
@@ -50,98 +83,192 @@ class Soaked:
     is_equal: bool = column("equal to the run that was left alone")
 
 
+@dataclass(frozen=True)
+class Watched:
+    """Memory and open files of a run and its loader, in its second quarter and its last."""
+
+    kind: str = column("run")
+    num_updates: int = column("updates")
+    early_mib: float = column("MiB, second quarter", digits=0)
+    late_mib: float = column("MiB, last quarter", digits=0)
+    early_files: float = column("open files, second quarter", digits=0)
+    late_files: float = column("open files, last quarter", digits=0)
+
+
 def main() -> None:
-    """Make the corpus, the runs and the table."""
+    """Make the corpus, the runs and the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, required=True, help="folder of corpus and runs")
-    parser.add_argument("--kills", type=int, default=50, help="of each objective (default: 50)")
-    parser.add_argument("--objectives", nargs="+", choices=OBJECTIVES, default=OBJECTIVES)
+    parser.add_argument("--kills", type=int, default=50, help="of each kind (default: 50)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
-    parser.add_argument("--out", type=Path, help="Markdown file of the table")
+    parser.add_argument("--out", type=Path, help="Markdown file of the tables")
     args = parser.parse_args()
-    data = _data(args.work)
-    rows = [_soak(args.work, data, name, args.kills, args.seed) for name in args.objectives]
-    shown = table(rows)
-    print(shown)
+    soak = Soak(args.work.resolve(), args.seed)
+    soaked = [soak.once(Soaked, name, lambda n: soak.kills(n, args.kills)) for name in args.kinds]
+    watched = [soak.once(Watched, "tera", soak.watch)]
+    print(shown := f"{table(soaked)}\n\n{table(watched)}")
     if args.out:
         with atomic_write(args.out) as file:
             file.write(f"# Soak\n\n`python {' '.join(sys.argv)}`\n\n{shown}\n")
-    if not all(row.is_equal for row in rows):
+    if not all(row.is_equal for row in soaked):
         sys.exit("a run that was killed is not the run that was left alone")
 
 
-def _data(work: Path) -> Path:
-    """The demo corpus with labels of 20 clusters."""
-    data = work / "manifests"
-    corpus = work / "corpus"
-    for command in (
-        ["budget-corpus", corpus],
-        ["budget-manifest", "--trainpref", corpus / "train", "--validpref", corpus / "valid",
-         "--destdir", data],
-        ["budget-labels", "make", "--data", data, "--clusters", 20],
-    ):  # fmt: skip
-        subprocess.run([BIN / str(command[0]), *map(str, command[1:])], check=True)
-    return data
+@dataclass
+class Soak:
+    """A folder of a corpus and its runs."""
 
+    work: Path
+    seed: int
+    data: Path = field(init=False)
 
-def _soak(work: Path, data: Path, name: str, num_kills: int, seed: int) -> Soaked:
-    shutil.rmtree(work / name, ignore_errors=True)
-    left_alone, killed = (work / name / run for run in ("alone", "killed"))
-    num_updates = 12 * num_kills + 20
-    moments = random.Random(f"{seed} {name}")
-    counts = {"start": 0, "save": 0, "all": 0}
-    for _ in tqdm(range(num_kills), desc=f"{name}: kills"):
-        in_start = moments.random() < 0.2
-        if not _kill(_command(name, data, killed, num_updates), killed, moments, in_start):
-            break  # it had ended before
-        counts["all"] += 1
-        counts["start"] += in_start
-        counts["save"] += any(killed.glob(".checkpoint*.pt.*"))
-    for folder in (killed, left_alone):
-        folder.mkdir(exist_ok=True, parents=True)
-        with (folder.parent / f"{folder.name}.txt").open("w") as output:
-            command = _command(name, data, folder, num_updates)
-            subprocess.run(command, check=True, cwd=ROOT, stdout=output, stderr=output)
-    states = [torch.load(f / "checkpoint_last.pt", weights_only=True) for f in (killed, left_alone)]
-    return Soaked(
-        name,
-        counts["all"],
-        counts["start"],
-        counts["save"],
-        states[0]["optimizer_history"][-1]["num_updates"],
-        _are_equal(*states),
-    )
+    def __post_init__(self) -> None:
+        self.data = self.work / "manifests"
+        if not (self.data / "dict.ltr.txt").exists():
+            self._make_data()
 
+    def _make_data(self) -> None:
+        """The demo corpus with labels of 20 clusters and transcripts."""
+        corpus = self.work / "corpus"
+        for command in (
+            ["budget-corpus", corpus],
+            ["budget-manifest", "--trainpref", corpus / "train", "--validpref", corpus / "valid",
+             "--destdir", self.data],
+            ["budget-labels", "make", "--data", self.data, "--clusters", 20],
+            ["budget-asr", "prepare", "--data", self.data,
+             "--transcripts", corpus / "utterances.tsv"],
+        ):  # fmt: skip
+            subprocess.run([BIN / str(command[0]), *map(str, command[1:])], check=True)
 
-def _command(name: str, data: Path, folder: Path, num_updates: int) -> list[str]:
-    return [
-        *(str(BIN / "fairseq-hydra-train"), "--config-dir", "examples/"),
-        *("--config-name", f"budget_{name}_demo"),
-        *("+task.user_dir=fairseq_budget", f"task.data={data.resolve()}"),
-        *(f"checkpoint.save_dir={folder.resolve()}", f"optimization.max_update={num_updates}"),
-        *SHORT,
-    ]
+    def once(self, row: type[Any], name: str, make: Callable[[str], Any]) -> Any:
+        """The row of an earlier call, or the one that `make` makes now."""
+        file = self.work / name / f"{row.__name__.lower()}.json"
+        with suppress(OSError):
+            return row(**json.loads(file.read_text()))
+        made = make(name)
+        file.write_text(json.dumps(asdict(made)))
+        return made
 
+    def kills(self, name: str, num_kills: int) -> Soaked:
+        """Kill a run so often, and compare it with one that is left alone."""
+        killed, alone = (self.work / name / run for run in ("killed", "alone"))
+        for folder in (killed, alone):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        num_updates = 12 * num_kills + 20
+        moments = random.Random(f"{self.seed} {name}")
+        counts = {"start": 0, "save": 0, "all": 0}
+        for _ in tqdm(range(num_kills), desc=f"{name}: kills"):
+            in_start = moments.random() < 0.2
+            if not self._kill(name, killed, num_updates, moments, in_start):
+                break  # it had ended before
+            counts["all"] += 1
+            counts["start"] += in_start
+            counts["save"] += any(killed.glob(".checkpoint*.pt.*"))
+        for folder in (killed, alone):
+            if any([process.wait() for process in self.start(name, folder, num_updates)]):
+                sys.exit(f"{name}: a run has failed; see {folder}.log")
+        states = [torch.load(f / "checkpoint_last.pt", weights_only=True) for f in (killed, alone)]
+        return Soaked(
+            name,
+            counts["all"],
+            counts["start"],
+            counts["save"],
+            states[0]["optimizer_history"][-1]["num_updates"],
+            _are_equal(*states),
+        )
 
-def _kill(command: list[str], folder: Path, moments: random.Random, in_start: bool) -> bool:
-    """Start a session and kill it at a random moment; False if it had ended by itself."""
-    last = folder / "checkpoint_last.pt"
-    before = last.stat().st_mtime_ns if last.exists() else 0
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    def _kill(
+        self, name: str, folder: Path, num_updates: int, moments: random.Random, in_start: bool
+    ) -> bool:
+        """Start a session and kill it at a random moment; False if it had ended by itself."""
+        last = folder / "checkpoint_last.pt"
+        before = last.stat().st_mtime_ns if last.exists() else 0
+        processes = self.start(name, folder, num_updates)
         if in_start:
             time.sleep(moments.uniform(0, START_S))
         else:
-            while process.poll() is None:
+            while all(process.poll() is None for process in processes):
                 if last.exists() and last.stat().st_mtime_ns != before:
                     break
                 time.sleep(0.005)
             time.sleep(moments.uniform(0, TRAINING_S))
-        process.kill()
-    return process.returncode == -signal.SIGKILL
+        for process in processes:
+            process.kill()
+        codes = [process.wait() for process in processes]
+        return codes[0] == -signal.SIGKILL
+
+    def start(
+        self, name: str, folder: Path, num_updates: int, saves: Sequence[str] = SAVES
+    ) -> list[subprocess.Popen[bytes]]:
+        """The processes of a run, whose output goes to a file beside its folder."""
+        kind = KINDS[name]
+        command = [
+            *(str(BIN / "fairseq-hydra-train"), "--config-dir", "examples/"),
+            *("--config-name", kind.preset, "+task.user_dir=fairseq_budget"),
+            *(f"task.data={self.data}", f"checkpoint.save_dir={folder}"),
+            *(f"optimization.max_update={num_updates}", *saves),
+            *(override.format(work=self.work) for override in kind.overrides),
+        ]
+        with folder.with_name(f"{folder.name}.log").open("ab") as log:
+            return [
+                subprocess.Popen([*command, *words], cwd=ROOT, stdout=log, stderr=log)
+                for words in _places(kind.num_processes)
+            ]
+
+    def watch(self, name: str) -> Watched:
+        """Look at a run's memory and open files while it makes its updates."""
+        folder = self.work / name / "watched"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        saves = ("checkpoint.save_interval_updates=100",)
+        (process,) = self.start(name, folder, NUM_WATCHED, saves)
+        seen = []
+        print(f"{name}: watching {NUM_WATCHED:,} updates", file=sys.stderr)
+        while process.poll() is None:
+            with suppress(OSError):  # it ends while it is looked at
+                seen.append(_usage(process.pid))
+            time.sleep(0.5)
+        if process.returncode:
+            sys.exit(f"{name}: a run has failed; see {folder}.log")
+        quarter = len(seen) // 4
+        early, late = seen[quarter : 2 * quarter], seen[3 * quarter : -2]
+        (early_mib, early_files), (late_mib, late_files) = (
+            tuple(statistics.median(values) for values in zip(*part, strict=True))
+            for part in (early, late)
+        )
+        return Watched(name, NUM_WATCHED, early_mib, late_mib, early_files, late_files)
+
+
+def _places(num_processes: int) -> list[list[str]]:
+    """What tells each process of a run on the CPU which one it is."""
+    if num_processes == 1:
+        return [[]]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    shared = [
+        "common.cpu=true", f"distributed_training.distributed_world_size={num_processes}",
+        "distributed_training.distributed_no_spawn=true", "distributed_training.device_id=0",
+        f"distributed_training.distributed_init_method=tcp://localhost:{port}",
+        "distributed_training.distributed_backend=gloo",
+    ]  # fmt: skip
+    ranks = range(num_processes)
+    return [[*shared, f"distributed_training.distributed_rank={rank}"] for rank in ranks]
+
+
+def _usage(pid: int) -> tuple[float, int]:
+    """MiB of a process and its children, what they share counted once, and their open files."""
+    proc = Path("/proc", str(pid))
+    pss = re.search(r"^Pss:\s+(\d+) kB", (proc / "smaps_rollup").read_text(), re.MULTILINE)
+    assert pss is not None
+    mib, files = int(pss[1]) / 1024, len(list((proc / "fd").iterdir()))
+    children = (proc / "task" / str(pid) / "children").read_text().split()
+    parts = [_usage(int(child)) for child in children]
+    return mib + sum(part[0] for part in parts), files + sum(part[1] for part in parts)
 
 
 def _are_equal(ours: Any, theirs: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Tuple
 
+import torch
 from fairseq.criterions import register_criterion
 
 from fairseq_budget.criterions._base import BudgetCriterion, BudgetCriterionConfig, Number
@@ -17,3 +18,10 @@ class BudgetReconstructionCriterion(BudgetCriterion):
 
     def objective(self, out: Dict[str, Any]) -> Tuple[LossTerm, Dict[str, Number]]:
         return l1_reconstruction(out["prediction"], out["target"]), {}
+
+    def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
+        """What is left of the L1 that the mean of the batch's masked frames would have."""
+        error, target = self.objective(out)[0].sum.detach(), out["target"].float()
+        nothing = (target - target.mean(0)).abs().sum()
+        weight = min(1, len(target))
+        return {"unexplained": (torch.where(nothing > 0, error / nothing, 0.0), weight)}

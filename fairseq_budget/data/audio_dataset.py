@@ -201,6 +201,7 @@ class BudgetAudioDataset(FairseqDataset):
             net_input["segment_ends"] = torch.from_numpy(ends)
         return {
             "id": torch.tensor(ids),
+            "epoch": int(self._epoch),
             "net_input": net_input,
             "nsentences": len(samples),
             "utterances": [self.corpus.name(index) for index in ids],

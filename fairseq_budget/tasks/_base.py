@@ -17,6 +17,7 @@ from fairseq_budget.frames import SAMPLE_RATE, hours
 from fairseq_budget.run.interrupt import interrupt
 from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
+from fairseq_budget.tasks._heard import Heard
 from fairseq_budget.tasks._introduction import Forecast, UpdateAudio, introduction, num_updates
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
@@ -34,7 +35,8 @@ class BudgetTask(FairseqTask):
         if not from_checkpoint:
             self._check_data()
         self._has_begun = False
-        self._numbers, self._counted = FiniteNumbers(self._root()), Counted()
+        self._heard, self._counted = Heard(self._root()), Counted()
+        self._numbers = FiniteNumbers(self._root(), self._heard)
         self._update = 0
         self._train_batches: Optional[EpochBatches] = None
         self._forecast: Optional[Forecast] = None
@@ -127,7 +129,7 @@ class BudgetTask(FairseqTask):
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         ignore_grad = ignore_grad or "is_filler" in sample
         self._update = update_num
-        self._numbers.hear(sample, model, criterion, update_num)
+        self._heard.add(sample, model, criterion, update_num)
         step = partial(
             super().train_step, sample, model, criterion, optimizer, update_num, ignore_grad
         )
@@ -138,7 +140,7 @@ class BudgetTask(FairseqTask):
         return loss, sample_size, log
 
     def valid_step(self, sample, model, criterion):  # type: ignore[no-untyped-def]
-        self._numbers.hear(sample, model, criterion, None)
+        self._heard.add(sample, model, criterion, None)
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:

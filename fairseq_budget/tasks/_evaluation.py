@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Tuple, Union
 
 import torch
 from fairseq.checkpoint_utils import load_model_ensemble_and_task
@@ -36,19 +36,29 @@ def evaluate(
     """
     found, manifest = read_pretrained(checkpoint), Path(manifest).absolute()
     _check_classes(found, manifest.parent)
-    register()
-    state = _fairseq_state(found, str(checkpoint), str(manifest.parent))
-    (model,), cfg, task = load_model_ensemble_and_task([str(checkpoint)], state=state)
+    model, criterion, task = open_model(found, str(checkpoint), manifest.parent)
     task.load_dataset(manifest.stem)
     batches = task.get_batch_iterator(task.dataset(manifest.stem), max_tokens=max_tokens)
-    model, criterion = model.eval().to(device), task.build_criterion(cfg.criterion).eval()
+    model, criterion = model.eval().to(device), criterion.eval()
     logs: List[Dict[str, Any]] = []
     for batch in batches.next_epoch_itr(shuffle=False):
-        batch = move_to_cuda(batch, torch.device(device)) if "cuda" in device else batch
-        logs.append(task.valid_step(batch, model, criterion)[2])
+        logs.append(task.valid_step(on_device(batch, device), model, criterion)[2])
     with metrics.aggregate(new_root=True) as values:
         task.reduce_metrics(logs, criterion)
     return {k: float(v) for k, v in values.get_smoothed_values().items() if k not in TIMING}
+
+
+def open_model(checkpoint: Pretrained, name: str, folder: Path) -> Tuple[Any, Any, Any]:
+    """A checkpoint's model, the criterion that it was trained by, and its task on a folder."""
+    register()
+    state = _fairseq_state(checkpoint, name, str(folder))
+    (model,), cfg, task = load_model_ensemble_and_task([name], state=state)
+    return model, task.build_criterion(cfg.criterion), task
+
+
+def on_device(batch: Dict[str, Any], device: str) -> Dict[str, Any]:
+    moved: Dict[str, Any] = move_to_cuda(batch, torch.device(device)) if "cuda" in device else batch
+    return moved
 
 
 def register() -> None:

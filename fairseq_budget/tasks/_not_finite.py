@@ -8,7 +8,7 @@ not see. Both end here. Overflow in float16 is no fault: fairseq halves its loss
 import contextlib
 import math
 from functools import partial
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, NoReturn
 
 import torch
 from fairseq.nan_detector import NanDetector
@@ -18,27 +18,18 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.nonfinite import Fault, find_fault
 from fairseq_budget.run.recovery import last_good
+from fairseq_budget.tasks._heard import Heard, Sample
 
 NUM_SHOWN = 5  # utterances, the loudest first
 TOO_LOUD = 100.0  # samples: 1 is full scale
 
-Sample = Dict[str, Any]
-
 
 class FiniteNumbers:
-    """Remembers the batches of an update until its loss is known; ``root``: fairseq's config."""
+    """Judges the loss of what was `heard` last; ``root``: fairseq's config."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, heard: Heard) -> None:
         self._root = root
-        self._when = ""  # the update, or validation
-        self._heard: List[Tuple[Sample, Any, Any]] = []
-
-    def hear(self, sample: Sample, model: Any, criterion: Any, update: Optional[int]) -> None:
-        """A batch of ``update``; None: of validation."""
-        when = "validation" if update is None else f"update {update + 1}"
-        if update is None or when != self._when:
-            self._when, self._heard = when, []
-        self._heard.append((sample, model, criterion))
+        self._heard = heard
 
     def rerun(self, step: Callable[[], Any], sample: Sample, model: Any, optimizer: Any) -> Any:
         """``step()`` of a failed update, to find out why. Processes do not wait for each other."""
@@ -59,14 +50,14 @@ class FiniteNumbers:
         """Raise BudgetError if the loss of what was heard last, by all processes, is no number."""
         if math.isfinite(float(sum(log["loss"] for log in logs))):
             return
-        for sample, model, criterion in self._heard:
+        for sample, model, criterion in self._heard.batches:
             compute = partial(_loss, criterion, model, sample)
             with torch.no_grad():
                 fault = find_fault(model, compute, batch_size=sample["nsentences"])
             if fault is not None:
                 self._refuse(fault, sample)
         raise BudgetError(
-            f"{self._when}: the loss is NaN or infinite, but not of what this process hears: "
+            f"{self._heard.when}: the loss is NaN or infinite, but not of what this process hears: "
             f"another one says where. {self._cure(0)}"
         )
 
@@ -79,10 +70,8 @@ class FiniteNumbers:
             for row in rows[:NUM_SHOWN]
         )
         more = f" and {len(rows) - NUM_SHOWN} more" if len(rows) > NUM_SHOWN else ""
-        raise BudgetError(
-            f"{self._when}: {fault.where} is NaN or infinite, in {shown}{more}. "
-            f"{self._cure(max(peaks))}"
-        )
+        said = f"{self._heard.when}: {fault.where} is NaN or infinite, in {shown}{more}"
+        raise BudgetError(f"{said}. {self._cure(max(peaks))}{self._heard.record(said)}")
 
     def _cure(self, peak: float) -> str:
         if "checkpoint" not in self._root:  # a model is evaluated, not trained

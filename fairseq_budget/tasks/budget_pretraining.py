@@ -28,7 +28,7 @@ from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
 from fairseq_budget.tasks._progress import Progress
-from fairseq_budget.tasks._trouble import Trouble
+from fairseq_budget.tasks._trouble import Trouble, gradient_norm
 
 ON_TROUBLE = ("warn", "stop")
 logger = logging.getLogger(__name__)
@@ -95,7 +95,11 @@ class BudgetPretrainingTask(BudgetTask):
         if cfg.on_trouble not in ON_TROUBLE:
             expected = expected_one_of(cfg.on_trouble, ON_TROUBLE)
             raise BudgetError(f"task.on_trouble={cfg.on_trouble}: {expected}")
-        self._trouble = Trouble(stop=cfg.on_trouble == "stop")
+        self._trouble = Trouble(
+            self._heard.record,
+            stop=cfg.on_trouble == "stop",
+            warmup_updates=self._warmup_updates(),
+        )
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -185,7 +189,7 @@ class BudgetPretrainingTask(BudgetTask):
                 int(sum(log[key] for log in logging_outputs)) for key in ("bad_audio", "nsentences")
             )
             self._bad_audio.count(num_bad, num_heard)
-            self._trouble.add(logging_outputs, self._update)
+            self._trouble.add(logging_outputs, self._update, gradient_norm())
             waited_s = self._train_batches.waited_s if self._train_batches else 0.0
             self.progress.add(
                 logging_outputs, self._update, bad_audio=self._bad_audio.num_bad, waited_s=waited_s
@@ -204,6 +208,10 @@ class BudgetPretrainingTask(BudgetTask):
             num_devices=root.distributed_training.distributed_world_size,
         )
 
+    def _warmup_updates(self) -> int:
+        scheduler = self._root().get("lr_scheduler") or {}  # none where a model is evaluated
+        return int(scheduler.get("warmup_updates") or 0)
+
     def _schedule_warnings(self, config: ResolvedConfig) -> List[str]:
         """Whether size, updates and budget fit, judged by the batches of this epoch."""
         root, heard = self._root(), self.update_audio()
@@ -214,7 +222,7 @@ class BudgetPretrainingTask(BudgetTask):
             seconds_per_update=heard.seconds,
             sequence_s=heard.sequence_s,
             budget_flops=self.cfg.budget_flops,
-            warmup_updates=int(root.lr_scheduler.get("warmup_updates") or 0),
+            warmup_updates=self._warmup_updates(),
         )
 
     def state_dict(self) -> Dict[str, Any]:

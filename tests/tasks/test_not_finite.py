@@ -5,6 +5,7 @@ import torch
 
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.run.record import Batch, read_record
 from tests.conftest import run, train_command
 from tests.synthetic import write_tone_corpus
 
@@ -19,6 +20,8 @@ def root(folder):
             "optimization": {"lr": [0.5], "clip_norm": 0.0},
             "checkpoint": {"save_dir": str(folder)},
             "common": {"fp16": False},
+            "dataset": {"train_subset": "train"},
+            "distributed_training": {"distributed_rank": 0},
         }
     )
 
@@ -48,13 +51,15 @@ def tera_and_criterion():
 
 
 def test_a_loss_that_is_nan_though_gradients_are_finite_names_the_loud_file(loud, tmp_path):
+    from fairseq_budget.tasks._heard import Heard
     from fairseq_budget.tasks._not_finite import FiniteNumbers
 
     name, batch = loud
     model, criterion = tera_and_criterion()
-    numbers = FiniteNumbers(root(tmp_path))
+    heard = Heard(root(tmp_path))
+    numbers = FiniteNumbers(root(tmp_path), heard)
     for update in (None, 7):
-        numbers.hear(batch, model, criterion, update)
+        heard.add(batch, model, criterion, update)
         _, _, log = criterion(model, batch)
         with pytest.raises(BudgetError) as caught:
             numbers.check([log])
@@ -65,6 +70,11 @@ def test_a_loss_that_is_nan_though_gradients_are_finite_names_the_loud_file(loud
         assert "optimization.lr=[0.5]" in line
         assert "clip_norm=0" in line
         assert "\n" not in line
+    record = read_record(tmp_path / "trouble/update_8.json")  # none of validation
+    assert (record.update, record.split) == (8, "train")
+    assert record.batches == [Batch(1, [0, 1, 2, 3], batch["utterances"])]
+    assert line.startswith(record.said)
+    assert f"budget-report replay {tmp_path}/trouble/update_8.json" in line
 
 
 def test_the_last_good_checkpoint_is_the_newest_whole_one_of_finite_weights(tmp_path):

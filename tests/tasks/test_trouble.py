@@ -6,20 +6,27 @@ from fairseq_budget.errors import BudgetError
 
 pytestmark = pytest.mark.fairseq
 
-SOUND = {"output_spread": 0.4, "top_class": 0.3, "top_label": 0.05, "code_perplexity": 80.0}
+SOUND = {
+    "output_spread": 0.4,
+    "unexplained": 0.9,
+    "top_class": 0.3,
+    "top_label": 0.05,
+    "code_perplexity": 80.0,
+}
 
 
-def heard(losses, *, start: int = 600, stop: bool = False, **signs: float):
+def heard(losses, *, start: int = 600, stop: bool = False, norms=None, warmup=0, **signs: float):
     from fairseq_budget.tasks._trouble import NUM_JUDGED, Trouble
 
-    trouble = Trouble(stop=stop)
+    trouble = Trouble(lambda said: ". replay me", stop=stop, warmup_updates=warmup)
     values = {**SOUND, **signs}
     for place, loss in enumerate(losses):
         for step in range(NUM_JUDGED):
             log = {"loss": 10 * loss, "sample_size": 10}
             for name, value in values.items():
                 log |= {f"{name}.sum": 10 * value, f"{name}.count": 10}
-            trouble.add([log, log], start + place * NUM_JUDGED + step)
+            norm = norms[place] if norms else 1.0
+            trouble.add([log, log], start + place * NUM_JUDGED + step, norm)
 
 
 def test_a_run_that_learns_says_nothing(caplog):
@@ -33,12 +40,20 @@ def test_a_loss_that_climbs_is_told_once_with_where_it_was(caplog):
     assert len(told) == 1
     assert told[0].startswith("updates 101 to 150: the loss is 4.5 times what it was (it rose")
     assert "optimization.lr" in told[0]
+    assert told[0].endswith("replay me")
+
+
+def test_gradients_that_explode_are_told_before_the_loss_is_lost(caplog):
+    heard([2.0, 2.0, 2.0], start=0, norms=[1.0, 40.0, 150.0])
+    (record,) = caplog.records
+    assert "updates 101 to 150: the norm of the gradients is 150.0 times what" in record.message
 
 
 @pytest.mark.parametrize(
     ("sign", "value", "words"),
     [
         ("output_spread", 1e-6, "the same output whatever it hears"),
+        ("unexplained", 1.01, "no nearer to what was masked than the mean of all frames"),
         ("top_class", 1.0, "one cluster is predicted always"),
         ("top_label", 0.95, "nearly all there is to learn"),
         ("code_perplexity", 2.0, "the codebooks have collapsed"),
@@ -55,6 +70,7 @@ def test_a_collapse_is_told_with_its_causes_and_ends_the_run_if_that_is_asked(
 
 def test_the_first_updates_may_have_found_nothing_yet(caplog):
     heard([1.0] * 10, start=0, top_class=1.0)
+    heard([1.0] * 4, start=600, top_class=1.0, warmup=2000)
     assert caplog.records == []
 
 
