@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from fairseq_budget.pretrained import load_pretrained, read_pretrained, untraine
 from fairseq_budget.upstream.options import read_options
 from fairseq_budget.upstream.segment_lookup import SegmentLookup
 from fairseq_budget.upstream.state_cache import StateCache
+from fairseq_budget.upstream.state_store import DiskStore, MemoryStore, Store, fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +66,16 @@ class UpstreamExpert(nn.Module):
         self.cache = None
         subsamples = self.encoder.config.subsample != "none" or options.output_subsample
         if options.cache_gib and not subsamples:
-            self.cache = StateCache(self.encoder, options.cache_gib * 2**30)
+            self.cache = StateCache(self.encoder, self._open_store)
         self.lookup = None
         if options.segments is not None:
             self.lookup = SegmentLookup(options.segments, options.segments_name)
+
+    def _open_store(self) -> Store:
+        max_bytes = self.options.cache_gib * 2**30
+        if self.options.cache_folder is None:
+            return MemoryStore(max_bytes)
+        return DiskStore(Path(self.options.cache_folder), fingerprint(self.encoder), max_bytes)
 
     def get_downsample_rates(self, key: str) -> int:
         """Samples per frame, the same for every key."""

@@ -25,6 +25,8 @@ class Options:
     given ones; segments_name: their name.
     cache_gib: memory for the hidden states of utterances that a frozen model has heard before; 0
     computes all of them again in each epoch. Models that subsample, and options that do, have none.
+    cache_folder: a folder for them in place of memory, in half precision, for all runs to come;
+    cache_gib are then the room that it may take.
     """
 
     untrained: int | None = None
@@ -34,6 +36,7 @@ class Options:
     segments: str | None = None
     segments_name: str = "seg"
     cache_gib: float = 1.0
+    cache_folder: str | None = None
 
     def __post_init__(self) -> None:
         self._check("untrained", self.untrained is None or _is_int(self.untrained), "a seed")

@@ -1,7 +1,8 @@
 """Hidden states of waveforms that an unchanged encoder has heard before.
 
-A downstream classifier hears its utterances again in every epoch, and the encoder under it, which
-does not change, answers the same: s3prl spends most of its time on that.
+A downstream classifier hears its utterances again in every epoch, at every learning rate and seed,
+and the encoder under it, which does not change, answers the same: s3prl spends most of its time on
+that.
 """
 
 from __future__ import annotations
@@ -12,22 +13,27 @@ from hashlib import blake2b
 import torch
 from torch import Tensor, nn
 
+from fairseq_budget.upstream.state_store import Store
+
 Compute = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class StateCache:
-    """Keeps the layers of each utterance, as long as all of them take up to `max_bytes`.
+    """Keeps the layers of each utterance in a store, of which `open_store` makes a new one.
 
-    `encoder` is the module whose weights they are of: once these change, all is forgotten.
+    `encoder` is the module whose weights they are of: once these change, another is opened.
     """
 
-    def __init__(self, encoder: nn.Module, max_bytes: float) -> None:
-        self.max_bytes, self._encoder = max_bytes, encoder
+    def __init__(self, encoder: nn.Module, open_store: Callable[[], Store]) -> None:
+        self._encoder, self._open_store = encoder, open_store
         self.clear()
 
+    @property
+    def num_bytes(self) -> int:
+        return self._store.num_bytes if self._store else 0
+
     def clear(self) -> None:
-        self.num_bytes = 0
-        self._states: dict[bytes, Tensor] = {}  # (layers, T, D)
+        self._store: Store | None = None
         self._version = self._weights_version()
 
     def _weights_version(self) -> int:
@@ -43,27 +49,21 @@ class StateCache:
         """
         if self._version != self._weights_version():
             self.clear()
+        store = self._store = self._store or self._open_store()
         keys = [_key(wav) for wav in wavs]
-        new = {key: index for index, key in reversed([*enumerate(keys)]) if key not in self._states}
-        found = {}
-        if new:
-            indices = sorted(new.values())
-            computed = torch.stack(compute([wavs[index] for index in indices]))
-            for row, index in enumerate(indices):
-                found[keys[index]] = computed[:, row, : lengths[index]].clone()
-                self._keep(keys[index], found[keys[index]])
-        rows = [found.get(key, self._states.get(key)) for key in keys]
-        return _padded([row for row in rows if row is not None], max(lengths))
-
-    def _keep(self, key: bytes, states: Tensor) -> None:
-        num_bytes = states.numel() * states.element_size()
-        if self.num_bytes + num_bytes <= self.max_bytes:
-            self._states[key] = states
-            self.num_bytes += num_bytes
+        found = {key: store.get(key) for key in dict.fromkeys(keys)}
+        new = [keys.index(key) for key, states in found.items() if states is None]
+        for batch in [[index] for index in new] if store.alone else [new] * bool(new):
+            computed = torch.stack(compute([wavs[index] for index in batch]))
+            for row, index in enumerate(batch):
+                own = computed[:, row, : lengths[index]].clone()
+                found[keys[index]] = store.put(keys[index], own)
+        rows = [states for key in keys if (states := found[key]) is not None]
+        return _padded([row.to(wavs[0].device) for row in rows], max(lengths))
 
 
 def _key(wav: Tensor) -> bytes:
-    place = f"{wav.device} ".encode()  # a model that moves takes its states along
+    place = f"{wav.device.type} ".encode()  # the kinds of processors differ in the last digits
     return blake2b(place + wav.cpu().numpy().tobytes(), digest_size=16).digest()
 
 

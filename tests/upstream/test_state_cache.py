@@ -8,6 +8,7 @@ import torch
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream.hubconf import budget_upstream
 from fairseq_budget.upstream.state_cache import StateCache
+from fairseq_budget.upstream.state_store import MemoryStore
 from tests.upstream.test_expert import make_waves
 
 
@@ -83,7 +84,8 @@ def test_states_of_other_weights_are_forgotten(exported, upstream, change):
 
 
 def test_a_full_cache_keeps_what_it_has_and_the_rest_is_computed():
-    cache, calls = StateCache(torch.nn.Identity(), max_bytes=2 * 3 * 4 * 4), []
+    store = MemoryStore(max_bytes=2 * 3 * 4 * 4)
+    cache, calls = StateCache(torch.nn.Identity(), lambda: store), []
 
     def compute(wavs):
         calls.append(len(wavs))
@@ -94,7 +96,7 @@ def test_a_full_cache_keeps_what_it_has_and_the_rest_is_computed():
         states = cache.hidden_states(waves, [3, 3, 3], compute)
         assert states[1][:, 0, 0].tolist() == [0, 1, 2]
     assert calls == [3, 2]
-    assert cache.num_bytes == cache.max_bytes
+    assert cache.num_bytes == store.max_bytes
 
 
 @pytest.mark.parametrize("size", [-1, "much", float("nan")])
