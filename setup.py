@@ -64,7 +64,7 @@ setup(
     # hydra_plugins is a namespace that Hydra scans; our module in it makes the user_dir resolve
     packages=[*find_packages(include=["fairseq_budget", "fairseq_budget.*"]), "hydra_plugins"],
     package_dir={"hydra_plugins": "fairseq_budget/hydra_plugins"},
-    package_data={"fairseq_budget": ["py.typed", "upstream/configs/*.yaml"]},
+    package_data={"fairseq_budget": ["py.typed", "upstream/configs/**/*.yaml"]},
     install_requires=["numpy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"],
     extras_require=EXTRAS,
     entry_points={

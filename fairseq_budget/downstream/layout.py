@@ -24,7 +24,8 @@ from fairseq_budget.downstream.recordings import (
     read_recordings,
     select,
 )
-from fairseq_budget.downstream.task_files import SLOTS, TASKS, Task
+from fairseq_budget.downstream.task_files import SLOTS, Options
+from fairseq_budget.downstream.tasks import TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
@@ -38,7 +39,11 @@ LAYOUT_FILE = "layout.json"
 
 @dataclass(frozen=True)
 class Request:
-    """The wanted layout; filters are those of `recordings.select`, None the default."""
+    """The wanted layout; filters are those of `recordings.select`, None the default.
+
+    ``table`` in place of ``utterances.tsv`` or ``pattern``; ``lexicon`` of phones (PR), ``pieces``
+    of words (ASR-5k); ``superb``: SUPERB's own settings, for the corpora it was made of.
+    """
 
     task: str
     audio: str
@@ -49,6 +54,10 @@ class Request:
     test: str | None = None
     shots: int | None = None
     seed: int = 0
+    table: str | None = None
+    lexicon: str | None = None
+    pieces: int = Options.pieces
+    superb: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Layout:
 
     def overrides(self) -> list[str]:
         """The ``-o`` fields for this data."""
-        fields = self.task.overrides(self.folder)
+        fields = self.task.overrides(self.folder, superb=self.request.superb)
         if self.request.task == "ks" and self.num_utterances["train"] < BATCH_SIZE:
             # s3prl drops incomplete batches: with no complete one it would wait for ever
             size = self.num_utterances["train"]
@@ -77,7 +86,8 @@ class Layout:
     def command(self, arguments: Sequence[str], overrides: Sequence[str] = ()) -> list[str]:
         """s3prl's arguments that train on this data."""
         fields = ",,".join([*self.overrides(), *overrides])
-        return ["-m", "train", "-d", self.task.downstream, *arguments, "-o", fields]
+        config = ["-c", self.task.config] if self.task.config else []
+        return ["-m", "train", "-d", self.task.downstream, *config, *arguments, "-o", fields]
 
 
 def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> Layout:
@@ -88,13 +98,19 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     """
     if (done := _finished(folder, request)) is not None:
         return done
-    recordings = read_recordings(Path(request.audio), request.pattern)
+    recordings = read_recordings(
+        Path(request.audio),
+        request.pattern,
+        Path(request.table) if request.table else None,
+        commands_only=TASKS[request.task].commands_only,
+    )
     label = request.label or _default_label(request.task, recordings[0])
     splits = split_recordings(recordings, replace(request, label=label))
     _require_free(folder, overwrite=overwrite)
     with _whole_folder(folder) as work:
         splits, num_converted = _convert(splits, work, folder)
-        classes = TASKS[request.task].write(work, splits, label)
+        options = Options(label, request.lexicon, request.pieces, request.seed)
+        classes = TASKS[request.task].write(work, splits, options)
         counts = {name: len(split) for name, split in splits.items()}
         layout = Layout(folder, request, counts, classes, num_converted)
         with atomic_write(work / LAYOUT_FILE) as file:
@@ -201,7 +217,9 @@ def _convert(
             if find_mismatch(audio_info(recording.path)) is not None:
                 place = Path("converted", f"{count:06d}_{recording.path.stem}.wav")
                 write_audio(work / place, to_model_rate(*decode(recording.path)), SAMPLE_RATE)
-                recording, count = replace(recording, path=folder.resolve() / place), count + 1
+                path = folder.resolve() / place
+                recording = replace(recording, path=path, made_at=work / place)
+                count += 1
             converted[name].append(recording)
     return converted, count
 

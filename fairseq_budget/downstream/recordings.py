@@ -1,7 +1,7 @@
 """Labelled recordings in a folder, chosen and split by the fields of their names.
 
 Labels come from file names (``7_jackson_31.wav`` under the pattern ``{label}_{speaker}_{take}``)
-or from a table ``utterances.tsv`` beside the audio. A filter such as ``take=10-49
+or from a table, such as ``utterances.tsv`` beside the audio. A filter such as ``take=10-49
 speaker=george,lucas`` keeps the recordings whose every named field has one of the values.
 """
 
@@ -13,22 +13,28 @@ import re
 import string
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.text.alignments import read_spans
+from fairseq_budget.text.transcripts import SILENCES
 
-TABLE = "utterances.tsv"
+TABLE, PHONES = "utterances.tsv", "phones.tsv"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An audio file and what is known of it: ``label``, ``speaker``, ``take``, ..."""
+    """An audio file and what is known of it: ``label``, ``speaker``, ``take``, ...
+
+    ``made_at``: where a file that is being made for ``path`` lies until its layout is whole.
+    """
 
     path: Path
     fields: dict[str, str]
+    made_at: Path | None = None
 
     def field(self, name: str) -> str:
         """A field's value; BudgetError names the fields there are."""
@@ -39,14 +45,30 @@ class Recording:
             )
         return self.fields[name]
 
+    @property
+    def lies_at(self) -> Path:
+        """Where the audio can be read now."""
+        return self.made_at or self.path
 
-def read_recordings(folder: Path, pattern: str) -> list[Recording]:
-    """The commands of ``folder/utterances.tsv`` where there is one, else all files by ``pattern``.
+    @property
+    def speaker(self) -> str:
+        """The field of this name, empty where there is none."""
+        return self.fields.get("speaker", "")
 
-    Sorted by path. Raises BudgetError where there is no audio, or a name does not fit.
+
+def read_recordings(
+    folder: Path, pattern: str, table: Path | None = None, *, commands_only: bool = True
+) -> list[Recording]:
+    """The rows of a table, by default ``folder/utterances.tsv``, else all files by ``pattern``.
+
+    `commands_only`: of a table with a column ``kind``, those of kind "command". Sorted by path.
+    Raises BudgetError where there is no audio, or a row or a name does not fit.
     """
-    if (folder / TABLE).is_file():
-        return _read_table(folder)
+    if table is None and (folder / TABLE).is_file():
+        table = folder / TABLE
+    if table is not None:
+        recordings = _read_table(folder, table, commands_only=commands_only)
+        return sorted(_with_phones(recordings, folder / PHONES), key=lambda row: row.path)
     expression = _pattern_expression(pattern)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
@@ -54,14 +76,46 @@ def read_recordings(folder: Path, pattern: str) -> list[Recording]:
     return [_parse_name(folder, path, pattern, expression) for path in paths]
 
 
-def _read_table(folder: Path) -> list[Recording]:
-    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    rows = [row for row in rows if row.get("kind", "command") == "command"]
+def _read_table(folder: Path, table: Path, *, commands_only: bool) -> list[Recording]:
+    """Tab-separated, or comma-separated where its first line has no tab; quoted as csv is."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = "\t" if "\t" in file.readline() else ","
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=delimiter))
+    except (OSError, ValueError, csv.Error) as error:
+        raise BudgetError(
+            f"cannot read the table {table} ({error}); expected lines of tab- or comma-separated "
+            "values below a header with the column path"
+        ) from error
+    for number, row in enumerate(rows, start=2):
+        if "path" not in row or None in row or None in row.values():
+            raise BudgetError(
+                f"{table}, row {number}: {list(row.values())}: expected a column path, and a value "
+                "for each of the header's columns; mend the table"
+            )
+    if commands_only:
+        rows = [row for row in rows if row.get("kind", "command") == "command"]
     if not rows:
-        raise BudgetError(f"{folder / TABLE}: no row of kind 'command'; make the corpus again")
-    recordings = [Recording((folder / row["path"]).resolve(), row) for row in rows]
-    return sorted(recordings, key=lambda recording: recording.path)
+        of_kind = " of kind 'command'" if commands_only else ""
+        raise BudgetError(f"{table}: no row{of_kind}; make the corpus again")
+    return [Recording((folder / row["path"]).resolve(), row) for row in rows]
+
+
+def _with_phones(recordings: list[Recording], path: Path) -> list[Recording]:
+    """The recordings with what they say, ``phones``, where the demo corpus's table of it is."""
+    if not path.is_file():
+        return recordings
+    said = {
+        name: " ".join(phone for _, _, phone in spans if phone not in SILENCES)
+        for name, spans in read_spans(path).items()
+    }
+    return [
+        replace(row, fields={"phones": said[row.path.stem], **row.fields})
+        if row.path.stem in said
+        else row
+        for row in recordings
+    ]
 
 
 def _pattern_expression(pattern: str) -> re.Pattern[str]:
@@ -139,7 +193,7 @@ def keep_shots(
     """At most ``shots`` recordings of each label and speaker, drawn by ``seed``."""
     groups: dict[tuple[str, str], list[Recording]] = defaultdict(list)
     for recording in recordings:
-        groups[recording.field(label), recording.fields.get("speaker", "")].append(recording)
+        groups[recording.field(label), recording.speaker].append(recording)
     generator = random.Random(seed)
     kept = [generator.sample(group, min(shots, len(group))) for group in groups.values()]
     return sorted((recording for group in kept for recording in group), key=lambda r: r.path)

@@ -1,8 +1,9 @@
-"""Test accuracies of several upstreams on one layout, over several seeds of the classifier.
+"""Test scores of several upstreams on one layout, over several seeds of the classifier.
 
 Each run is s3prl's own runner in a process of its own. It evaluates validation and test together
-as it trains; the accuracy of a run is the test accuracy at its best validation accuracy, the first
-of equals, which is where s3prl keeps ``dev-best.ckpt``.
+as it trains; the score of a run is the test score at its best validation score, the first of
+equals, which is where s3prl keeps ``dev-best.ckpt``. Which number that is, and whether more or less
+of it is better, the task says (tasks.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -23,14 +24,15 @@ from typing import Any
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.downstream.layout import Layout, shell_command
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
+from fairseq_budget.downstream.tasks import Metric, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
 from fairseq_budget.structured import read_json
+from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
 RESULT_FILE, OUTPUT_FILE = "result.json", "output.txt"
 UNTRAINED = ":untrained"
-_EVALUATION = re.compile(r"(dev|test) at step (\d+): ([0-9.eE+-]+)")
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,15 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Score:
-    """The best evaluation of one run: accuracies in [0, 1] and the update it was made at."""
+    """The best evaluation of one run: the update it was made at, and the task's first metric.
+
+    All are shares, 1 the whole. ``others`` are the test's other metrics by their names.
+    """
 
     update: int
     valid: float
     test: float
+    others: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,11 @@ class Run:
             arguments += ["-u", "budget_upstream", "-k", str(self.upstream.checkpoint)]
         if self.upstream.untrained:
             arguments += ["-g", str(self.folder / "untrained.yaml")]
-        overrides = [] if self.num_updates is None else update_overrides(self.num_updates)
+        overrides = (
+            []
+            if self.num_updates is None
+            else update_overrides(self.num_updates, warm_up=not self.layout.request.superb)
+        )
         return self.layout.command(arguments, overrides)
 
     def key(self) -> dict[str, Any]:
@@ -113,7 +123,8 @@ class Run:
         if stored.get("key") == key:
             return dict(stored)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "log.log").unlink(missing_ok=True)  # s3prl appends to it
+        for appended in ("log.log", SCALARS_FILE):
+            (self.folder / appended).unlink(missing_ok=True)
         if self.upstream.untrained:
             (self.folder / "untrained.yaml").write_text(f"untrained: {self.seed}\n")
         start = time.monotonic()
@@ -136,10 +147,10 @@ class Run:
                 f"{code}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
                 f"all it said is in {self.folder / OUTPUT_FILE}"
             )
-        return read_score(self.folder / "log.log")
+        return read_score(self.folder, self.layout.task)
 
 
-def update_overrides(num_updates: int) -> list[str]:
+def update_overrides(num_updates: int, *, warm_up: bool = True) -> list[str]:
     """The ``-o`` fields for ``num_updates`` updates, evaluated two to five times where it goes.
 
     The last evaluation falls on the last update, whatever the number.
@@ -151,22 +162,34 @@ def update_overrides(num_updates: int) -> list[str]:
         f"config.runner.total_steps={num_updates}",
         f"config.runner.eval_step={num_updates // times}",
         f"config.runner.save_step={num_updates}",
-        f"config.scheduler.num_warmup_steps={num_updates // 10}",
+        *([f"config.scheduler.num_warmup_steps={num_updates // 10}"] if warm_up else []),
     ]
 
 
-def read_score(log: Path) -> Score:
-    """The best evaluation in s3prl's ``log.log``; BudgetError where there is none."""
-    accuracies: dict[str, dict[int, float]] = {"dev": {}, "test": {}}
-    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    for line in lines:
-        if match := _EVALUATION.fullmatch(line):
-            accuracies[match[1]][int(match[2])] = float(match[3])
-    both = sorted(accuracies["dev"].keys() & accuracies["test"].keys())
+def read_score(folder: Path, task: Task) -> Score:
+    """The best evaluation of s3prl's run in a folder; BudgetError where there is none."""
+    scalars = read_scalars(folder)
+    valid, test = (
+        [_values(scalars, metric, split) for metric in task.metrics] for split in task.evaluated
+    )
+    both = sorted(valid[0].keys() & test[0].keys())
     if not both:
-        raise BudgetError(f"{log} has no evaluation of dev and test; train for more updates")
-    best = max(both, key=lambda update: accuracies["dev"][update])  # the first of equals
-    return Score(best, accuracies["dev"][best], accuracies["test"][best])
+        raise BudgetError(
+            f"{folder / SCALARS_FILE} has no evaluation of {' and '.join(task.evaluated)}; train "
+            "for more updates"
+        )
+    sign = 1 if task.metrics[0].higher_is_better else -1
+    best = max(both, key=lambda update: sign * valid[0][update])  # the first of equals
+    others = {
+        metric.name: values[best] for metric, values in zip(task.metrics[1:], test[1:], strict=True)
+    }
+    return Score(best, valid[0][best], test[0][best], others)
+
+
+def _values(scalars: dict[str, dict[int, float]], metric: Metric, split: str) -> dict[int, float]:
+    scale = 0.01 if metric.percent else 1
+    found = scalars.get(metric.tag.format(split), {})
+    return {update: scale * value for update, value in found.items()}
 
 
 def run_all(runs: Sequence[Run], num_jobs: int) -> list[dict[str, Any]]:
@@ -188,33 +211,45 @@ def run_all(runs: Sequence[Run], num_jobs: int) -> list[dict[str, Any]]:
         return list(Progress(results, total=len(runs), unit="run", quiet_s=0))
 
 
-def summarize(results: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """One row per upstream: mean and sample standard deviation of test accuracy, in percent."""
+def summarize(results: Sequence[dict[str, Any]], task: Task) -> list[dict[str, str]]:
+    """One row per upstream: mean and sample standard deviation of the test scores, in percent."""
     rows = []
+    first, *others = task.metrics
     for name in dict.fromkeys(result["upstream"] for result in results):
         own = [result for result in results if result["upstream"] == name]
-        test = [100 * result["test"] for result in own]
-        spread = f" ± {statistics.stdev(test):.1f}" if len(test) > 1 else ""
-        rows.append(
-            {
-                "upstream": name,
-                "test accuracy (%)": f"{statistics.mean(test):.1f}{spread}",
-                "each seed": ", ".join(f"{accuracy:.1f}" for accuracy in test),
-                "valid (%)": f"{100 * statistics.mean(result['valid'] for result in own):.1f}",
-            }
-        )
+        tests = [result["test"] for result in own]
+        row = {
+            "upstream": name,
+            f"test {first.title}": _mean(tests),
+            "each seed": ", ".join(f"{100 * score:.1f}" for score in tests),
+            "valid (%)": f"{100 * statistics.mean(result['valid'] for result in own):.1f}",
+        }
+        for metric in others:
+            row[metric.title] = _mean([result["others"][metric.name] for result in own])
+        rows.append(row)
     return rows
+
+
+def _mean(shares: Sequence[float]) -> str:
+    """Mean, and sample standard deviation where there are several, in percent."""
+    values = [100 * share for share in shares]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
 
 
 def write_results(path: Path, layout: Layout, results: Sequence[dict[str, Any]]) -> None:
     """All results, each with its command, and the table made of them."""
+    metric = layout.task.metrics[0]
     _write_json(
         path,
         {
             "task": layout.request.task,
+            "metric": metric.name,
+            "higher_is_better": metric.higher_is_better,
+            "column": f"test {metric.title}",
             "num_utterances": layout.num_utterances,
             "num_classes": len(layout.classes),
-            "table": summarize(results),
+            "table": summarize(results, layout.task),
             "runs": list(results),
         },
     )

@@ -1,6 +1,8 @@
 """The files that s3prl's experts for KS, IC, ER and SID expect, made of labelled recordings.
 
-Audio is never copied: the experts that take paths get absolute ones, the others symbolic links.
+Each writer makes them in a folder, from the splits train, valid and test, and returns the classes
+by s3prl's name. Audio is never copied: the experts that take paths get absolute ones, the others
+symbolic links.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,36 +28,21 @@ Splits = Mapping[str, Sequence[Recording]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """One of s3prl's classification tasks.
+class Options:
+    """What a writer is told besides the recordings; see `layout.Request`."""
 
-    ``write(folder, splits, label)`` makes its files from the splits train, valid and test and
-    returns the classes by s3prl's name; ``data`` are the fields of ``datarc`` that must point
-    there. ``draws_valid``: s3prl takes the validation part from train itself.
-    """
-
-    downstream: str
-    title: str
     label: str
-    data: Mapping[str, str]
-    write: Callable[[Path, Splits, str], dict[str, str]]
-    draws_valid: bool = False
-
-    def overrides(self, folder: Path) -> list[str]:
-        """The ``-o`` fields that make s3prl read ``folder``."""
-        root = folder.resolve()  # s3prl evaluates values as Python, which no absolute path is
-        if "=" in str(root) or ",," in str(root):
-            raise BudgetError(f"{root}: s3prl cannot take a path with '=' or ',,'; choose another")
-        paths = {key: (root / below).as_posix() for key, below in self.data.items()}
-        return [f"config.downstream_expert.datarc.{key}={path}" for key, path in paths.items()]
+    lexicon: str | None = None
+    pieces: int = 5000
+    seed: int = 0
 
 
-def write_intents(folder: Path, splits: Splits, label: str) -> dict[str, str]:
+def write_intents(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
     """Fluent Speech Commands' csv files: three slots, or one and two constant ones.
 
-    With ``label`` "slots" the recordings' own action, object and location are used.
+    With the label "slots" the recordings' own action, object and location are used.
     """
-    slots = SLOTS if label == "slots" else (label, None, None)
+    slots = SLOTS if options.label == "slots" else (options.label, None, None)
     names: dict[str, str] = {}
     for split, recordings in splits.items():
         rows = []
@@ -64,7 +51,7 @@ def write_intents(folder: Path, splits: Splits, label: str) -> dict[str, str]:
             rows.append([recording.path.as_posix(), *map(_as_word, values)])
             ours = [value for slot, value in zip(slots, values, strict=True) if slot]
             names[" ".join(rows[-1][1:])] = " ".join(ours)
-        _write_csv(folder / "data" / f"{split}_data.csv", ["path", *SLOTS], rows)
+        write_csv(folder / "data" / f"{split}_data.csv", ["path", *SLOTS], rows)
     _require_known_slots(splits, slots)
     return names
 
@@ -90,15 +77,16 @@ def _require_known_slots(splits: Splits, slots: Sequence[str | None]) -> None:
                     )
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table with a header, in folders that are made where they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def write_emotions(folder: Path, splits: Splits, label: str) -> dict[str, str]:
+def write_emotions(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
     """IEMOCAP's session json files; any label will do. train and valid are one to s3prl."""
-    classes = _classes(splits, label)
+    classes = label_values(splits, options.label)
     indices = {name: index for index, name in enumerate(classes)}
     for split, recordings in {
         "train": [*splits["train"], *splits["valid"]],
@@ -107,8 +95,8 @@ def write_emotions(folder: Path, splits: Splits, label: str) -> dict[str, str]:
         meta_data = [
             {
                 "path": recording.path.as_posix(),
-                "label": recording.field(label),
-                "speaker": recording.fields.get("speaker", ""),
+                "label": recording.field(options.label),
+                "speaker": recording.speaker,
             }
             for recording in recordings
         ]
@@ -118,34 +106,35 @@ def write_emotions(folder: Path, splits: Splits, label: str) -> dict[str, str]:
     return {name: name for name in classes}
 
 
-def write_speakers(folder: Path, splits: Splits, label: str) -> dict[str, str]:
+def write_speakers(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
     """VoxCeleb1's folders, numbered, and its list of splits."""
-    classes = _classes(splits, label)
+    classes = label_values(splits, options.label)
     if len(classes) > NUM_SPEAKERS:
         raise BudgetError(f"{len(classes)} classes: voxceleb1 has {NUM_SPEAKERS}; use fewer")
     names = {name: f"id{FIRST_SPEAKER + index}" for index, name in enumerate(classes)}
     lines = []
     for split, recordings in splits.items():
         for number, recording in enumerate(recordings):
-            place = f"{names[recording.field(label)]}/{split}/{number:06d}{recording.path.suffix}"
-            _link(folder / "audio" / "wav" / place, recording.path)
+            name = names[recording.field(options.label)]
+            place = f"{name}/{split}/{number:06d}{recording.path.suffix}"
+            link(folder / "audio" / "wav" / place, recording.path)
             lines.append(f"{SPLIT_NUMBERS[split]} {place}\n")
     (folder / "splits.txt").write_text("".join(lines))
     return {known: name for name, known in names.items()}
 
 
-def write_keywords(folder: Path, splits: Splits, label: str) -> dict[str, str]:
+def write_keywords(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
     """Speech Commands' folders, with names whose hash s3prl puts into the wanted split."""
-    classes = _classes(splits, label)
+    classes = label_values(splits, options.label)
     places = _keyword_places(classes)
     for split, recordings in splits.items():
         for number, recording in enumerate(recordings):
-            keyword = places[recording.field(label)]
+            keyword = places[recording.field(options.label)]
             if split == "test":
                 path = folder / "test" / keyword / f"{number:06d}.wav"
             else:
                 path = folder / "train" / keyword / f"{_hashed_name(split, number)}_nohash_0.wav"
-            _link(path, recording.path)
+            link(path, recording.path)
     return {
         place: "/".join(name for name in classes if places[name] == place)
         for place in dict.fromkeys(places.values())
@@ -183,39 +172,18 @@ def _hashed_name(split: str, number: int) -> str:
     raise AssertionError("1000 hashes in a row fell into the other split")
 
 
-def _classes(splits: Splits, label: str) -> list[str]:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """A text of lines, in folders that are made where they are missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def label_values(splits: Splits, label: str) -> list[str]:
+    """All values of a field, sorted."""
     return sorted({recording.field(label) for split in splits.values() for recording in split})
 
 
-def _link(path: Path, target: Path) -> None:
+def link(path: Path, target: Path) -> None:
+    """A symbolic link to `target`, in folders that are made where they are missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target)
-
-
-TASKS = {
-    "ks": Task(
-        "speech_commands",
-        "keyword spotting",
-        "label",
-        {"speech_commands_root": "train", "speech_commands_test_root": "test"},
-        write_keywords,
-    ),
-    "ic": Task(
-        "fluent_commands", "intent classification", "label", {"file_path": ""}, write_intents
-    ),
-    "er": Task(
-        "emotion",
-        "emotion recognition",
-        "label",
-        {"root": "", "meta_data": "meta_data"},
-        write_emotions,
-        draws_valid=True,
-    ),
-    "sid": Task(
-        "voxceleb1",
-        "speaker identification",
-        "speaker",
-        {"file_path": "", "meta_data": "splits.txt"},
-        write_speakers,
-    ),
-}

@@ -21,7 +21,7 @@ from fairseq_budget.report.training_log import Record, read_training_log
 from fairseq_budget.structured import Range, conform, read_json
 
 OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
-_Share = Annotated[float, Range(0, 1)]  # scores are accuracies
+_Share = Annotated[float, Range(0, 100)]  # of all; an error rate can exceed 1
 _LAST = "checkpoint_last.pt"
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
@@ -118,7 +118,7 @@ class Run:
         losses = {"training loss": self.train_loss}
         if self.valid_loss is not None:
             losses["validation loss"] = self.valid_loss
-        return {**losses, **{f"{task} accuracy (%)": s for task, s in self.scores.items()}}
+        return {**losses, **{f"{name} (%)": s for name, s in self.scores.items()}}
 
 
 def read_run(folder: str | Path) -> Run:
@@ -148,12 +148,13 @@ def _smoothed_loss(records: list[Record]) -> float:
 
 
 def _read_score(path: Path) -> tuple[str, float]:
-    """The task and the mean test accuracy, in per cent, of the first upstream of a comparison."""
+    """Task and metric, and the mean test score, in per cent, of a comparison's first upstream."""
     try:
         content = read_json(path, dict)
         runs = conform(content["runs"], list[dict[str, Any]], "runs")
         tests = [run["test"] for run in runs if run["upstream"] == runs[0]["upstream"]]
-        return str(content["task"]), 100 * fmean(conform(tests, list[_Share], "test"))
+        name = f"{content['task']} {content.get('metric', 'accuracy')}"
+        return name, 100 * fmean(conform(tests, list[_Share], "test"))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BudgetError(
             f"cannot read downstream scores from {path} ({type(error).__name__}: {error}): "

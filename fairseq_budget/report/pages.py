@@ -76,7 +76,7 @@ def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
         [
             {
                 "test": name,
-                **{row["upstream"]: row["test accuracy (%)"] for row in content["table"]},
+                **{row["upstream"]: _test_score(row, content) for row in content["table"]},
             }
             for name, content in contents.items()
         ]
@@ -96,6 +96,13 @@ def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
             "```bash\n" + "\n".join(commands) + "\n```",
         ]
     return table, parts
+
+
+def _test_score(row: dict[str, str], content: dict[str, Any]) -> str:
+    """The test score of a row, with its name where that is not accuracy, in per cent."""
+    score = row[content.get("column", "test accuracy (%)")]
+    metric = content.get("metric", "accuracy")
+    return score if metric == "accuracy" else f"{score} {metric}"
 
 
 def other_budgets(runs: list[Run]) -> list[str]:

@@ -78,7 +78,7 @@ def _torchaudio_extension() -> ModuleType:
         raise RuntimeError("the installed torchaudio is linked to CUDA, but torch is a CPU build")
 
     # fail_if_no_align decorates functions at import time, so it must return, not raise.
-    return _module(
+    return stand_in(
         "torchaudio._extension",
         _IS_TORCHAUDIO_EXT_AVAILABLE=False,
         _IS_ALIGN_AVAILABLE=False,
@@ -117,7 +117,7 @@ def _fill_sox_effects(torchaudio: ModuleType) -> None:
         effects = importlib.import_module("torchaudio.sox_effects")
         effects.apply_effects_tensor(torch.zeros(1, 16), 16000, [["channels", "1"]])
     except (ImportError, AttributeError, RuntimeError, OSError):
-        torchaudio.sox_effects = _module(  # type: ignore[attr-defined]
+        torchaudio.sox_effects = stand_in(  # type: ignore[attr-defined]
             "torchaudio.sox_effects",
             apply_effects_file=audio_backend.apply_effects_file,
             apply_effects_tensor=audio_backend.apply_effects_tensor,
@@ -137,9 +137,9 @@ def _fill_huggingface_hub() -> None:
 def _fill_catalyst() -> None:
     """Keyword spotting imports one sampler from catalyst and uses it in several processes only."""
     if importlib.util.find_spec("catalyst") is None:
-        _module("catalyst")
-        _module("catalyst.data")
-        _module("catalyst.data.sampler", DistributedSamplerWrapper=_no_sampler)
+        stand_in("catalyst")
+        stand_in("catalyst.data")
+        stand_in("catalyst.data.sampler", DistributedSamplerWrapper=_no_sampler)
 
 
 def _no_sampler(*_args: Any, **_kwargs: Any) -> Any:
@@ -149,12 +149,12 @@ def _no_sampler(*_args: Any, **_kwargs: Any) -> Any:
 def _fill_librosa() -> None:
     """Speaker identification imports one file finder from librosa and never calls it."""
     if importlib.util.find_spec("librosa") is None:
-        librosa = _module("librosa")
-        librosa.util = _module("librosa.util", find_files=audio_backend.find_files)  # type: ignore[attr-defined]
+        librosa = stand_in("librosa")
+        librosa.util = stand_in("librosa.util", find_files=audio_backend.find_files)  # type: ignore[attr-defined]
 
 
-def _module(name: str, **attributes: Any) -> ModuleType:
-    """A stand-in module, known to ``sys.modules`` and to ``importlib.util.find_spec``."""
+def stand_in(name: str, **attributes: Any) -> ModuleType:
+    """Make a stand-in module, known to ``sys.modules`` and to ``importlib.util.find_spec``."""
     module = ModuleType(name)
     module.__spec__ = importlib.machinery.ModuleSpec(name, loader=None, is_package=True)
     module.__path__ = []

@@ -21,13 +21,18 @@ from typing import Any
 
 import torch
 
-from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.errors import BudgetError, did_you_mean
 from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.structured import read_yaml
+from fairseq_budget.upstream.experts import supply_experts
 from fairseq_budget.upstream.register import register
+from fairseq_budget.upstream.scalars import write_scalars
 
 CONFIGS = Path(__file__).with_name("configs")
-DATA_KEYS = ("file_path", "root", "speech_commands_root")  # where each expert looks for its audio
+DATA_KEYS = (  # where the experts look for their audio
+    *("datarc.file_path", "datarc.root", "datarc.speech_commands_root", "datarc.libri_root"),
+    *("corpus.path", "loaderrc.train_dir"),
+)
 
 
 def run(arguments: list[str]) -> None:
@@ -38,6 +43,7 @@ def run(arguments: list[str]) -> None:
     register()
     keep_freed_memory()
     _hear_true_lengths()
+    _log_as_text()
     with _s3prl_process(complete_arguments(arguments)):
         importlib.import_module("s3prl.run_downstream").main()
 
@@ -64,49 +70,71 @@ def _hear_true_lengths() -> None:
     runner.Featurizer = Featurizer  # type: ignore[attr-defined]
 
 
+def _log_as_text() -> None:
+    runner = importlib.import_module("s3prl.downstream.runner")
+    runner.SummaryWriter = write_scalars(  # type: ignore[attr-defined]
+        importlib.import_module("tensorboardX").SummaryWriter
+    )
+
+
 def complete_arguments(arguments: list[str]) -> list[str]:
     """``arguments`` with the device and our configuration filled in where they are missing."""
     given = _parser().parse_known_args(arguments)[0]
-    added = []
+    added: list[str] = []
     if given.device is None and not torch.cuda.is_available():
         added += ["--device", "cpu"]
     if given.past_exp is not None and not Path(given.past_exp).exists():
         raise BudgetError(f"-e {given.past_exp}: there is no such checkpoint or experiment folder")
-    if given.downstream is not None and given.config is None and given.past_exp is None:
-        config = find_config(given.downstream)
+    if given.downstream is not None and given.past_exp is None and not _is_file(given.config):
+        config = find_config(given.downstream, given.config)
         _check_data(config, given.override or "")
         added += ["--config", str(config)]
     return [*arguments, *added]
 
 
-def find_config(downstream: str) -> Path:
-    """The configuration that ``-d`` means without ``-c``: s3prl's default place, then ours."""
-    standard = Path("downstream", downstream, "config.yaml")  # a checkout of s3prl
-    packaged = CONFIGS / f"{downstream}.yaml"
+def _is_file(path: str | None) -> bool:
+    return path is not None and Path(path).is_file()
+
+
+def find_config(downstream: str, named: str | None = None) -> Path:
+    """The configuration that ``-d`` means: s3prl's default place, then ours.
+
+    So does a `named` one of s3prl's, such as ``-c downstream/ctc/snips.yaml``, that is not there.
+    """
+    standard = Path(named or f"downstream/{downstream}/config.yaml")  # a checkout of s3prl's
+    below = Path(*standard.parts[standard.parts[:1] == ("downstream",) :])
+    packaged = CONFIGS / (below if named else f"{downstream}.yaml")
     for path in (standard, packaged):
         if path.is_file():
             return path
-    ours = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+    ours = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
+    asked = f"-d {downstream}" + (f" -c {named}" if named else "")
     raise BudgetError(
-        f"-d {downstream}: no configuration (give your own with -c FILE), "
-        f"{expected_one_of(downstream, ours)}"
+        f"{asked}: no configuration (give your own with -c FILE); ours are {', '.join(ours)}"
+        f"{did_you_mean(below.as_posix() if named else f'{downstream}.yaml', ours)}"
     )
 
 
 def _check_data(config: Path, override: str) -> None:
     """Catch absent data before s3prl builds the upstream and fails in the middle of a reader."""
     try:
-        datarc = read_yaml(config, dict[str, Any])["downstream_expert"]["datarc"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        expert = read_yaml(config, dict[str, Any])["downstream_expert"]
+        fields = [key.split(".") for key in DATA_KEYS]
+        paths = {
+            f"{section}.{key}": str(expert[section][key])
+            for section, key in fields
+            if key in expert.get(section, {})
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BudgetError(
             f"{config} is no configuration of s3prl's ({type(error).__name__}: {error}): expected "
-            "yaml with downstream_expert.datarc"
+            "yaml with downstream_expert, a mapping of mappings"
         ) from error
-    for key in DATA_KEYS:
-        field = f"config.downstream_expert.datarc.{key}"
-        if key in datarc and field not in override and not Path(datarc[key]).exists():
+    for key, path in paths.items():
+        field = f"config.downstream_expert.{key}"
+        if field not in override and not Path(path).exists():
             raise BudgetError(
-                f"no data at {datarc[key]} (the default of {config.name}): make it with "
+                f"no data at {path} (the default of {config.name}): make it with "
                 f"budget-downstream layout, or name yours with -o \"{field}='PATH'\""
             )
 
@@ -130,18 +158,8 @@ def _s3prl_process(arguments: list[str]) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as cache, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp", category=FutureWarning)
         logging.getLogger("s3prl").setLevel(logging.WARNING)
-        _redirect_speaker_cache(cache)
+        supply_experts(cache)
         try:
             yield
         finally:
             sys.argv, builtins.isinstance = argv, isinstance_
-
-
-def _redirect_speaker_cache(folder: str) -> None:
-    """Keep voxceleb1's file list out of s3prl's own folder.
-
-    s3prl stores it there by split name alone, so a second corpus would silently train and test on
-    the files of the first.
-    """
-    dataset = importlib.import_module("s3prl.downstream.voxceleb1.dataset")
-    dataset.CACHE_PATH = folder  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ def test_a_run_is_read_from_its_folder(tmp_path):
     assert run.flops == 1e12
     assert run.valid_loss == 2.0
     assert run.train_loss == pytest.approx(2 + (10 / 19 + 10 / 20) / 2)  # the last tenth
-    assert run.scores == {"ic": pytest.approx(60.0)}
+    assert run.scores == {"ic accuracy": pytest.approx(60.0)}
 
 
 def test_curve_is_drawn_and_written_in_the_order_of_sizes(tmp_path):

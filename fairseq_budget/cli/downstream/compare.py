@@ -1,4 +1,4 @@
-"""``budget-downstream compare``: test accuracies of several upstreams, as a table."""
+"""``budget-downstream compare``: test scores of several upstreams, as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fairseq_budget.cli.arguments import count
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.downstream.layout import read_layout
 from fairseq_budget.downstream.scores import Run, Upstream, run_all, summarize, write_results
-from fairseq_budget.downstream.task_files import TASKS
+from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 
 COMPARE_EPILOG = """example:
@@ -19,14 +19,14 @@ COMPARE_EPILOG = """example:
       --upstream tera=exported/ --upstream untrained=exported/:untrained
 
 Run it again after an interruption: finished runs are kept, others are done. results.json has the
-accuracy and the command of every run.
+score and the command of every run.
 """
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "compare",
-        help="test accuracies of several upstreams, with s3prl, as a table",
+        help="test scores of several upstreams, with s3prl, as a table",
         description="Train s3prl's classifier on each upstream and seed; print a table.",
         epilog=COMPARE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +72,7 @@ def _compare(args: argparse.Namespace) -> int:
     ]
     results = run_all(runs, args.jobs)
     write_results(args.out / "results.json", layout, results)
-    print(markdown_table(summarize(results)))
+    print(markdown_table(summarize(results, layout.task)))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
@@ -14,12 +15,14 @@ from fairseq_budget.downstream.layout import (
     make_layout,
     shell_command,
 )
-from fairseq_budget.downstream.task_files import TASKS
+from fairseq_budget.downstream.tasks import TASKS
+from fairseq_budget.errors import BudgetError
 
+MAX_SHOWN = 60  # classes
 LAYOUT_EPILOG = """filters:
   Space-separated field=values, all of which must hold; values are a comma-separated list of
-  words and of ranges of numbers. Fields are those of --pattern, or the columns of the
-  utterances.tsv in DIR (as budget-corpus writes it; only its commands are used).
+  words and of ranges of numbers. Fields are those of --pattern, or the columns of --table, or of
+  the utterances.tsv in DIR, as budget-corpus writes it (ks, ic, er and sid use its commands only).
 
 examples:
   spoken digits, named {digit}_{speaker}_{take}.wav:
@@ -32,6 +35,8 @@ examples:
         --train take=10-49 --test take=0-9
   the commands of the demo corpus, with its own splits:
     budget-downstream layout --task ic --audio corpus/ --out data/commands
+  all that it says, in letters:
+    budget-downstream layout --task asr --audio corpus/ --out data/asr
 """
 
 
@@ -46,7 +51,16 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     tasks = ", ".join(f"{name} {task.title}" for name, task in TASKS.items())
     parser.add_argument("--task", required=True, choices=TASKS, help=tasks)
-    parser.add_argument("--audio", required=True, type=Path, metavar="DIR", help="labelled speech")
+    parser.add_argument(
+        "--audio", type=Path, metavar="DIR", help="labelled speech (default: the folder of --table)"
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="tab- or comma-separated, with a header: path (from DIR), label, speaker, split, "
+        "transcript, phones, slots, ... (default: DIR/utterances.tsv, else names by --pattern)",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the layout")
     parser.add_argument(
         "--pattern", default=DEFAULT_PATTERN, help="fields of the file names (default: %(default)s)"
@@ -58,15 +72,23 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--shots", type=count, metavar="N", help="keep N training utterances per label and speaker"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of validation and shots (default: 0)")
+    parser.add_argument(
+        "--lexicon", type=Path, metavar="FILE", help="pr: lines of a word and its phones"
+    )
+    parser.add_argument(
+        "--superb", action="store_true", help="SUPERB's own settings, for the corpora of SUPERB"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.add_argument("--overwrite", action="store_true", help="replace another layout in --out")
     parser.set_defaults(run=_layout)
 
 
 def _layout(args: argparse.Namespace) -> int:
+    if args.audio is None and args.table is None:
+        raise BudgetError("nothing to lay out: give --audio DIR, --table FILE, or both")
     request = Request(
         args.task,
-        str(args.audio.resolve()),
+        str((args.audio or args.table.parent).resolve()),
         pattern=args.pattern,
         label=args.label,
         train=args.train,
@@ -74,6 +96,9 @@ def _layout(args: argparse.Namespace) -> int:
         test=args.test,
         shots=args.shots,
         seed=args.seed,
+        table=args.table and str(args.table.resolve()),
+        lexicon=args.lexicon and str(args.lexicon.resolve()),
+        superb=args.superb,
     )
     layout = make_layout(request, args.out, overwrite=args.overwrite)
     _report(layout)
@@ -86,7 +111,9 @@ def _report(layout: Layout) -> None:
         counts["valid"] = "s3prl takes 10 % of train"  # type: ignore[assignment]
     print(f"{layout.task.title} ({layout.task.downstream}) in {layout.folder}")
     print("  " + ", ".join(f"{split}: {count}" for split, count in counts.items()))
-    print(f"  {len(layout.classes)} classes: {', '.join(layout.classes.values())}")
+    shown = ", ".join(itertools.islice(layout.classes.values(), MAX_SHOWN))
+    more = ", ..." if len(layout.classes) > MAX_SHOWN else ""
+    print(f"  {len(layout.classes)} classes: {shown}{more}")
     if layout.num_converted:
         print(f"  {layout.num_converted} files were converted to 16 kHz mono")
     command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", "-p", "OUT"])

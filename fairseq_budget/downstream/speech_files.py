@@ -1,0 +1,92 @@
+"""The files that s3prl's experts for PR, ASR and SF expect, made of transcribed recordings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from fairseq_budget.audio.io import audio_info
+from fairseq_budget.downstream.recordings import Recording
+from fairseq_budget.downstream.task_files import (
+    Options,
+    Splits,
+    link,
+    write_csv,
+    write_lines,
+)
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.upstream.ctc_corpora import phonemize, read_lexicon
+
+CORPUS = "LibriSpeech"
+LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
+LENGTHS = ("file_path", "length")  # columns, in samples
+
+
+def write_letters(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """LibriSpeech's folders, the lengths by which s3prl makes batches, and a list of letters."""
+    texts = write_librispeech(folder, splits, lambda recording: _words(recording, options))
+    counts = Counter(letter for text in texts for letter in text.replace(" ", "|") + "|")
+    write_lines(folder / "letters.txt", (f"{key} {n}" for key, n in counts.most_common()))
+    return {letter: letter for letter in sorted(counts)}
+
+
+def write_phones(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """LibriSpeech's folders, and a lexicon of the phones of each word.
+
+    Where recordings have a field ``phones``, these stand for words of one phone each, so that an
+    utterance's phones are those that were said. Else ``options.lexicon`` is asked.
+    """
+    if all("phones" in recording.fields for split in splits.values() for recording in split):
+        texts = write_librispeech(folder, splits, lambda recording: recording.field("phones"))
+        lexicon = {phone: [phone] for text in texts for phone in text.split()}
+    elif options.lexicon is None:
+        raise BudgetError(
+            "phones: the recordings have no field 'phones'; give a --table with one, or a "
+            "--lexicon with lines of a word and its phones"
+        )
+    else:
+        known = read_lexicon([Path(options.lexicon)])
+        known |= {word.upper(): phones for word, phones in known.items()}
+        texts = write_librispeech(folder, splits, lambda recording: _words(recording, options))
+        for text in texts:
+            phonemize(text, known)  # raises for a word that it does not have
+        lexicon = {word: known[word] for text in texts for word in text.split()}
+    phones = sorted({phone for row in lexicon.values() for phone in row})
+    write_lines(folder / "lexicon.txt", (f"{w} {' '.join(p)}" for w, p in sorted(lexicon.items())))
+    write_lines(folder / "phones.txt", phones)
+    return {phone: phone for phone in phones}
+
+
+def write_librispeech(folder: Path, splits: Splits, text: Callable[[Recording], str]) -> list[str]:
+    """Audio and transcripts as LibriSpeech has them, below ``LibriSpeech``; returns all texts.
+
+    Speakers are numbered. Beside it, ``lengths`` has the number of samples of each file.
+    """
+    names = {recording.speaker for row in splits.values() for recording in row}
+    numbers = {name: number for number, name in enumerate(sorted(names), start=1)}
+    texts = []
+    for split, recordings in splits.items():
+        lengths: list[tuple[str, int]] = []
+        chapters: dict[Path, list[str]] = {}
+        for number, recording in enumerate(recordings):
+            speaker = numbers[recording.speaker]
+            chapter = Path(LIBRISPEECH[split], str(speaker), "0")
+            name = f"{speaker}-0-{number:05d}"
+            path = chapter / f"{name}{recording.path.suffix}"
+            link(folder / CORPUS / path, recording.path)
+            chapters.setdefault(chapter, []).append(f"{name} {text(recording)}")
+            lengths.append((path.as_posix(), audio_info(recording.lies_at).num_samples))
+        for chapter, lines in chapters.items():
+            write_lines(folder / CORPUS / chapter / f"{chapter.parent.name}-0.trans.txt", lines)
+            texts += [line.partition(" ")[2] for line in lines]
+        write_csv(folder / "lengths" / f"{LIBRISPEECH[split]}.csv", LENGTHS, lengths)
+    return texts
+
+
+def _words(recording: Recording, options: Options) -> str:
+    """In capitals, as LibriSpeech's are."""
+    words = " ".join(recording.field(options.label).upper().split())
+    if not words:
+        raise BudgetError(f"{recording.path}: its transcript is empty; leave it out of the table")
+    return words

@@ -1,0 +1,80 @@
+"""What s3prl's experts of single tasks lack or take for granted, given to them in memory.
+
+compat.py makes s3prl importable; these are for runs of ``run_downstream.py`` only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from fairseq_budget.upstream import ctc_corpora
+from fairseq_budget.upstream.compat import stand_in
+
+CTC = "s3prl.downstream.ctc"
+
+
+def supply_experts(cache: str) -> None:
+    """Fill the gaps of all experts; `cache` is a folder for what they would keep beside s3prl."""
+    _redirect_speaker_cache(cache)
+    _supply_edit_distance()
+    _supply_ctc_corpora()
+    _keep_ctc_workers()
+
+
+def _redirect_speaker_cache(folder: str) -> None:
+    """Keep voxceleb1's file list out of s3prl's own folder.
+
+    s3prl stores it there by split name alone, so a second corpus would silently train and test on
+    the files of the first.
+    """
+    dataset = importlib.import_module("s3prl.downstream.voxceleb1.dataset")
+    dataset.CACHE_PATH = folder  # type: ignore[attr-defined]
+
+
+def _supply_edit_distance() -> None:
+    """ASR, PR and SF count errors with a package that s3prl does not install."""
+    if importlib.util.find_spec("editdistance") is None:
+        stand_in("editdistance", eval=edit_distance)
+
+
+def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """The fewest insertions, deletions and substitutions that make one sequence the other.
+
+    >>> edit_distance("kitten", "sitting"), edit_distance(["a", "b"], [])
+    (3, 2)
+    """
+    row = list(range(len(other) + 1))
+    for count, left in enumerate(one, start=1):
+        diagonal, row[0] = row[0], count
+        for place, right in enumerate(other, start=1):
+            cheapest = min(row[place] + 1, row[place - 1] + 1, diagonal + (left != right))
+            diagonal, row[place] = row[place], cheapest
+    return row[-1]
+
+
+def _supply_ctc_corpora() -> None:
+    """The package of corpora that s3prl's wheel leaves out; a checkout's own stays."""
+    package = f"{CTC}.corpus"
+    if package in sys.modules or importlib.util.find_spec(package) is not None:
+        return
+    stand_in(package)
+    for module, name in ctc_corpora.DATASETS.items():
+        stand_in(f"{package}.{module}", **{name: getattr(ctc_corpora, name)})
+
+
+def _keep_ctc_workers() -> None:
+    """s3prl takes ``num_workers`` out of the configuration, and starts twelve from then on."""
+    expert = _expert("ctc")
+    load_dataset = importlib.import_module(f"{CTC}.data").load_dataset
+    expert.load_dataset = lambda split, tokenizer, corpus: load_dataset(  # type: ignore[attr-defined]
+        split, tokenizer, dict(corpus)
+    )
+
+
+def _expert(downstream: str) -> ModuleType:
+    return importlib.import_module(f"s3prl.downstream.{downstream}.expert")

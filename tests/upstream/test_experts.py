@@ -1,0 +1,30 @@
+"""Each expert of s3prl that needs more than its import, on a little synthetic speech."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from fairseq_budget.downstream.layout import Request, make_layout
+from fairseq_budget.downstream.scores import read_score, update_overrides
+
+pytestmark = [pytest.mark.s3prl, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("task", ["asr", "pr"])
+def test_s3prl_trains_and_evaluates_each_task(
+    task: str, demo_folder: Path, exported: Path, tmp_path: Path, s3prl
+) -> None:
+    layout = make_layout(Request(task, str(demo_folder)), tmp_path / "data")
+    arguments = ["-u", "budget_upstream", "-k", str(exported), "-p", "out"]
+    code, said = s3prl(*layout.command(arguments, update_overrides(2)), cwd=tmp_path)
+    assert code == 0, said
+    score = read_score(tmp_path / "out", layout.task)
+    assert score.update in (1, 2)
+    assert len(score.others) == len(layout.task.metrics) - 1
+    assert all(map(math.isfinite, [score.valid, score.test, *score.others.values()]))
+    tested = ("-m", "evaluate", "-t", layout.task.evaluated[1], "-e", "out")
+    code, said = s3prl(*tested, cwd=tmp_path)
+    assert code == 0, said
