@@ -16,6 +16,7 @@ from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import reconstruct
 from fairseq_budget.report.training_log import read_training_log
+from fairseq_budget.run.provenance import summary
 from fairseq_budget.structured import read_json
 
 
@@ -46,6 +47,7 @@ def write_run_page(
         "validation loss": f"{log.valid[-1]['loss']:.3f}" if log.valid else "-",
         "error on one utterance": f"{result.error():.3f} (constant: {result.trivial_error():.3f})",
         "wall clock": f"{last.get('wall', 0) / 60:.1f} min",
+        **summary(checkpoint.provenance),
     }
     parts = [
         "# Pre-training report",
