@@ -7,6 +7,7 @@ import argparse
 from fairseq_budget.cli import user_errors
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
 from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
+from fairseq_budget.run.provenance import summary
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,4 +45,6 @@ def main(argv: list[str] | None = None) -> int:
     save_pretrained(args.folder, checkpoint)
     updates = checkpoint.provenance.get("num_updates", 0)
     print(f"{args.folder}: {checkpoint.model}, size {checkpoint.encoder.size}, {updates} updates")
+    for name, words in summary(checkpoint.provenance).items():
+        print(f"  {name}: {words}")
     return 0

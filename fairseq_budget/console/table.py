@@ -7,8 +7,11 @@ people see them; or a mapping, where only a run knows what it logs.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+_BORDER = re.compile(r"(\\*)\|")  # a `|`, and the backslashes before it
 
 
 def column(
@@ -77,14 +80,26 @@ def _formatted(value: Any, look: Mapping[str, Any]) -> str:
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of equal keys -> a Markdown table with aligned columns; keys are the header."""
+    """Rows of equal keys -> a Markdown table with aligned columns; keys are the header.
+
+    Whatever a cell holds, it stays one cell: it may be a name that somebody chose (see `escaped`).
+    """
     if not rows:
         return "(no rows)"
-    lines = [list(rows[0]), *[list(row.values()) for row in rows]]
+    lines = [list(map(escaped, line)) for line in (rows[0], *(row.values() for row in rows))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     cells = [" | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
     cells.insert(1, " | ".join("-" * width for width in widths))
     return "\n".join(f"| {row} |" for row in cells)
+
+
+def escaped(text: str) -> str:
+    """A name as Markdown shows it: in one line, no border of a cell, and no tag of HTML.
+
+    A backslash is doubled where it would take the escape of a `|` behind it.
+    """
+    line = " ".join(text.splitlines()).replace("<", "&lt;")
+    return _BORDER.sub(r"\1\1\\|", line)
 
 
 def cell(value: Any) -> str:

@@ -47,6 +47,7 @@ class Column:
     def __init__(self, name: str, description: Mapping[str, Any], lines: Lines) -> None:
         self.name, self.description, self._lines = name, description, lines
         self.rate: float | None = description.get("rate")
+        self.sha256: str | None = description.get("sha256")  # None in files of other programs
 
     @classmethod
     def open(cls, manifest_path: str | Path, name: str, manifest_hash: str, size: int) -> Column:

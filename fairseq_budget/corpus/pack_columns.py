@@ -44,6 +44,7 @@ class ColumnPacker(Column):
         super().__init__(name, read_description(self._path), Lines(b""))
         self._split, self._text = split, ""
         self._fingerprint, self._digest = fingerprint(self._path), hashlib.sha256()
+        self._written = hashlib.sha256()  # of its lines, whatever ends them
         if self.description.get("manifest") != split.hash:
             raise BudgetError(
                 f"{self._path} was made for another manifest than {split.manifest}; write it again"
@@ -67,6 +68,10 @@ class ColumnPacker(Column):
             array, dtype, blocks = f"{self.name}.lines", "|u1", self._lines_of_text(starts, bar)
         arrays.add(array, dtype, blocks)
         arrays.add(f"{array}.starts", "<i8", starts.blocks())
+        if self.sha256 not in (None, self._written.hexdigest()):
+            raise BudgetError(
+                f"{self._path} has changed since it was written (by its SHA-256); write it again"
+            )
         return {
             "description": dict(self.description),
             "fingerprint": self._fingerprint,
@@ -84,12 +89,14 @@ class ColumnPacker(Column):
         return self.rate is not None and all(word.isdecimal() for word in first.split())
 
     def _texts(self) -> Iterator[str]:
-        self._digest = hashlib.sha256()
+        self._digest, self._written = hashlib.sha256(), hashlib.sha256()
         with self._path.open("rb") as file:
             num_lines = 0
             for num_lines, raw in enumerate(file, start=1):
+                line = raw.rstrip(b"\r\n")
                 self._digest.update(raw)
-                yield self._decode(raw.rstrip(b"\r\n"), num_lines)
+                self._written.update(line + b"\n")
+                yield self._decode(line, num_lines)
         if not num_lines == self.description.get("num_lines") == len(self):
             raise BudgetError(
                 f"{self._path} has {num_lines} lines, but {self._split.manifest} has {len(self)} "

@@ -15,6 +15,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,14 +23,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.structured import parse_json
+from fairseq_budget.structured import conform, parse_json
 
 FORMAT_VERSION = 2
 MAGIC = b"budgpack"
 ALIGNMENT = 64
 PREFIX = struct.Struct("<8sQQ32s8x")  # magic, place and length of the header, its SHA-256
 RELEASE_AFTER = 100  # accesses, each of which maps some 100 kB around what it reads
+_DTYPES = ("|u1", "<u2", "<u4", "<i8")
 _BLOCK = 1 << 24  # bytes at a time, where all of a file is read
+
+
+@dataclass(frozen=True)
+class _Place:
+    dtype: str
+    offset: int
+    num_bytes: int
+    sha256: str
 
 
 class Pack:
@@ -42,6 +52,9 @@ class Pack:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._bytes = np.frombuffer(self._map, dtype=np.uint8)
         self._num_accesses = 0
+        for name in self.header["arrays"]:
+            if not self._may_be(name):
+                raise self._damage(name)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.bytes(name).view(self.header["arrays"][name]["dtype"])
@@ -66,9 +79,18 @@ class Pack:
             for start in range(0, len(content), _BLOCK):
                 digest.update(content[start : start + _BLOCK])
             if digest.hexdigest() != array["sha256"]:
-                raise BudgetError(
-                    f"{self.path} is damaged in its array {name!r}; {cure(self.path)}"
-                )
+                raise self._damage(name)
+
+    def _may_be(self, name: str) -> bool:
+        """Whether an array has the length that others ask of it: a look at two of its pages."""
+        num_lines, array = self.header["num_utterances"], self[name]
+        if not name.endswith(".starts"):
+            return name not in ("sizes", "by_size") or len(array) == num_lines
+        started = self[name.removesuffix(".starts")]
+        return len(array) == num_lines + 1 and [array[0], array[-1]] == [0, len(started)]
+
+    def _damage(self, name: str) -> BudgetError:
+        return BudgetError(f"{self.path} is damaged in its array {name!r}; {cure(self.path)}")
 
     def _read_header(self) -> dict[str, Any]:
         try:
@@ -91,7 +113,23 @@ class Pack:
                 f"{self.path} has format_version {header.get('format_version')!r}, not "
                 f"{FORMAT_VERSION}; {cure(self.path)}"
             )
+        try:
+            _check_places(header, offset, end - len(content))
+        except ValueError as error:
+            raise BudgetError(f"{self.path} is no pack ({error}); {cure(self.path)}") from error
         return header
+
+
+def _check_places(header: dict[str, Any], offset: int, before_header: int) -> None:
+    """ValueError unless the arrays lie before the header, which ends the file."""
+    conform(header.get("num_utterances"), int, "num_utterances")
+    places = conform(header.get("arrays"), dict[str, _Place], "arrays")
+    for name, place in places.items():
+        whole = place.dtype in _DTYPES and not place.num_bytes % np.dtype(place.dtype).itemsize
+        if not whole or not PREFIX.size <= place.offset <= place.offset + place.num_bytes <= offset:
+            raise ValueError(f"its array {name!r} lies elsewhere")
+    if offset != before_header:
+        raise ValueError(f"its header ends {before_header - offset:,} bytes before the file")
 
 
 def fingerprint(path: Path) -> list[int]:

@@ -14,12 +14,14 @@ from typing import Any
 
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION
 from fairseq_budget.labels.jobs import Source, load_frames, run_tasks, write_features
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, shard_range
-from fairseq_budget.structured import read_json
+from fairseq_budget.structured import conform, read_json
+
+_HASHES = "sha256"  # of the files of a dump, by their suffix
 
 
 def dump_features(
@@ -33,7 +35,8 @@ def dump_features(
 ) -> Path:
     """Write the features of one shard of a corpus; interrupted and called again, it goes on.
 
-    Returns the path of the ``.npy``. A dump of other features or of another manifest is replaced.
+    Returns the path of the ``.npy``. A dump of other features or of another manifest, or one that
+    was damaged since, is replaced.
     Raises BudgetError when npy-append-array is missing, or the shard is empty.
     """
     utterances = shard_range(len(corpus), num_shards, shard)
@@ -60,10 +63,14 @@ def dump_features(
 
 
 def _is_done(path: Path, settings: dict[str, Any]) -> bool:
+    """Whether the dump is there, of these settings and, but for older versions', undamaged."""
     try:
-        return bool(read_json(path.with_suffix(".json")) == settings)
+        note = read_json(path.with_suffix(".json"), dict)
+        hashes = conform(note.pop(_HASHES, {}), dict[str, str])
+        files = {suffix: sha256_file(path.with_suffix(suffix)) for suffix in hashes}
     except (OSError, ValueError):
         return False
+    return bool(note == settings and hashes == files)
 
 
 def _join(
@@ -83,5 +90,6 @@ def _join(
     Path(whole).replace(path)
     with atomic_write(path.with_suffix(".len")) as lines:
         lines.writelines(f"{length}\n" for length in lengths)
+    hashes = {suffix: sha256_file(path.with_suffix(suffix)) for suffix in (".npy", ".len")}
     with atomic_write(path.with_suffix(".json")) as note:
-        note.write(json.dumps(settings, indent=2) + "\n")
+        note.write(json.dumps({**settings, _HASHES: hashes}, indent=2) + "\n")

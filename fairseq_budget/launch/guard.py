@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import open_checkpoint
 from fairseq_budget.run.lock import hold_folder
+from fairseq_budget.run.provenance import record
 from fairseq_budget.run.recovery import (
     LAST,
     Start,
@@ -52,8 +53,10 @@ def _begin(cfg: Any, held: ExitStack) -> BudgetError | None:
             held.enter_context(hold_folder(cfg.checkpoint.save_dir))
             _mend(cfg.checkpoint)
         start = starting_point(cfg.checkpoint)
+        before = None
         if start and str(cfg.model._name).startswith("budget_"):
-            _compare(start, cfg)
+            before = _compare(start, cfg)
+        record.begin(None if start is None or start.weights_only else before)
     except BudgetError as error:
         return error
     return None
@@ -83,17 +86,19 @@ def _mend(checkpoint: Any) -> None:
         logger.warning(f"the last checkpoint of {folder} was {fault}: going on from {found}")
 
 
-def _compare(start: Start, cfg: Any) -> None:
+def _compare(start: Start, cfg: Any) -> dict[str, Any]:
+    """The checkpoint that a run starts from, after warnings of what differs from its settings."""
     now: Any = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     try:
-        saved = open_checkpoint(start.path)["cfg"]
+        checkpoint = open_checkpoint(start.path)
     except BudgetError as error:
         raise BudgetError(
             f"{error}; begin anew in another checkpoint.save_dir, or name a checkpoint with "
             "checkpoint.restore_file"
         ) from error
-    for warning in check_restart(start.path, saved, now, anew=start.weights_only):
+    for warning in check_restart(start.path, checkpoint["cfg"], now, anew=start.weights_only):
         logger.warning(warning)
+    return checkpoint
 
 
 def _misfit(start: Start | None, error: Exception) -> str:

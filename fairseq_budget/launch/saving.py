@@ -15,6 +15,7 @@ from fairseq import checkpoint_utils
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.run.provenance import record
 from fairseq_budget.run.recovery import newest_whole, put_copy
 
 _fairseq_save = checkpoint_utils.torch_persistent_save
@@ -27,7 +28,12 @@ def install() -> None:
 
 
 def save(content: Any, path: str, async_write: bool = False) -> None:
-    """Write a checkpoint; raises BudgetError that says what is still there and what to free."""
+    """Write a checkpoint with what it is made with (provenance.py).
+
+    Raises BudgetError that says what is still there and what to free.
+    """
+    if sessions := record.sessions():
+        content = {**content, "sessions": sessions}
     if async_write:
         _fairseq_save(content, path, async_write=True)
         return

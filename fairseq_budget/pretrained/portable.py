@@ -25,6 +25,7 @@ from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained.foreign import names_in, other_kind
 from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.run.provenance import read_sessions, software
 from fairseq_budget.run.recovery import read_checkpoint
 from fairseq_budget.structured import conform, read_json
 
@@ -97,7 +98,11 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         "model": checkpoint.model,
         "encoder": asdict(checkpoint.encoder.resolved()),
         "model_config": checkpoint.model_config,
-        "provenance": {"fairseq_budget": __version__, **checkpoint.provenance},
+        "provenance": {
+            "fairseq_budget": __version__,
+            "exported_with": software(),
+            **checkpoint.provenance,
+        },
     }
     if (vocabulary := checkpoint.vocabulary) is not None:
         config["vocabulary"] = {"symbols": vocabulary.symbols, "blank": vocabulary.blank}
@@ -155,6 +160,7 @@ def _read_folder(folder: Path) -> Pretrained:
                 f"reads {FORMAT_VERSION}: export again, or update fairseq_budget"
             )
         config = conform(raw, _Config, CONFIG_FILE)
+        read_sessions(config.provenance.get("sessions", []))
         for name, sha256 in config.sha256.items():
             if name not in (MODEL_FILE, WORD_PIECES_FILE) or sha256_file(folder / name) != sha256:
                 raise BudgetError(f"{name} is not what was exported: it has changed since")
@@ -211,9 +217,12 @@ def open_checkpoint(path: str | Path) -> dict[str, Any]:
         )
     try:
         Vocabulary.from_state(conform(checkpoint.get("task_state", {}), dict, "task_state"))
+        read_sessions(checkpoint.get("sessions", []))
         conform(checkpoint["optimizer_history"][-1]["num_updates"], int, "num_updates")
         for section in ("model", "task", "optimization", "criterion"):
             conform(checkpoint["cfg"][section], dict[str, Any], f"cfg.{section}")
+        for section in ("common", "distributed_training"):
+            conform(checkpoint["cfg"].get(section, {}), dict[str, Any], f"cfg.{section}")
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise BudgetError(
             f"{path} is not what a run has saved ({type(error).__name__}: {error}): take another "
@@ -246,6 +255,10 @@ def _read_fairseq(path: Path) -> Pretrained:
         "task": cfg["task"],
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],
+        **{section: cfg.get(section) for section in ("optimizer", "lr_scheduler", "dataset")},
+        "seed": cfg.get("common", {}).get("seed"),
+        "num_processes": cfg.get("distributed_training", {}).get("distributed_world_size"),
+        "sessions": checkpoint.get("sessions", []),
     }
     model = cfg["model"]
     return Pretrained(

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.console.table import markdown_table
+from fairseq_budget.console.table import escaped, markdown_table
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import reconstruct
 from fairseq_budget.report.training_log import read_training_log
+from fairseq_budget.run.provenance import summary
 from fairseq_budget.structured import read_json
 
 
@@ -46,6 +47,7 @@ def write_run_page(
         "validation loss": f"{log.valid[-1]['loss']:.3f}" if log.valid else "-",
         "error on one utterance": f"{result.error():.3f} (constant: {result.trivial_error():.3f})",
         "wall clock": f"{last.get('wall', 0) / 60:.1f} min",
+        **summary(checkpoint.provenance),
     }
     parts = [
         "# Pre-training report",
@@ -61,11 +63,11 @@ def write_run_page(
 def scores_section(path: Path) -> str:
     content = _read_scores(path)
     return (
-        f"## Downstream: {content['task']}, {content['num_classes']} classes, "
+        f"## Downstream: {escaped(content['task'])}, {content['num_classes']} classes, "
         f"{content['num_utterances']['test']} test utterances\n\n"
         f"{markdown_table(content['table'])}\n\n"
         f"Frozen upstreams; spread over {len({run['seed'] for run in content['runs']})} seeds. "
-        f"Every run with its command: `{path}`."
+        f"Every run with its command: `{escaped(str(path))}`."
     )
 
 
@@ -86,13 +88,14 @@ def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
         counts = ", ".join(f"{n} {split}" for split, n in content["num_utterances"].items())
         here = f"{Path.cwd()}/"  # commands are typed from the folder in which the page is made
         commands = [
-            f"# {run['upstream']} {100 * run['test']:.1f}\n"
+            f"# {escaped(run['upstream'])} {100 * run['test']:.1f}\n"
             + run["key"]["command"].replace(here, "")
             for run in content["runs"]
         ]
         parts += [
-            f"## {name}",
-            f"Task {content['task']}, {content['num_classes']} classes; utterances: {counts}.",
+            f"## {escaped(name)}",
+            f"Task {escaped(content['task'])}, {content['num_classes']} classes; "
+            f"utterances: {counts}.",
             "```bash\n" + "\n".join(commands) + "\n```",
         ]
     return table, parts

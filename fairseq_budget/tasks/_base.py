@@ -4,10 +4,11 @@ import logging
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 from fairseq.tasks import FairseqTask
 
+from fairseq_budget.corpus.column import Column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.packed import open_corpus, pack_path
 from fairseq_budget.data.batches import Limits
@@ -15,6 +16,7 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, hours
 from fairseq_budget.run.interrupt import interrupt
+from fairseq_budget.run.provenance import record
 from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._heard import Heard
@@ -60,10 +62,11 @@ class BudgetTask(FairseqTask):
         corpus.check_files()
         return corpus
 
-    def add_dataset(self, split: str, dataset: Any) -> None:
+    def add_dataset(self, split: str, dataset: Any, columns: Sequence[Column] = ()) -> None:
         """Log what the split holds, and what the limits drop and crop; keep it for fairseq.
 
-        Raises BudgetError if most of the audio would be dropped.
+        columns: those that it learns from, whose hashes checkpoints hold. Raises BudgetError if
+        most of the audio would be dropped.
         """
         total, kept = dataset.corpus.num_samples, dataset.num_samples
         cropped = dataset.num_cropped
@@ -89,6 +92,8 @@ class BudgetTask(FairseqTask):
                 f"crops {cropped / total:.2%} of {split} away, "
                 "another part in each epoch; null crops nothing"
             )
+        hashes = {column.name: column.sha256 for column in columns}
+        record.add_data(split, dataset.corpus.hash, hashes)
         self.datasets[split] = dataset
 
     def get_batch_iterator(

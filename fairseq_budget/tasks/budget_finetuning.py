@@ -16,6 +16,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import register_task
 from omegaconf import II, MISSING
 
+from fairseq_budget.corpus.column import Column
 from fairseq_budget.corpus.symbols import open_symbols, read_vocabulary
 from fairseq_budget.data.transcribed import TranscribedDataset
 from fairseq_budget.errors import BudgetError
@@ -94,7 +95,7 @@ class BudgetFinetuningTask(BudgetTask):
             seed=self.cfg.seed,
             min_sample_size=self.cfg.min_sample_size,
         )
-        self.add_dataset(split, dataset)
+        self.add_dataset(split, dataset, [rows] if isinstance(rows, Column) else [])
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         if from_checkpoint:

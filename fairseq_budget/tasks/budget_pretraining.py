@@ -103,6 +103,7 @@ class BudgetPretrainingTask(BudgetTask):
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
+        labels, segments = self._open_labels(split, corpus), self._open_segments(split, corpus)
         dataset = BudgetAudioDataset(
             corpus,
             seed=self.cfg.seed,
@@ -110,10 +111,11 @@ class BudgetPretrainingTask(BudgetTask):
             min_sample_size=self.cfg.min_sample_size,
             pad_audio=self.cfg.pad_audio,
             masking=Masking(self.cfg.mask_prob, self.cfg.mask_length, equal=self.cfg.equal_masks),
-            labels=self._open_labels(split, corpus),
-            segments=self._open_segments(split, corpus),
+            labels=labels,
+            segments=segments,
         )
-        self.add_dataset(split, dataset)
+        columns = [each.column for each in labels]
+        self.add_dataset(split, dataset, columns + ([segments.column] if segments else []))
 
     def _open_labels(self, split: str, corpus: Corpus) -> List[Labels]:
         return [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from fairseq_budget.console.table import cell, column, columns, table
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fairseq_budget.console.table import cell, column, columns, markdown_table, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,3 +55,26 @@ def test_cells_are_for_people():
     assert [cell(v) for v in (None, True, False, 12345, 0.12345, "x")] == [
         "-", "yes", "no", "12,345", "0.1235", "x",
     ]  # fmt: skip
+
+
+ODD = st.text(alphabet="ab|\\<> \n\r\u2028\x0b", max_size=8)
+
+
+def cells_of(row: str) -> list[str]:
+    """The cells of a row as GitHub reads them: a `|` behind a backslash is no border."""
+    cells = re.split(r"(?<!\\)\|", row)
+    assert cells[0] == cells[-1] == ""
+    return [re.sub(r"(\\*)\\\|", lambda found: found[1][::2] + "|", c.strip()) for c in cells[1:-1]]
+
+
+@given(name=ODD, other=ODD)
+@example(name="<script>alert(1)</script>", other="|-|-|")
+@example(name="a\\|b", other="a\\\\|")
+def test_odd_names_stay_one_cell_in_one_line_without_tags(name, other):
+    text = markdown_table([{f"1{name}": name, f"2{other}": other}])
+    assert "<" not in text
+    lines = text.splitlines()
+    assert len(lines) == 3
+    assert [len(cells_of(line)) for line in lines] == [2, 2, 2]
+    shown = [" ".join(odd.splitlines()).replace("<", "&lt;").strip() for odd in (name, other)]
+    assert cells_of(lines[2]) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ import pytest
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance
-from fairseq_budget.corpus.pack_file import Pack
+from fairseq_budget.corpus.pack_file import PREFIX, Pack
 from fairseq_budget.corpus.packed import Packed, open_corpus
 from fairseq_budget.corpus.packing import pack_split
 from fairseq_budget.corpus.plain import read_text
@@ -185,6 +186,46 @@ def test_a_damaged_array_is_found_by_the_check(packed) -> None:
     packed.write_bytes(content)
     with pytest.raises(BudgetError, match=r"damaged in its array 'ids.values'"):
         Pack(packed).check()
+
+
+def rewritten(pack: Path, change, behind: bytes = b"") -> None:
+    """The pack with another header, whose hash is right."""
+    content = pack.read_bytes()
+    magic, offset, _, _ = PREFIX.unpack(content[: PREFIX.size])
+    header = json.loads(content[offset:])
+    change(header)
+    text = json.dumps(header).encode()
+    prefix = PREFIX.pack(magic, offset, len(text), hashlib.sha256(text).digest())
+    pack.write_bytes(prefix + content[PREFIX.size : offset] + text + behind)
+
+
+ODD = {
+    "an array beyond the file": lambda h: h["arrays"]["lines"].update(num_bytes=1 << 40),
+    "an array before the file": lambda h: h["arrays"]["lines"].update(offset=-8),
+    "an array of objects": lambda h: h["arrays"]["sizes"].update(dtype="O"),
+    "an array without a place": lambda h: h["arrays"]["sizes"].pop("offset"),
+    "half a number": lambda h: h["arrays"]["sizes"].update(num_bytes=9),
+    "sizes of fewer lines": lambda h: h["arrays"]["sizes"].update(num_bytes=8),
+    "lines that end elsewhere": lambda h: h["arrays"]["lines"].update(num_bytes=8),
+    "starts of another number": lambda h: h["arrays"]["ids.values.starts"].update(num_bytes=16),
+    "more lines than there are": lambda h: h.update(num_utterances=7),
+    "no number of lines": lambda h: h.pop("num_utterances"),
+}
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+def test_arrays_that_cannot_be_are_found_on_opening(packed, change) -> None:
+    rewritten(packed, lambda header: None)
+    Pack(packed)
+    rewritten(packed, change)
+    with pytest.raises(BudgetError, match=r"train.pack.*make it anew"):
+        Pack(packed)
+
+
+def test_bytes_behind_a_pack_are_found_on_opening(packed) -> None:
+    rewritten(packed, lambda header: None, behind=b"more")
+    with pytest.raises(BudgetError, match=r"header ends 4 bytes before.*make it anew"):
+        Pack(packed)
 
 
 def test_missing_files_are_found_when_training_starts(folder, packed) -> None:

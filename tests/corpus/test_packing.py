@@ -85,6 +85,16 @@ def test_labels_of_other_centroids_are_refused(folder) -> None:
         pack_split(folder / "train.tsv")
 
 
+def test_a_column_that_has_changed_since_it_was_written_is_not_packed(folder) -> None:
+    write_labels(folder)
+    path = folder / "train.km"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    pack_split(folder / "train.tsv")  # the same lines
+    path.write_bytes(path.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(BudgetError, match=r"train.km has changed since it was written"):
+        pack_split(folder / "train.tsv")
+
+
 def test_a_column_with_lines_missing_is_refused(folder) -> None:
     path = folder / "train.km"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from fairseq_budget.cli.export import main as export
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.pretrained import read_pretrained
 from tests.conftest import ROOT, on_two_processes, run, train_command
 from tests.training_process import TrainingProcess
 
@@ -92,6 +94,22 @@ def test_a_budget_is_kept_through_kills_and_ends_in_nothing_to_do(command, unint
     assert budget <= state["task_state"]["flops"] < budget * num_updates / (num_updates - 1)
     run(*command(tmp_path / "whole", NUM_UPDATES, f"task.budget_flops={budget}"))
     assert_equal_states(state, last_state(tmp_path / "whole"))
+
+
+def test_a_checkpoint_says_what_every_session_was_made_with(command, data, tmp_path, capsys):
+    for num_updates in (2, 4):
+        run(*command(tmp_path, num_updates))
+    first, last = last_state(tmp_path)["sessions"]
+    assert "optimization.max_update=2" in first["command"]
+    assert (first["from_update"], last["from_update"]) == (0, 2)
+    assert last["data"]["train"]["manifest"] == Manifest.read(data / "train.tsv").hash
+    exported = tmp_path / "exported"
+    assert export([str(tmp_path / "checkpoint_last.pt"), str(exported)]) == 0
+    provenance = read_pretrained(exported).provenance
+    assert provenance["sessions"] == [first, last]
+    assert (provenance["seed"], provenance["num_processes"]) == (1337, 1)
+    assert provenance["optimizer"]["_name"] == "adam"
+    assert f"manifest {last['data']['train']['manifest'][:12]}" in capsys.readouterr().out
 
 
 def test_two_processes_stop_are_killed_and_go_on(command, tmp_path):

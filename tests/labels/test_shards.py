@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -71,6 +72,25 @@ def test_a_dump_of_another_manifest_is_replaced(corpus, tmp_path):
     Manifest(manifest.root, manifest.utterances[:4]).write(corpus.path)
     dump_features(read_text(corpus.path), Feature(), tmp_path / "out", Workers(1))
     assert len(read_dump(path)) == 4
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".len"])
+def test_a_dump_with_a_flipped_bit_is_made_again_by_the_same_command(corpus, tmp_path, suffix):
+    path = dump_features(corpus, Feature(), tmp_path, Workers(1)).with_suffix(suffix)
+    whole = path.read_bytes()
+    path.write_bytes(bytes([*whole[:-2], whole[-2] ^ 1, whole[-1]]))
+    dump_features(corpus, Feature(), tmp_path, Workers(1))
+    assert path.read_bytes() == whole
+
+
+def test_a_dump_of_a_version_without_hashes_stays(corpus, tmp_path):
+    path = dump_features(corpus, Feature(), tmp_path, Workers(1))
+    note = json.loads(path.with_suffix(".json").read_text())
+    del note["sha256"]
+    path.with_suffix(".json").write_text(json.dumps(note))
+    path.write_bytes(b"as it was")
+    dump_features(corpus, Feature(), tmp_path, Workers(1))
+    assert path.read_bytes() == b"as it was"
 
 
 def test_more_shards_than_utterances_are_an_error(corpus, tmp_path):

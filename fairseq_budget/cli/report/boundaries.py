@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
-from fairseq_budget.console.table import markdown_table
+from fairseq_budget.console.table import escaped, markdown_table
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
@@ -54,7 +54,7 @@ def _boundaries(args: argparse.Namespace) -> int:
     if args.out:
         _draw(args, encoder, corpus, spans_of)
         parts = [
-            f"# Boundaries of {args.split}",
+            f"# Boundaries of {escaped(args.split)}",
             table,
             f"Found: within {1000 * TOLERANCE_S:g} ms of a true boundary, one to one.",
             "![true and fired boundaries](boundaries.png)",

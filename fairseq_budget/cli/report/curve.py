@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.rows import write_csv
-from fairseq_budget.console.table import table
+from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.report.curve import read_run
 from fairseq_budget.report.pages import other_budgets, write_page
@@ -50,7 +50,8 @@ def _curve(args: argparse.Namespace) -> int:
     parts = ["# Loss against size", shown, "![loss and scores against size](curve.png)"]
     parts += other_budgets(finished)
     parts += [
-        f"Not finished, left out: {run.name} ({run.updates:,} of {run.max_update:,} updates)."
+        f"Not finished, left out: {escaped(run.name)} "
+        f"({run.updates:,} of {run.max_update:,} updates)."
         for run in runs
         if not run.is_finished
     ]
