@@ -93,6 +93,29 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(f"| {row} |" for row in cells)
 
 
+def latex_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of equal keys -> a LaTeX tabular, with booktabs' rules; keys are the header."""
+    header, *lines = [
+        " & ".join(map(_latex, line)) + r" \\" for line in (rows[0], *(r.values() for r in rows))
+    ]
+    columns = "l" + "r" * (len(rows[0]) - 1)
+    parts = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", header, r"\midrule", *lines]
+    return "\n".join([*parts, r"\bottomrule", r"\end{tabular}"])
+
+
+_LATEX = {
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "\n": " "},
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
 def escaped(text: str) -> str:
     """A name as Markdown shows it: in one line, no border of a cell, and no tag of HTML.
 

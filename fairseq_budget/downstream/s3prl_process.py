@@ -15,10 +15,12 @@ from fairseq_budget.errors import BudgetError
 
 
 class S3prlProcess:
-    """Runs ``run_downstream.py`` on ``num_threads`` threads; starts at the first run."""
+    """Runs ``run_downstream.py`` on ``num_threads`` threads and a GPU; starts at the first run."""
 
-    def __init__(self, num_threads: int) -> None:
-        self._num_threads = num_threads
+    def __init__(self, num_threads: int, gpu: int | None = None) -> None:
+        self._environment = {"OMP_NUM_THREADS": str(num_threads), **os.environ}
+        if gpu is not None:
+            self._environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: Sequence[str], output: Path, folder: Path | None = None) -> int:
@@ -43,7 +45,7 @@ class S3prlProcess:
             [sys.executable, "-m", "fairseq_budget.upstream.serve"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"OMP_NUM_THREADS": str(self._num_threads), **os.environ},
+            env=self._environment,
             text=True,
         )
         self._process = process

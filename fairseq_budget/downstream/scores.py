@@ -8,6 +8,8 @@ of it is better, the task says (tasks.py).
 
 from __future__ import annotations
 
+import argparse
+import functools
 import json
 import os
 import re
@@ -21,6 +23,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import torch
+
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.downstream.layout import Layout, shell_command
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
@@ -31,7 +35,7 @@ from fairseq_budget.pretrained import MODEL_FILE
 from fairseq_budget.structured import read_json
 from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
-RESULT_FILE, OUTPUT_FILE = "result.json", "output.txt"
+RESULT_FILE, OUTPUT_FILE, OPTIONS_FILE = "result.json", "output.txt", "upstream.json"
 UNTRAINED = ":untrained"
 
 
@@ -60,10 +64,43 @@ class Upstream:
 
     def sha256(self) -> str | None:
         """Of the weights, so that a table tells which ones it is about."""
-        if self.checkpoint is None:
-            return None
-        is_folder = self.checkpoint.is_dir()
-        return sha256_file(self.checkpoint / MODEL_FILE if is_folder else self.checkpoint)
+        return None if self.checkpoint is None else _weights_sha256(self.checkpoint)
+
+
+@functools.cache
+def _weights_sha256(checkpoint: Path) -> str:
+    return sha256_file(checkpoint / MODEL_FILE if checkpoint.is_dir() else checkpoint)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a run differs from its task's configuration.
+
+    ``layers``: "weighted", the sum that s3prl learns, or "last". ``trainable``: the upstream
+    learns, too. ``cache_gib``: room for a frozen one's hidden states, in memory for each run or,
+    for all runs, in ``cache_folder``; None is the upstream's default, and 0 none.
+    """
+
+    learning_rate: float | None = None
+    layers: str = "weighted"
+    trainable: bool = False
+    cache_gib: float | None = None
+    cache_folder: Path | None = None
+
+    def arguments(self) -> list[str]:
+        last = ["-s", "last_hidden_state"] if self.layers == "last" else []
+        return [*last, *(["-f"] if self.trainable else [])]
+
+    def overrides(self) -> list[str]:
+        rate = self.learning_rate
+        return [] if rate is None else [f"config.optimizer.lr={rate:g}"]
+
+    def options(self) -> dict[str, Any]:
+        """Of the upstream (``-g``)."""
+        if self.cache_gib is None or self.trainable:
+            return {}
+        place = self.cache_folder and {"cache_folder": str(self.cache_folder.absolute())}
+        return {"cache_gib": self.cache_gib, **(place or {})}
 
 
 @dataclass(frozen=True)
@@ -88,21 +125,28 @@ class Run:
     seed: int
     folder: Path
     num_updates: int | None = None
+    protocol: Protocol = field(default_factory=Protocol)
+    keeps_checkpoints: bool = True
+
+    def options(self) -> dict[str, Any]:
+        """Of the upstream (``-g``). An untrained one has the fresh weights of the run's seed."""
+        if self.upstream.checkpoint is None:
+            return {}
+        untrained = {"untrained": self.seed} if self.upstream.untrained else {}
+        return {**untrained, **self.protocol.options()}
 
     def arguments(self) -> list[str]:
-        """s3prl's arguments. An untrained upstream has the fresh weights of the run's seed."""
-        arguments = ["-p", str(self.folder), "--seed", str(self.seed)]
+        """s3prl's arguments."""
+        arguments = ["-p", str(self.folder), "--seed", str(self.seed), *self.protocol.arguments()]
         if self.upstream.checkpoint is None:
             arguments += ["-u", "budget_logmel"]
         else:
             arguments += ["-u", "budget_upstream", "-k", str(self.upstream.checkpoint)]
-        if self.upstream.untrained:
-            arguments += ["-g", str(self.folder / "untrained.yaml")]
-        overrides = (
-            []
-            if self.num_updates is None
-            else update_overrides(self.num_updates, warm_up=not self.layout.request.superb)
-        )
+        if self.options():
+            arguments += ["-g", str(self.folder / OPTIONS_FILE)]
+        overrides = self.protocol.overrides()
+        if self.num_updates is not None:
+            overrides += update_overrides(self.num_updates, warm_up=not self.layout.request.superb)
         return self.layout.command(arguments, overrides)
 
     def key(self) -> dict[str, Any]:
@@ -110,37 +154,58 @@ class Run:
         return {
             "command": shell_command(self.arguments()),
             "checkpoint_sha256": self.upstream.sha256(),
+            "untrained": self.upstream.untrained,
+            "halves": "cache_folder" in self.options(),  # what is kept on disk is rounded
             "layout": asdict(self.layout.request) | self.layout.num_utterances,
         }
 
-    def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
-        """The stored result of this run, or that of running it now."""
-        key = self.key()
+    def stored(self) -> dict[str, Any] | None:
+        """The result of an earlier run with the same settings, if there is one."""
         try:
             stored = read_json(self.folder / RESULT_FILE, dict)
         except (OSError, ValueError):
-            stored = {}
-        if stored.get("key") == key:
-            return dict(stored)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for appended in ("log.log", SCALARS_FILE):
-            (self.folder / appended).unlink(missing_ok=True)
-        if self.upstream.untrained:
-            (self.folder / "untrained.yaml").write_text(f"untrained: {self.seed}\n")
+            return None
+        return dict(stored) if stored.get("key") == self.key() else None
+
+    def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
+        """The stored result of this run, or that of running it now."""
+        if (stored := self.stored()) is not None:
+            return stored
+        self.prepare()
         start = time.monotonic()
         score = self._train(s3prl)
         result = {
+            "task": self.layout.request.task,
             "upstream": self.upstream.name,
             "seed": self.seed,
+            "learning_rate": self.protocol.learning_rate,
             **asdict(score),
+            "layer_weights": read_layer_weights(self.folder),
             "wall_s": round(time.monotonic() - start, 1),
-            "key": key,
+            "key": self.key(),
         }
         _write_json(self.folder / RESULT_FILE, result)
+        if not self.keeps_checkpoints:
+            for checkpoint in self.folder.glob("*.ckpt"):
+                checkpoint.unlink()
         return result
 
+    def prepare(self) -> None:
+        """Make the folder, with what s3prl reads in it and without what it appends to."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._goes_on():
+            for appended in ("log.log", SCALARS_FILE):
+                (self.folder / appended).unlink(missing_ok=True)
+        if self.options():
+            _write_json(self.folder / OPTIONS_FILE, self.options())
+
+    def _goes_on(self) -> bool:
+        """Whether s3prl takes up its checkpoint, and so other batches: in runs of days only."""
+        return self.layout.request.superb and any(self.folder.glob("states-*.ckpt"))
+
     def _train(self, s3prl: S3prlProcess) -> Score:
-        code = s3prl.run(self.arguments(), self.folder / OUTPUT_FILE)
+        going_on = ["-a"] if self._goes_on() else []
+        code = s3prl.run([*self.arguments(), *going_on], self.folder / OUTPUT_FILE)
         if code:
             raise BudgetError(
                 f"{self.upstream.name}, seed {self.seed}: s3prl ended with exit code "
@@ -186,29 +251,55 @@ def read_score(folder: Path, task: Task) -> Score:
     return Score(best, valid[0][best], test[0][best], others)
 
 
+def read_layer_weights(folder: Path) -> list[float] | None:
+    """The share of each layer in the sum that s3prl learned, at its best update; None of one layer.
+
+    The first is the encoder's input.
+    """
+    kept = [*folder.glob("*best*.ckpt"), *folder.glob("states-*.ckpt")]
+    if not kept:
+        return None
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        state = torch.load(kept[0], map_location="cpu", weights_only=True)
+    weights = state.get("Featurizer", {}).get("weights")
+    return None if weights is None else [round(w, 4) for w in weights.softmax(0).tolist()]
+
+
 def _values(scalars: dict[str, dict[int, float]], metric: Metric, split: str) -> dict[int, float]:
     scale = 0.01 if metric.percent else 1
     found = scalars.get(metric.tag.format(split), {})
     return {update: scale * value for update, value in found.items()}
 
 
-def run_all(runs: Sequence[Run], num_jobs: int) -> list[dict[str, Any]]:
-    """The results of all runs, in their order, ``num_jobs`` processes at a time."""
-    num_threads = max(1, (os.cpu_count() or 1) // num_jobs)
+def run_all(
+    runs: Sequence[Run], num_jobs: int, failures: list[BudgetError] | None = None
+) -> list[dict[str, Any]]:
+    """The results of all runs, in their order, ``num_jobs`` processes at a time.
+
+    A run that fails ends all, or, where `failures` are gathered, only itself. Several GPUs are
+    taken in turn, one by each process.
+    """
+    num_threads, num_gpus = max(1, (os.cpu_count() or 1) // num_jobs), torch.cuda.device_count()
     with ExitStack() as opened, ThreadPoolExecutor(num_jobs) as pool:
         idle: Queue[S3prlProcess] = Queue()
-        for _ in range(num_jobs):
-            idle.put(opened.enter_context(S3prlProcess(num_threads)))
+        for job in range(num_jobs):
+            gpu = job % num_gpus if num_gpus > 1 else None
+            idle.put(opened.enter_context(S3prlProcess(num_threads, gpu)))
 
-        def result(run: Run) -> dict[str, Any]:
+        def result(run: Run) -> dict[str, Any] | None:
             s3prl = idle.get()
             try:
                 return run.result(s3prl)
+            except BudgetError as error:
+                if failures is None:
+                    raise
+                failures.append(error)
+                return None
             finally:
                 idle.put(s3prl)
 
-        results = pool.map(result, runs)
-        return list(Progress(results, total=len(runs), unit="run", quiet_s=0))
+        results = Progress(pool.map(result, runs), total=len(runs), unit="run", quiet_s=0)
+        return [found for found in results if found is not None]
 
 
 def summarize(results: Sequence[dict[str, Any]], task: Task) -> list[dict[str, str]]:

@@ -227,6 +227,25 @@ def plot_boundaries(
     _save(figure, path)
 
 
+def plot_layers(tasks: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> None:
+    """A panel for each task: the share of each layer in its sum, a row for each upstream."""
+    largest = max(len(rows) for rows in tasks.values())
+    size = (7, 0.8 + len(tasks) * (0.6 + 0.25 * largest))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(tasks), squeeze=False)[:, 0]
+    for axes, (task, rows) in zip(panels, tasks.items(), strict=True):
+        grid = np.full((len(rows), max(map(len, rows.values()))), np.nan)
+        for place, weights in enumerate(rows.values()):
+            grid[place, : len(weights)] = weights
+        picture = axes.imshow(grid, aspect="auto", cmap="viridis", vmin=0)
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_xticks(range(grid.shape[1]))
+        axes.set_title(task, loc="left", fontsize="medium")
+        figure.colorbar(picture, ax=axes)
+    panels[-1].set_xlabel("layer (0: what the first one hears)")
+    _save(figure, path)
+
+
 def _save(figure: Figure, path: Path) -> None:
     with atomic_write(path, "wb") as file:
         figure.savefig(file, format="png", dpi=150)

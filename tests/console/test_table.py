@@ -78,3 +78,17 @@ def test_odd_names_stay_one_cell_in_one_line_without_tags(name, other):
     assert [len(cells_of(line)) for line in lines] == [2, 2, 2]
     shown = [" ".join(odd.splitlines()).replace("<", "&lt;").strip() for odd in (name, other)]
     assert cells_of(lines[2]) == shown
+
+
+def test_a_latex_table_has_rules_and_its_signs_are_escaped():
+    from fairseq_budget.console.table import latex_table
+
+    assert latex_table([{"a_b": "x", "PER (%) ↓": "1.0 ± 0.2"}]).splitlines() == [
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"a\_b & PER (\%) $\downarrow$ \\",
+        r"\midrule",
+        r"x & 1.0 $\pm$ 0.2 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]

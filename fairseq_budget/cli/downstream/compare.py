@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
+from fairseq_budget.cli.downstream.upstreams import add_upstreams, read_upstreams
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.scores import Run, Upstream, run_all, summarize, write_results
+from fairseq_budget.downstream.scores import Run, run_all, summarize, write_results
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 
@@ -33,16 +34,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--data", required=True, type=Path, metavar="LAYOUT", help="from layout")
     parser.add_argument("--task", choices=TASKS, help="must be the layout's, if given")
-    parser.add_argument(
-        "--upstream",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="an exported folder or a checkpoint; PATH:untrained is its architecture with fresh "
-        "weights, others for each seed. Give it once per row; PATH1,PATH2,... are checkpoints of "
-        "several pre-training seeds, taken in turn by the classifier's seeds",
-    )
-    parser.add_argument("--logmel", action="store_true", help="add a row for log-mel features")
+    add_upstreams(parser)
     parser.add_argument(
         "--seeds", type=count, default=3, metavar="N", help="runs per row (default 3)"
     )
@@ -62,9 +54,7 @@ def _compare(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"--task {args.task}: {args.data} is a layout for {layout.request.task}; leave it out"
         )
-    rows = [Upstream.parse(text) for text in args.upstream]
-    rows += [[Upstream("log-mel")]] if args.logmel else []
-    _check_compare(args, [row[0].name for row in rows])
+    rows = read_upstreams(args)
     runs = [
         Run(layout, upstream, seed, args.out / upstream.name / f"seed{seed}", args.updates)
         for row in rows
@@ -74,12 +64,3 @@ def _compare(args: argparse.Namespace) -> int:
     write_results(args.out / "results.json", layout, results)
     print(markdown_table(summarize(results, layout.task)))
     return 0
-
-
-def _check_compare(args: argparse.Namespace, names: list[str]) -> None:
-    if not names:
-        raise BudgetError("nothing to compare: give --upstream NAME=PATH, --logmel, or both")
-    if len(set(names)) < len(names):
-        raise BudgetError(f"the names {', '.join(names)} are not all different; rename one")
-    if args.seeds < 1 or args.jobs < 1:
-        raise BudgetError(f"--seeds {args.seeds} --jobs {args.jobs}: expected 1 or more")

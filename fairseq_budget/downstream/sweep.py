@@ -1,0 +1,207 @@
+"""Several tasks, learning rates and seeds: of each task and upstream the best rate, on validation.
+
+As SUPERB does it: each learning rate trains a classifier of its own, validation chooses, and test
+is reported at the rate that was chosen.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from fairseq_budget.console.table import column
+from fairseq_budget.downstream.layout import LAYOUT_FILE, Layout, read_layout
+from fairseq_budget.downstream.s3prl_process import S3prlProcess
+from fairseq_budget.downstream.scores import OUTPUT_FILE, Protocol, Run, Upstream
+from fairseq_budget.downstream.tasks import TASKS, Task
+from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.structured import read_yaml
+from fairseq_budget.upstream.launch import find_config
+
+MAX_STEPS = 10  # of a range; more powers of ten are a slip
+
+Result = dict[str, Any]
+
+
+def parse_rates(text: str) -> list[float]:
+    """``1e-1:1e-3``, powers of ten from the first to the last; or ``1e-2,3e-3``.
+
+    >>> parse_rates("1e-1:1e-3"), parse_rates("3e-3")
+    ([0.1, 0.01, 0.001], [0.003])
+    """
+    try:
+        rates = [float(word) for word in text.replace(":", ",").split(",")]
+        if not all(0 < rate < 1e3 for rate in rates):
+            raise ValueError
+        if ":" in text:
+            first, last = rates
+            steps = round(math.log10(last / first))
+            if abs(steps) > MAX_STEPS:
+                raise ValueError
+            powers = range(0, steps + 1) if steps > 0 else range(0, steps - 1, -1)
+            rates = [float(f"{first * 10.0**power:.6g}") for power in powers]
+    except ValueError:
+        raise BudgetError(
+            f"--lrs {text!r}: expected learning rates such as 1e-1:1e-5 or 1e-2,3e-3"
+        ) from None
+    return rates
+
+
+def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
+    """The layouts ``root/TASK`` of the tasks, by default of all that there are.
+
+    Raises BudgetError for an unknown task, and naming all that are missing.
+    """
+    found = [name for name in TASKS if (root / name / LAYOUT_FILE).is_file()]
+    for name in tasks or ():
+        if name not in TASKS:
+            raise BudgetError(f"--tasks: {name}: {expected_one_of(name, list(TASKS))}")
+    missing = [name for name in tasks or () if name not in found]
+    if missing or not found:
+        first = (missing or list(TASKS))[0]
+        raise BudgetError(
+            f"{root} has no layout for {', '.join(missing) or 'any task'}: make each with "
+            f"budget-downstream layout --task {first} --audio DIR --out {root / first}"
+        )
+    return [read_layout(root / name) for name in tasks or found]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs of some tasks and upstreams; a row of several checkpoints takes them in turn."""
+
+    layouts: Sequence[Layout]
+    rows: Sequence[Sequence[Upstream]]
+    rates: Sequence[float]
+    num_seeds: int
+    folder: Path
+    num_updates: int | None = None
+    protocol: Protocol = field(default_factory=Protocol)
+    keeps_checkpoints: bool = False
+
+    def runs(self) -> list[Run]:
+        """Task by task, each with all rows and rates."""
+        return [
+            Run(
+                layout,
+                upstream,
+                seed,
+                self.folder / layout.request.task / upstream.name / f"lr{rate:g}" / f"seed{seed}",
+                self.num_updates,
+                replace(self.protocol, learning_rate=rate),
+                self.keeps_checkpoints,
+            )
+            for layout in self.layouts
+            for row in self.rows
+            for rate in self.rates
+            for seed, upstream in zip(range(self.num_seeds), cycle(row), strict=False)
+        ]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A task's score of an upstream at the learning rate that validation chose, in per cent."""
+
+    task: str = column()
+    upstream: str = column()
+    metric: str = column()
+    test_percent: float = column("test (%)", digits=2)
+    spread_percent: float | None = column("spread of seeds", digits=2)
+    valid_percent: float = column("valid (%)", digits=2)
+    learning_rate: float = column()
+    num_seeds: int = column("seeds")
+    sha256: str | None = column("weights")
+    command: str = column(hidden=True)
+    layer_weights: tuple[float, ...] | None = column(hidden=True)
+
+
+def choose(results: Iterable[Result]) -> list[Cell]:
+    """The best learning rate of each task and upstream, by the mean of validation over seeds."""
+    groups: dict[tuple[str, str], dict[float, list[Result]]] = {}
+    for result in results:
+        rates = groups.setdefault((result["task"], result["upstream"]), {})
+        rates.setdefault(result["learning_rate"], []).append(result)
+    return [_best(TASKS[task], task, rates) for (task, _), rates in groups.items()]
+
+
+def _best(task: Task, name: str, rates: dict[float, list[Result]]) -> Cell:
+    sign = 1 if task.metrics[0].higher_is_better else -1
+    valid = {rate: statistics.mean(r["valid"] for r in own) for rate, own in rates.items()}
+    rate = max(valid, key=lambda one: sign * valid[one])
+    own = rates[rate]
+    tests = [100 * result["test"] for result in own]
+    first = max(own, key=lambda result: sign * float(result["valid"]))
+    return Cell(
+        name,
+        first["upstream"],
+        task.metrics[0].name,
+        statistics.mean(tests),
+        statistics.stdev(tests) if len(tests) > 1 else None,
+        100 * valid[rate],
+        rate,
+        len(own),
+        (first["key"]["checkpoint_sha256"] or "")[:12] or None,
+        first["key"]["command"],
+        _mean_of_layers([r["layer_weights"] for r in own if r["layer_weights"]]),
+    )
+
+
+def _mean_of_layers(weights: Sequence[Sequence[float]]) -> tuple[float, ...] | None:
+    return tuple(map(statistics.mean, zip(*weights, strict=True))) if weights else None
+
+
+def wide_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """A row for each upstream, a column for each task, named as SUPERB's tables name it."""
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    rows = []
+    for upstream in dict.fromkeys(cell.upstream for cell in cells):
+        own = {cell.task: cell for cell in cells if cell.upstream == upstream}
+        shown = {_header(task): _shown(own.get(task)) for task in tasks}
+        rows.append({"upstream": upstream, **shown})
+    return rows
+
+
+def _header(task: str) -> str:
+    metric = TASKS[task].metrics[0]
+    return f"{task.upper()} {metric.name} (%) {'↑' if metric.higher_is_better else '↓'}"
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
+    spread = "" if cell.spread_percent is None else f" ± {cell.spread_percent:.1f}"
+    return f"{cell.test_percent:.1f}{spread}"
+
+
+def num_updates(run: Run) -> int:
+    """Updates that a run makes: of its overrides, else of its task's configuration."""
+    prefix = "config.runner.total_steps="
+    given = [f for f in run.arguments()[-1].split(",,") if f.startswith(prefix)]
+    if given:
+        return int(given[-1].removeprefix(prefix))
+    task = run.layout.task
+    return int(read_yaml(find_config(task.downstream, task.config))["runner"]["total_steps"])
+
+
+def seconds_per_update(run: Run, s3prl: S3prlProcess, few: int = 4, more: int = 12) -> float:
+    """Measured: the difference of two short runs, without evaluation and without a cache."""
+    walls = []
+    for steps in (1, few, more):  # the first one pays for starting s3prl
+        folder = run.folder.parent / f".trial{steps}"
+        trial = replace(run, folder=folder, num_updates=steps, protocol=Protocol(cache_gib=0.0))
+        trial.prepare()
+        *arguments, fields = trial.arguments()
+        fields += ",,config.runner.eval_step=1000000,,config.runner.save_step=1000000"
+        start = time.monotonic()
+        if s3prl.run([*arguments, fields], folder / OUTPUT_FILE):
+            raise BudgetError(f"s3prl failed on {run.layout.folder}; see {folder / OUTPUT_FILE}")
+        walls.append(time.monotonic() - start)
+        shutil.rmtree(folder)
+    return max(0.0, walls[2] - walls[1]) / (more - few)

@@ -1,0 +1,119 @@
+"""Which learning rate is best, on validation, and the table that tells so."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from fairseq_budget.downstream.layout import Layout, Request
+from fairseq_budget.downstream.scores import Protocol, Run, Upstream
+from fairseq_budget.downstream.sweep import (
+    Sweep,
+    choose,
+    num_updates,
+    parse_rates,
+    read_layouts,
+    wide_rows,
+)
+from fairseq_budget.errors import BudgetError
+
+LOGMEL = Upstream("log-mel")
+
+
+def layout(task: str, *, superb: bool = False) -> Layout:
+    return Layout(Path("data", task), Request(task, "audio", superb=superb), {"train": 100}, {}, 0)
+
+
+def result(task, upstream, rate, seed, valid, test, weights=None) -> dict:
+    key = {"checkpoint_sha256": "f" * 64, "command": f"{task} {upstream} {rate} {seed}"}
+    return {
+        "task": task, "upstream": upstream, "learning_rate": rate, "seed": seed, "valid": valid,
+        "test": test, "layer_weights": weights, "key": key,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "rates"),
+    [
+        ("1e-1:1e-5", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]),
+        ("3e-4:3e-2", [3e-4, 3e-3, 3e-2]),
+        ("1e-2,5e-3", [1e-2, 5e-3]),
+        ("1e-3:1e-3", [1e-3]),
+    ],
+)
+def test_learning_rates_are_powers_of_ten_or_listed(text, rates):
+    assert parse_rates(text) == pytest.approx(rates)
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "1e-1:0", "-1", "nan", "1e-30:1", "1:2:3"])
+def test_learning_rates_that_are_none_are_named(text):
+    with pytest.raises(BudgetError, match=r"--lrs .*expected learning rates such as"):
+        parse_rates(text)
+
+
+def test_validation_chooses_the_rate_and_test_is_reported():
+    """PER falls and accuracy rises; a rate that is good on test alone is not chosen."""
+    cells = choose(
+        [
+            result("pr", "a", 0.1, 0, 0.30, 0.10),
+            result("pr", "a", 0.01, 0, 0.20, 0.40, [0.2, 0.8]),
+            result("pr", "a", 0.01, 1, 0.22, 0.50, [0.4, 0.6]),
+            result("ic", "a", 0.1, 0, 0.9, 0.8),
+            result("ic", "a", 0.01, 0, 0.5, 0.95),
+            result("ic", "b", 0.1, 0, 0.6, 0.7),
+        ]
+    )
+    per, first, second = cells
+    assert (per.task, per.learning_rate, per.num_seeds) == ("pr", 0.01, 2)
+    assert per.test_percent == pytest.approx(45)
+    assert per.spread_percent == pytest.approx(statistics.stdev([40, 50]))
+    assert per.layer_weights == pytest.approx((0.3, 0.7))
+    assert per.command == "pr a 0.01 0"
+    assert (first.learning_rate, first.test_percent) == (0.1, pytest.approx(80))
+    assert wide_rows(cells) == [
+        {"upstream": "a", "PR PER (%) ↓": "45.0 ± 7.1", "IC accuracy (%) ↑": "80.0"},
+        {"upstream": "b", "PR PER (%) ↓": "-", "IC accuracy (%) ↑": "70.0"},
+    ]
+    assert second.upstream == "b"
+
+
+def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_path):
+    seeds = [Upstream("tera", tmp_path / name) for name in ("one", "two")]
+    sweep = Sweep([layout("pr"), layout("ic")], [seeds, [LOGMEL]], [0.1, 0.01], 3, tmp_path)
+    runs = sweep.runs()
+    assert len(runs) == len({run.folder for run in runs}) == 2 * 2 * 2 * 3
+    taken = [run.upstream.checkpoint.name for run in runs if run.upstream.name == "tera"]
+    assert taken[:3] == ["one", "two", "one"]
+    assert "config.optimizer.lr=0.1" in runs[0].arguments()[-1]
+    assert runs[0].folder == tmp_path / "pr/tera/lr0.1/seed0"
+
+
+def test_a_protocol_says_what_the_classifier_hears_and_where_states_are_kept(tmp_path):
+    tera = Upstream("tera", tmp_path)
+    kept = Protocol(1e-3, "last", cache_gib=2.0, cache_folder=tmp_path / "states")
+    run = Run(layout("ic"), tera, 1, tmp_path, protocol=kept)
+    assert run.options() == {"cache_gib": 2.0, "cache_folder": str(tmp_path / "states")}
+    assert run.arguments()[run.arguments().index("-s") + 1] == "last_hidden_state"
+    assert "-g" in run.arguments()
+    trained = Run(layout("ic"), tera, 1, tmp_path, protocol=Protocol(trainable=True, cache_gib=2.0))
+    assert trained.options() == {}
+    assert "-f" in trained.arguments()
+    assert Run(layout("ic"), LOGMEL, 1, tmp_path, protocol=kept).options() == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "superb", "expected"), [("ic", False, 400), ("ic", True, 200000), ("pr", True, 100000)]
+)
+def test_updates_are_those_of_the_configuration_unless_it_is_overridden(task, superb, expected):
+    run = Run(layout(task, superb=superb), LOGMEL, 0, Path("out"))
+    assert num_updates(run) == expected
+    assert num_updates(Run(run.layout, LOGMEL, 0, Path("out"), 12)) == 12
+
+
+def test_layouts_that_are_missing_are_all_named_with_the_command(tmp_path):
+    with pytest.raises(BudgetError, match=r"no layout for pr, sid: make each with budget-down"):
+        read_layouts(tmp_path, ["pr", "sid"])
+    with pytest.raises(BudgetError, match="no layout for any task"):
+        read_layouts(tmp_path, None)
+    with pytest.raises(BudgetError, match=r"--tasks: prr: .*pr"):
+        read_layouts(tmp_path, ["prr"])
