@@ -15,14 +15,15 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.structured import parse_json
+from fairseq_budget.structured import Range, conform, parse_json
 
 FORMAT_VERSION = 2
 MAGIC = b"budgpack"
@@ -30,6 +31,43 @@ ALIGNMENT = 64
 PREFIX = struct.Struct("<8sQQ32s8x")  # magic, place and length of the header, its SHA-256
 RELEASE_AFTER = 100  # accesses, each of which maps some 100 kB around what it reads
 _BLOCK = 1 << 24  # bytes at a time, where all of a file is read
+
+
+_DTYPES = ("|u1", "<u2", "<u4", "<i8")
+_Count = Annotated[int, Range(0, 1 << 62)]
+
+
+@dataclass(frozen=True)
+class Array:
+    """The type and the place of an array, in bytes of the file, and the SHA-256 of its values."""
+
+    dtype: str
+    offset: _Count
+    num_bytes: _Count
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PackedText:
+    """A column: its description, and what tells the text that was packed from any other."""
+
+    description: dict[str, Any]
+    fingerprint: list[int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that a pack says of itself; `manifest` is the hash of its lines."""
+
+    format_version: int
+    root: str
+    manifest: str
+    fingerprint: list[int]
+    num_utterances: Annotated[int, Range(1, 1 << 32)]
+    num_samples: _Count
+    columns: dict[str, PackedText]
+    arrays: dict[str, Array]
 
 
 class Pack:
@@ -44,11 +82,31 @@ class Pack:
         self._num_accesses = 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.bytes(name).view(self.header["arrays"][name]["dtype"])
+        return self.bytes(name).view(self._array(name).dtype)
 
     def bytes(self, name: str) -> NDArray[np.uint8]:
-        place = self.header["arrays"][name]
-        return self._bytes[place["offset"] : place["offset"] + place["num_bytes"]]
+        place = self._array(name)
+        return self._bytes[place.offset : place.offset + place.num_bytes]
+
+    def starts(self, name: str) -> NDArray[np.int64]:
+        """Where each utterance's values of array `name` begin, and where the last one's end."""
+        starts, num_values = self[f"{name}.starts"], len(self[name])
+        is_one = len(starts) == self.header.num_utterances + 1
+        if not is_one or starts[0] != 0 or starts[-1] != num_values:
+            raise self.damaged(name)
+        return starts
+
+    def damaged(self, name: str) -> BudgetError:
+        return BudgetError(f"{self.path} is damaged in its array {name!r}; {cure(self.path)}")
+
+    def _array(self, name: str) -> Array:
+        place = self.header.arrays.get(name)
+        if place is None or place.dtype not in _DTYPES:
+            raise self.damaged(name)
+        is_whole = place.num_bytes % np.dtype(place.dtype).itemsize == 0
+        if not is_whole or place.offset + place.num_bytes > len(self._bytes):
+            raise self.damaged(name)
+        return place
 
     def count_access(self) -> None:
         """Now and then give back the pages that were touched: they stay in the page cache.
@@ -61,16 +119,14 @@ class Pack:
 
     def check(self) -> None:
         """Read everything; BudgetError if an array is not what was written."""
-        for name, array in self.header["arrays"].items():
+        for name, array in self.header.arrays.items():
             digest, content = hashlib.sha256(), self.bytes(name).data
             for start in range(0, len(content), _BLOCK):
                 digest.update(content[start : start + _BLOCK])
-            if digest.hexdigest() != array["sha256"]:
-                raise BudgetError(
-                    f"{self.path} is damaged in its array {name!r}; {cure(self.path)}"
-                )
+            if digest.hexdigest() != array.sha256:
+                raise self.damaged(name)
 
-    def _read_header(self) -> dict[str, Any]:
+    def _read_header(self) -> Header:
         try:
             with self.path.open("rb") as file:
                 magic, offset, length, sha256 = PREFIX.unpack(file.read(PREFIX.size))
@@ -83,15 +139,17 @@ class Pack:
         if magic != MAGIC or not whole:
             raise BudgetError(f"{self.path} is no pack, or damaged or cut off; {cure(self.path)}")
         try:
-            header: dict[str, Any] = parse_json(content, dict)
+            header = parse_json(content, dict)
+            if header.get("format_version") != FORMAT_VERSION:
+                raise BudgetError(
+                    f"{self.path} has format_version {header.get('format_version')!r}, not "
+                    f"{FORMAT_VERSION}; {cure(self.path)}"
+                )
+            return conform(header, Header)
+        except BudgetError:
+            raise
         except ValueError as error:
             raise BudgetError(f"{self.path} is no pack ({error}); {cure(self.path)}") from error
-        if header.get("format_version") != FORMAT_VERSION:
-            raise BudgetError(
-                f"{self.path} has format_version {header.get('format_version')!r}, not "
-                f"{FORMAT_VERSION}; {cure(self.path)}"
-            )
-        return header
 
 
 def fingerprint(path: Path) -> list[int]:
