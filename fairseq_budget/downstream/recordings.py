@@ -7,7 +7,6 @@ speaker=george,lucas`` keeps the recordings whose every named field has one of t
 
 from __future__ import annotations
 
-import csv
 import random
 import re
 import string
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
+from fairseq_budget.structured import read_table
 
 TABLE = "utterances.tsv"
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
@@ -55,12 +56,14 @@ def read_recordings(folder: Path, pattern: str) -> list[Recording]:
 
 
 def _read_table(folder: Path) -> list[Recording]:
-    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    rows = [row for row in rows if row.get("kind", "command") == "command"]
-    if not rows:
-        raise BudgetError(f"{folder / TABLE}: no row of kind 'command'; make the corpus again")
-    recordings = [Recording((folder / row["path"]).resolve(), row) for row in rows]
+    cure = "expected a tab-separated table with a column `path`; make the corpus again"
+    with reading(folder / TABLE, cure):
+        header, *cells = read_table(folder / TABLE)
+        rows = [dict(zip(header, row, strict=True)) for row in cells]
+        rows = [row for row in rows if row.get("kind", "command") == "command"]
+        if not rows:
+            raise BudgetError(f"{folder / TABLE}: no row of kind 'command'; make the corpus again")
+        recordings = [Recording((folder / row["path"]).resolve(), row) for row in rows]
     return sorted(recordings, key=lambda recording: recording.path)
 
 
