@@ -18,15 +18,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Annotated, Any
 
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.downstream.layout import Layout, shell_command
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import atomic_write, reading, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
-from fairseq_budget.structured import read_json
+from fairseq_budget.structured import Range, Share, conform, read_json
 
 RESULT_FILE, OUTPUT_FILE = "result.json", "output.txt"
 UNTRAINED = ":untrained"
@@ -68,9 +68,19 @@ class Upstream:
 class Score:
     """The best evaluation of one run: accuracies in [0, 1] and the update it was made at."""
 
-    update: int
-    valid: float
-    test: float
+    update: Annotated[int, Range(0, 1 << 53)]
+    valid: Share
+    test: Share
+
+
+@dataclass(frozen=True)
+class _Result(Score):
+    """The content of ``result.json``."""
+
+    upstream: str
+    seed: int
+    wall_s: float
+    key: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,13 +115,13 @@ class Run:
 
     def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
         """The stored result of this run, or that of running it now."""
-        key = self.key()
+        key, name, seed = self.key(), self.upstream.name, self.seed
         try:
-            stored = read_json(self.folder / RESULT_FILE, dict)
+            stored = read_json(self.folder / RESULT_FILE, _Result)
+            if (stored.key, stored.upstream, stored.seed) == (key, name, seed):
+                return asdict(stored)
         except (OSError, ValueError):
-            stored = {}
-        if stored.get("key") == key:
-            return dict(stored)
+            pass  # none, or none of ours: it is made again
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log.log").unlink(missing_ok=True)  # s3prl appends to it
         if self.upstream.untrained:
@@ -119,8 +129,8 @@ class Run:
         start = time.monotonic()
         score = self._train(s3prl)
         result = {
-            "upstream": self.upstream.name,
-            "seed": self.seed,
+            "upstream": name,
+            "seed": seed,
             **asdict(score),
             "wall_s": round(time.monotonic() - start, 1),
             "key": key,
@@ -158,10 +168,12 @@ def update_overrides(num_updates: int) -> list[str]:
 def read_score(log: Path) -> Score:
     """The best evaluation in s3prl's ``log.log``; BudgetError where there is none."""
     accuracies: dict[str, dict[int, float]] = {"dev": {}, "test": {}}
-    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    for line in lines:
-        if match := _EVALUATION.fullmatch(line):
-            accuracies[match[1]][int(match[2])] = float(match[3])
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    with reading(log, "remove it and train again"):
+        for line in text.splitlines():
+            if match := _EVALUATION.fullmatch(line):
+                place = f"{match[1]} at step {match[2][:20]}"
+                accuracies[match[1]][int(match[2])] = conform(float(match[3]), Share, place)
     both = sorted(accuracies["dev"].keys() & accuracies["test"].keys())
     if not both:
         raise BudgetError(f"{log} has no evaluation of dev and test; train for more updates")

@@ -263,3 +263,32 @@ def test_a_failure_leaves_the_older_layout(digits: Path, tmp_path: Path, monkeyp
         make_layout(request, tmp_path / "out", overwrite=True)
     assert read_layout(tmp_path / "out") == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"id\ttext\na\tb\n", b"path\tid\na.wav\n", b"path\na\xff.wav\n"]
+)
+def test_a_table_of_something_else_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "utterances.tsv").write_bytes(content)
+    with pytest.raises(BudgetError, match=r"cannot read .*utterances\.tsv .*a column `path`"):
+        read_recordings(tmp_path, PATTERN)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_utterances": {"train": 4}},
+        {"num_utterances": {"train": "4", "valid": 1, "test": 1}},
+        {"num_utterances": {"train": -4, "valid": 1, "test": 1}},
+        {"classes": {"0": 0}},
+        {"classes": []},
+        {"request": {"task": "sing", "audio": "a"}},
+        {"num_converted": None},
+    ],
+)
+def test_a_layout_of_other_types_is_an_error(digits: Path, tmp_path: Path, wrong: dict) -> None:
+    lay(digits, tmp_path / "ic", "ic")
+    path = tmp_path / "ic/layout.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    with pytest.raises(BudgetError, match=rf"no finished layout \(.*{next(iter(wrong))}"):
+        read_layout(tmp_path / "ic")
