@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
+import tarfile
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +46,31 @@ def atomic_write(path: str | Path, mode: str = "w", *, durable: bool = True) -> 
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def reading(what: object, cure: str) -> Iterator[None]:
+    """Name the file, what is wrong and the cure where the block meets content of another kind.
+
+    A file may hold anything: what parsers and conversions raise for it, and what the system does,
+    becomes a BudgetError ``cannot read {what} (...); {cure}``. A BudgetError passes as it is.
+    """
+    try:
+        yield
+    except BudgetError:
+        raise
+    except _MALFORMED as error:
+        reason: object = getattr(error, "strerror", None) or error
+        if isinstance(error, KeyError):
+            reason = f"it has no {error}"
+        raise BudgetError(f"cannot read {what} ({reason}); {cure}") from error
+
+
+_MALFORMED = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
+    *(RuntimeError, SyntaxError, zlib.error, struct.error),
+    *(zipfile.BadZipFile, tarfile.TarError, tokenize.TokenError),
+)
 
 
 def _umask() -> int:

@@ -7,8 +7,12 @@ file; callers add which file it is, and how it is made again.
 
 from __future__ import annotations
 
+import csv
 import json
+import math
+import re
 import types
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -26,6 +30,10 @@ class Range:
     most: float
 
 
+Share = Annotated[float, Range(0, 1)]
+Rate = Annotated[float, Range(0, 100)]  # of errors, which may be more than there are words
+
+
 def read_json(path: Path, kind: Any = Any) -> Any:
     """The content of a file as a `kind`: a dataclass, or containers of such, as in annotations."""
     return parse_json(_read(path), kind)
@@ -35,6 +43,7 @@ def parse_json(text: str | bytes, kind: Any = Any) -> Any:
     """The value of a JSON text as a `kind` (see `read_json`)."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        _check_plain(value)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return conform(value, kind)
@@ -45,10 +54,35 @@ def read_yaml(path: Path, kind: Any = Any) -> Any:
     try:
         # a subclass of the safe loader: it makes plain containers and values only
         value = yaml.load(_read(path), _PlainLoader)
+        _check_plain(value)
     except (yaml.YAMLError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ValueError(" ".join(reason.split())) from None
+    except (LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it has a value that is none ({error!r})") from None
     return conform(value, kind)
+
+
+def read_table(path: Path, *, is_quoted: bool = True, delimiter: str = "\t") -> Iterator[list[str]]:
+    """The header of a table, and then its rows, which are as wide.
+
+    Quotes are csv's, or characters like others if it is not `is_quoted`. ValueError names the line.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(
+            file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+        )
+        header: list[str] = []
+        try:
+            for row in filter(None, rows):  # csv makes nothing of an empty line
+                header = header or row
+                if len(row) != len(header):
+                    raise ValueError(f"{len(row)} columns instead of {len(header)}")
+                yield row
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"line {rows.line_num}: {error}") from error
+        if len(set(header)) < len(header) or not header:
+            raise ValueError(f"the header is {header}: expected a name for each column")
 
 
 def conform(value: Any, kind: Any, where: str = "it") -> Any:
@@ -70,9 +104,15 @@ def conform(value: Any, kind: Any, where: str = "it") -> Any:
         return {key: conform(item, inner[1], f"{where}.{key}") for key, item in items.items()}
     if kind is float:
         is_one = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(_expect(is_one, value, "a number", where))
+        return _float(_expect(is_one, value, "a number", where), where)
     name = _NAMES.get(kind, getattr(kind, "__name__", str(kind)))
     return _expect(value is None if kind is type(None) else type(value) is kind, value, name, where)
+
+
+def check_entries(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raise ValueError for an entry that is not of its kind; it may be missing, or have others."""
+    for name in kinds.keys() & value.keys():
+        conform(value[name], kinds[name], name)
 
 
 _NAMES: dict[Any, str] = {
@@ -115,6 +155,13 @@ def _in_range(value: Any, allowed: Range, where: str) -> Any:
     return value
 
 
+def _float(value: float, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{where} is {_short(value)}, beyond all numbers") from None
+
+
 def _expect(is_one: bool, value: Any, expected: str, where: str) -> Any:
     if not is_one:
         raise ValueError(f"{where} is {_short(value)}, expected {expected}")
@@ -134,6 +181,23 @@ def _read(path: Path) -> str:
     if size > MAX_BYTES:
         raise ValueError(f"it has {size:,} bytes, expected {MAX_BYTES:,} at most")
     return path.read_text(encoding="utf-8")
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _check_plain(value: Any) -> None:
+    """Raise ValueError for numbers that are not finite, and for text that cannot be written."""
+    if isinstance(value, dict):
+        for item in (*value, *value.values()):
+            _check_plain(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_plain(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    elif isinstance(value, str) and _SURROGATE.search(value):
+        raise ValueError(f"{value[:40]!r} is no text")
 
 
 def _refuse_constant(name: str) -> NoReturn:

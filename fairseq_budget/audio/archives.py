@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 
 EXTENSIONS = ("zip", "tar")
 
 _PATH = re.compile(r"(?P<archive>.+\.(?:zip|tar)):(?P<offset>\d+):(?P<length>\d+)", re.IGNORECASE)
-_LOCAL_HEADER = struct.Struct("<26xHH")  # of a zip's member: ends in its name and extra field
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a zip's member: ends in its name and extra field
 _STORED = "store its members as they are: zip -0, or tar without compression"
 
 
@@ -59,10 +60,14 @@ def list_members(archive: Path) -> list[Member]:
     That is so of an archive that is compressed, encrypted or damaged.
     """
     list_all = _zip_members if archive.suffix.lower() == ".zip" else _tar_members
-    try:
-        return list(list_all(archive))
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, struct.error) as error:
-        raise BudgetError(f"cannot read the archive {archive}: {error}; {_STORED}") from error
+    with reading(f"the archive {archive}", _STORED):
+        members, size = list(list_all(archive)), archive.stat().st_size
+        for name, offset, length in members:
+            if not name or "\0" in name:
+                raise ValueError(f"{name!r} is no name")
+            if offset + length > size:
+                raise ValueError(f"{name} would end at byte {offset + length} of {size}")
+        return members
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
@@ -73,7 +78,9 @@ def _zip_members(path: Path) -> Iterator[Member]:
             if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
                 raise _packed(path, info.filename, "compressed or encrypted")
             file.seek(info.header_offset)
-            lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+            magic, *lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+            if magic != b"PK\x03\x04":
+                raise ValueError(f"{info.filename} does not begin where it should")
             yield Member(info.filename, file.tell() + sum(lengths), info.file_size)
 
 

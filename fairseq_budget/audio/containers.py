@@ -53,7 +53,7 @@ def find_promise(file: BinaryIO) -> Promise | None:
         case b"FORM":
             found = _find(file, b"SSND", _RIFX)
         case b".snd":
-            found = struct.unpack(">II", head[4:12])
+            found = struct.unpack(">II", head[4:12]) if len(head) >= 12 else None
         case b"NIST":
             found = _find_in_nist(file)
     if found is None or not 0 <= found[1] < max(_UNKNOWN, end):
@@ -107,7 +107,8 @@ def _find(
 def _find_long_wav(file: BinaryIO) -> tuple[int, int] | None:
     """RF64 (EBU Tech 3306): sizes of more than 32 bits stand in a chunk of their own."""
     sizes = _find(file, b"ds64", _RIFF)
-    long = struct.unpack("<q", file.read(16)[8:])[0] if sizes else 0
+    content = file.read(16) if sizes else b""
+    long = struct.unpack("<q", content[8:])[0] if len(content) == 16 else 0
     file.seek(12)
     found = _find(file, b"data", _RIFF)
     if found and found[1] == 0xFFFFFFFF:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fairseq_budget.budget.memory import BYTES_PER_PARAMETER
 from fairseq_budget.budget.timing import (
@@ -30,9 +30,15 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.structured import read_json
+from fairseq_budget.structured import Range, read_json
 
-Machine = dict[str, Any]
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on one: FLOP/s by precision, encoders by size and precision."""
+
+    peak_flops: dict[str, Annotated[float, Range(1, 1e30)]] = field(default_factory=dict)
+    encoders: dict[str, dict[str, Measurement]] = field(default_factory=dict)
 
 
 def cache_file() -> Path:
@@ -45,7 +51,7 @@ def read_measurements() -> dict[str, Machine]:
     """All machines; empty before the first measurement. BudgetError if the file is damaged."""
     path = cache_file()
     try:
-        content: dict[str, Machine] = read_json(path, dict[str, dict[str, dict[str, Any]]])
+        content: dict[str, Machine] = read_json(path, dict[str, Machine])
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -61,12 +67,13 @@ def store_measurements(
 ) -> Path:
     """Add to what is known of a machine; newer values replace older ones. Returns the file."""
     content = read_measurements()
-    known = content.setdefault(machine, {"peak_flops": {}, "encoders": {}})
-    known["peak_flops"].update(peaks)
+    known = content.setdefault(machine, Machine())
+    known.peak_flops.update(peaks)
     for found in measurements:
-        known["encoders"].setdefault(found.size, {})[found.precision] = asdict(found)
+        known.encoders.setdefault(found.size, {})[found.precision] = found
+    stored = {name: asdict(each) for name, each in content.items()}
     with atomic_write(cache_file()) as file:
-        file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        file.write(json.dumps(stored, indent=2, sort_keys=True) + "\n")
     return cache_file()
 
 
@@ -88,9 +95,8 @@ def find_machine(name: str | None = None) -> tuple[str, Machine] | None:
 
 def measured_peak_flops(precision: str, device: str | None = None) -> float | None:
     """The matrix-product peak of this machine in FLOP/s, or None where it was never measured."""
-    machine = read_measurements().get(machine_name(device or default_device()), {})
-    peak = machine.get("peak_flops", {}).get(precision)
-    return None if peak is None else float(peak)
+    machine = read_measurements().get(machine_name(device or default_device()), Machine())
+    return machine.peak_flops.get(precision)
 
 
 def measure_machine(
@@ -120,7 +126,10 @@ def _measure_apart(size: str, precision: str, **options: Any) -> Measurement | N
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """One size in one precision on a machine; `share_of_peak` is of its matrix products'."""
+    """One size in one precision on a machine; `share_of_peak` is of its matrix products'.
+
+    It is None where these were not measured.
+    """
 
     size: str
     precision: str
@@ -128,7 +137,7 @@ class MeasuredRow:
     update_s: float = column("s per update")
     peak_gib: float = column("GiB")
     tflops_per_second: float = column("TFLOP/s")
-    share_of_peak: float = column("of peak")
+    share_of_peak: float | None = column("of peak")
 
 
 @dataclass(frozen=True)
@@ -143,11 +152,8 @@ class Prediction:
 def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
     """Measurements of some sizes on a machine."""
     known = read_measurements()[machine]
-    found = [
-        Measurement(**values)
-        for size in sizes
-        for values in known["encoders"].get(size, {}).values()
-    ]
+    found = [each for size in sizes for each in known.encoders.get(size, {}).values()]
+    peaks = known.peak_flops
     return [
         MeasuredRow(
             m.size,
@@ -156,7 +162,7 @@ def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
             m.update_s,
             m.peak_bytes / 2**30,
             m.flops_per_second / 1e12,
-            m.flops_per_second / known["peak_flops"][m.precision],
+            m.flops_per_second / peaks[m.precision] if m.precision in peaks else None,
         )
         for m in found
     ]
@@ -168,7 +174,7 @@ def predict(machine: Machine, plan: UpdatePlan, seconds_per_gpu: float) -> Predi
     Time grows with the seconds of audio, memory too but for weights and optimizer. GPUs work side
     by side; exchange of gradients, validation and checkpoints come on top.
     """
-    found = [Measurement(**m) for m in machine["encoders"].get(plan.size, {}).values()]
+    found = list(machine.encoders.get(plan.size, {}).values())
     if not found:
         return Prediction()
     best = min(found, key=lambda m: m.update_s / m.audio_seconds)

@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,9 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.structured import Range
 
+_Seconds = Annotated[float, Range(1e-9, 1e9)]
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -38,10 +40,10 @@ class Measurement:
 
     size: str
     precision: str
-    audio_seconds: float
-    sequence_s: float
-    update_s: float
-    peak_bytes: int
+    audio_seconds: _Seconds
+    sequence_s: _Seconds
+    update_s: _Seconds
+    peak_bytes: Annotated[int, Range(0, 1 << 50)]
 
     @property
     def flops_per_second(self) -> float:

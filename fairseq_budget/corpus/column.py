@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from fairseq_budget.corpus.manifest import Manifest, hash_lines, read_lines
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.structured import read_json
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.structured import Range, check_entries, read_json
+
+_KINDS = {  # of what a description says; writers add keys of their own
+    "rate": Annotated[float, Range(1e-3, SAMPLE_RATE)] | None,
+    "manifest": str,
+    "num_lines": int,
+    "sha256": str,
+}
 
 
 class Lines:
@@ -171,6 +179,7 @@ def read_description(path: Path) -> dict[str, Any]:
     described = description_path(path)
     try:
         description: dict[str, Any] = read_json(described, dict)
+        check_entries(description, _KINDS)
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"cannot read {described}, which says what {path.name} was made for ({error}); "

@@ -90,7 +90,13 @@ class Corpus:
 
     def utterance(self, index: int) -> Utterance:
         """The parsed line of utterance `index`."""
-        return parse_line(self.source.lines[index], path=self.path, number=index + 2)
+        utterance = parse_line(self.source.lines[index], path=self.path, number=index + 2)
+        if utterance.num_samples != self.sizes[index]:  # of a pack that has changed
+            raise BudgetError(
+                f"{self.path}, line {index + 2}: {utterance.num_samples} samples, but "
+                f"{self.sizes[index]} stand beside them; the file is damaged, make it again"
+            )
+        return utterance
 
     def name(self, index: int) -> str:
         """Column 1 of the manifest: the utterance's path, or its joined pieces."""

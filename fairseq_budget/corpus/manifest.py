@@ -22,7 +22,9 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE, hours
 
-_PIECE = re.compile(r"(?P<path>[^|]+)@(?P<start>\d+)\+(?P<num_samples>\d+)")
+_PIECE = re.compile(r"(?P<path>[^|]+)@(?P<start>\d{1,12})\+(?P<num_samples>\d{1,12})")
+# Numbers are written in one way only, or a manifest would have two hashes; 12 digits are two years.
+_SIZE = re.compile(rb"[1-9][0-9]{0,11}")
 _REBUILD = "correct the line, or write the manifest again with budget-manifest"
 
 
@@ -166,8 +168,8 @@ def parse_size(line: bytes, *, path: str | Path, number: int) -> int:
             f"{path}, line {number}: {len(columns)} column(s) instead of path<TAB>num_samples "
             f"({_shown(line)}); {_REBUILD}"
         )
-    size = columns[1].strip()
-    if not size.isdigit() or int(size) == 0:
+    size = columns[1].rstrip(b"\r\n")
+    if not _SIZE.fullmatch(size):
         raise BudgetError(
             f"{path}, line {number}: {_shown(size)} is no positive number of samples; {_REBUILD}"
         )
@@ -189,6 +191,8 @@ def parse_utterance(name: str, num_samples: int) -> Utterance:
 
     Raises BudgetError for joined pieces that are malformed or not `num_samples` long in all.
     """
+    if not name or "\0" in name:
+        raise BudgetError(f"{name!r} is no path")
     matches = [_PIECE.fullmatch(part) for part in name.split("|")]
     if not any(matches):
         return Utterance((Piece(name),), num_samples)
@@ -197,7 +201,8 @@ def parse_utterance(name: str, num_samples: int) -> Utterance:
         for match in matches
         if match
     )
-    if len(pieces) < len(matches) or not all(piece.num_samples for piece in pieces):
+    is_ours = "|".join(map(str, pieces)) == name  # numbers are not 007
+    if not is_ours or not all(piece.num_samples for piece in pieces):
         raise BudgetError(f"{name!r} does not read path@start+length|path@start+length|...")
     total = sum(piece.num_samples or 0 for piece in pieces)
     if total != num_samples:

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.structured import conform, parse_json
+from fairseq_budget.structured import Range, conform, parse_json
 
 FORMAT_VERSION = 2
 MAGIC = b"budgpack"
@@ -34,12 +34,41 @@ _DTYPES = ("|u1", "<u2", "<u4", "<i8")
 _BLOCK = 1 << 24  # bytes at a time, where all of a file is read
 
 
+_DTYPES = ("|u1", "<u2", "<u4", "<i8")
+_Count = Annotated[int, Range(0, 1 << 62)]
+
+
 @dataclass(frozen=True)
-class _Place:
+class Array:
+    """The type and the place of an array, in bytes of the file, and the SHA-256 of its values."""
+
     dtype: str
-    offset: int
-    num_bytes: int
+    offset: _Count
+    num_bytes: _Count
     sha256: str
+
+
+@dataclass(frozen=True)
+class PackedText:
+    """A column: its description, and what tells the text that was packed from any other."""
+
+    description: dict[str, Any]
+    fingerprint: list[int]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that a pack says of itself; `manifest` is the hash of its lines."""
+
+    format_version: int
+    root: str
+    manifest: str
+    fingerprint: list[int]
+    num_utterances: Annotated[int, Range(1, 1 << 32)]
+    num_samples: _Count
+    columns: dict[str, PackedText]
+    arrays: dict[str, Array]
 
 
 class Pack:
@@ -52,16 +81,37 @@ class Pack:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._bytes = np.frombuffer(self._map, dtype=np.uint8)
         self._num_accesses = 0
-        for name in self.header["arrays"]:
-            if not self._may_be(name):
-                raise self._damage(name)
+        for name in self.header.arrays:  # a look at two pages of each
+            if name in ("sizes", "by_size") and len(self[name]) != self.header.num_utterances:
+                raise self.damaged(name)
+            self.starts(name.removesuffix(".starts")) if name.endswith(".starts") else self[name]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self.bytes(name).view(self.header["arrays"][name]["dtype"])
+        return self.bytes(name).view(self._array(name).dtype)
 
     def bytes(self, name: str) -> NDArray[np.uint8]:
-        place = self.header["arrays"][name]
-        return self._bytes[place["offset"] : place["offset"] + place["num_bytes"]]
+        place = self._array(name)
+        return self._bytes[place.offset : place.offset + place.num_bytes]
+
+    def starts(self, name: str) -> NDArray[np.int64]:
+        """Where each utterance's values of array `name` begin, and where the last one's end."""
+        starts, num_values = self[f"{name}.starts"], len(self[name])
+        is_one = len(starts) == self.header.num_utterances + 1
+        if not is_one or starts[0] != 0 or starts[-1] != num_values:
+            raise self.damaged(name)
+        return starts
+
+    def damaged(self, name: str) -> BudgetError:
+        return BudgetError(f"{self.path} is damaged in its array {name!r}; {cure(self.path)}")
+
+    def _array(self, name: str) -> Array:
+        place = self.header.arrays.get(name)
+        if place is None or place.dtype not in _DTYPES:
+            raise self.damaged(name)
+        is_whole = place.num_bytes % np.dtype(place.dtype).itemsize == 0
+        if not is_whole or place.offset + place.num_bytes > len(self._bytes):
+            raise self.damaged(name)
+        return place
 
     def count_access(self) -> None:
         """Now and then give back the pages that were touched: they stay in the page cache.
@@ -74,25 +124,14 @@ class Pack:
 
     def check(self) -> None:
         """Read everything; BudgetError if an array is not what was written."""
-        for name, array in self.header["arrays"].items():
+        for name, array in self.header.arrays.items():
             digest, content = hashlib.sha256(), self.bytes(name).data
             for start in range(0, len(content), _BLOCK):
                 digest.update(content[start : start + _BLOCK])
-            if digest.hexdigest() != array["sha256"]:
-                raise self._damage(name)
+            if digest.hexdigest() != array.sha256:
+                raise self.damaged(name)
 
-    def _may_be(self, name: str) -> bool:
-        """Whether an array has the length that others ask of it: a look at two of its pages."""
-        num_lines, array = self.header["num_utterances"], self[name]
-        if not name.endswith(".starts"):
-            return name not in ("sizes", "by_size") or len(array) == num_lines
-        started = self[name.removesuffix(".starts")]
-        return len(array) == num_lines + 1 and [array[0], array[-1]] == [0, len(started)]
-
-    def _damage(self, name: str) -> BudgetError:
-        return BudgetError(f"{self.path} is damaged in its array {name!r}; {cure(self.path)}")
-
-    def _read_header(self) -> dict[str, Any]:
+    def _read_header(self) -> Header:
         try:
             with self.path.open("rb") as file:
                 magic, offset, length, sha256 = PREFIX.unpack(file.read(PREFIX.size))
@@ -101,35 +140,22 @@ class Pack:
                 content = file.read(min(length, end))
         except (OSError, struct.error) as error:
             raise BudgetError(f"cannot read {self.path}: {error}; {cure(self.path)}") from error
-        whole = len(content) == length and hashlib.sha256(content).digest() == sha256
+        is_end = offset + length == end  # nothing lies behind the header
+        whole = is_end and hashlib.sha256(content).digest() == sha256
         if magic != MAGIC or not whole:
             raise BudgetError(f"{self.path} is no pack, or damaged or cut off; {cure(self.path)}")
         try:
-            header: dict[str, Any] = parse_json(content, dict)
+            header = parse_json(content, dict)
+            if header.get("format_version") != FORMAT_VERSION:
+                raise BudgetError(
+                    f"{self.path} has format_version {header.get('format_version')!r}, not "
+                    f"{FORMAT_VERSION}; {cure(self.path)}"
+                )
+            return conform(header, Header)
+        except BudgetError:
+            raise
         except ValueError as error:
             raise BudgetError(f"{self.path} is no pack ({error}); {cure(self.path)}") from error
-        if header.get("format_version") != FORMAT_VERSION:
-            raise BudgetError(
-                f"{self.path} has format_version {header.get('format_version')!r}, not "
-                f"{FORMAT_VERSION}; {cure(self.path)}"
-            )
-        try:
-            _check_places(header, offset, end - len(content))
-        except ValueError as error:
-            raise BudgetError(f"{self.path} is no pack ({error}); {cure(self.path)}") from error
-        return header
-
-
-def _check_places(header: dict[str, Any], offset: int, before_header: int) -> None:
-    """ValueError unless the arrays lie before the header, which ends the file."""
-    conform(header.get("num_utterances"), int, "num_utterances")
-    places = conform(header.get("arrays"), dict[str, _Place], "arrays")
-    for name, place in places.items():
-        whole = place.dtype in _DTYPES and not place.num_bytes % np.dtype(place.dtype).itemsize
-        if not whole or not PREFIX.size <= place.offset <= place.offset + place.num_bytes <= offset:
-            raise ValueError(f"its array {name!r} lies elsewhere")
-    if offset != before_header:
-        raise ValueError(f"its header ends {before_header - offset:,} bytes before the file")
 
 
 def fingerprint(path: Path) -> list[int]:

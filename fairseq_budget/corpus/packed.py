@@ -24,7 +24,7 @@ from fairseq_budget.corpus.column import (
 )
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import hash_lines, read_lines
-from fairseq_budget.corpus.pack_file import Pack, cure, fingerprint
+from fairseq_budget.corpus.pack_file import Pack, PackedText, cure, fingerprint
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import sha256_file
@@ -42,7 +42,7 @@ class PackedColumn(Column):
         pack: Pack,
     ) -> None:
         self._pack, self._values = pack, pack[f"{name}.values"]
-        self._starts = pack[f"{name}.values.starts"]
+        self._starts = pack.starts(f"{name}.values")
         super().__init__(name, description, Lines(b"", self._starts))
 
     def __getitem__(self, index: int) -> str:
@@ -62,7 +62,7 @@ class _MappedLines(Lines):
     """Lines of a pack, whose pages are given back now and then."""
 
     def __init__(self, pack: Pack, name: str) -> None:
-        super().__init__(pack.bytes(name).data, pack[f"{name}.starts"])
+        super().__init__(pack.bytes(name).data, pack.starts(name))
         self._pack = pack
 
     def __getitem__(self, index: int) -> bytes:
@@ -76,10 +76,13 @@ class Packed:
     def __init__(self, path: Path) -> None:
         self.path, self.pack = path, Pack(path)
         header = self.pack.header
-        self.root, self.hash = Path(header["root"]), header["manifest"]
-        self.num_samples: int = header["num_samples"]
+        self.root, self.hash = Path(header.root), header.manifest
+        self.num_samples = header.num_samples
         self.sizes, self.by_size = self.pack["sizes"], self.pack["by_size"]
         self.lines: Lines = _MappedLines(self.pack, "lines")
+        for name in ("sizes", "by_size"):
+            if len(self.pack[name]) != header.num_utterances:
+                raise self.pack.damaged(name)
         self._follow_manifest()
 
     def utterances_to_check(self) -> Iterable[int]:
@@ -90,7 +93,7 @@ class Packed:
 
     def open_column(self, name: str) -> Column:
         """The packed column; BudgetError if there is none, or its text was written again since."""
-        packed = self.pack.header["columns"].get(name)
+        packed = self.pack.header.columns.get(name)
         text = column_path(self.path, name)
         if packed is None:
             raise BudgetError(
@@ -98,8 +101,8 @@ class Packed:
             )
         if not _is_unchanged(text, packed):
             raise BudgetError(f"{text} is not the one in {self.path} any more; {cure(self.path)}")
-        description = packed["description"]
-        if f"{name}.values" not in self.pack.header["arrays"]:
+        description = packed.description
+        if f"{name}.values" not in self.pack.header.arrays:
             return Column(name, description, _MappedLines(self.pack, f"{name}.lines"))
         return PackedColumn(name, description, self.pack)
 
@@ -110,7 +113,7 @@ class Packed:
         where the manifest's first line says.
         """
         manifest = self.path.with_suffix(".tsv")
-        if not manifest.is_file() or fingerprint(manifest) == self.pack.header["fingerprint"]:
+        if not manifest.is_file() or fingerprint(manifest) == self.pack.header.fingerprint:
             return
         self.root, body = read_lines(manifest)
         if hash_lines(body) != self.hash:
@@ -139,11 +142,11 @@ def pack_path(manifest_path: Path) -> Path:
     return manifest_path.with_suffix(".pack")
 
 
-def _is_unchanged(text: Path, packed: Mapping[str, Any]) -> bool:
+def _is_unchanged(text: Path, packed: PackedText) -> bool:
     """Whether a column is what was packed, or gone; read only where its time alone changed."""
-    if description_path(text).is_file() and read_description(text) != packed["description"]:
+    if description_path(text).is_file() and read_description(text) != packed.description:
         return False
-    if not text.is_file() or fingerprint(text) == packed["fingerprint"]:
+    if not text.is_file() or fingerprint(text) == packed.fingerprint:
         return True
-    has_its_length = text.stat().st_size == packed["fingerprint"][0]
-    return has_its_length and sha256_file(text) == packed["sha256"]
+    has_its_length = [text.stat().st_size] == packed.fingerprint[:1]
+    return has_its_length and sha256_file(text) == packed.sha256

@@ -7,6 +7,7 @@ training per line, the most frequent first. fairseq puts four symbols of its own
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,10 +16,11 @@ from unicodedata import category
 from fairseq_budget.corpus.column import Column, column_path, description_path
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.pretrained.vocabulary import Vocabulary
 
 WORD_END = "|"
+_ENTRY = re.compile(r"(\S+) [0-9]+")  # of a dictionary
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # <s> is the blank
 
 
@@ -64,7 +66,8 @@ def open_symbols(corpus: Corpus, name: str) -> Column | list[str]:
     path = column_path(corpus.path, name)
     if not path.is_file() or description_path(path).is_file():
         return corpus.open_column(name)
-    rows = path.read_text(encoding="utf-8").splitlines()
+    with reading(path, "write it again with `budget-asr prepare`"):
+        rows = path.read_text(encoding="utf-8").splitlines()
     if len(rows) != len(corpus):
         raise BudgetError(
             f"{path} has {len(rows)} lines, but {corpus.path} has {len(corpus)} utterances: write "
@@ -98,16 +101,20 @@ def read_vocabulary(folder: str | Path, name: str) -> Vocabulary:
 
 
 def read_dictionary(path: str | Path) -> list[str]:
-    """The symbol of every class: fairseq's four, then those of the file in order."""
-    try:
+    """The symbol of every class: fairseq's four, then those of the file in order.
+
+    BudgetError for a file that is missing, empty or something else, or has a symbol twice.
+    """
+    if not Path(path).is_file():
+        raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`")
+    with reading(f"the dictionary {path}", "expected a symbol and its count per line"):
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise BudgetError(f"{path} does not exist; make it with `budget-asr prepare`") from error
-    except (OSError, ValueError) as error:
-        raise BudgetError(
-            f"cannot read the dictionary {path} ({error}); expected a symbol and its count per line"
-        ) from error
-    symbols = [*SPECIAL_SYMBOLS, *(line.rsplit(" ", 1)[0] for line in lines)]
+        matches = [_ENTRY.fullmatch(line) for line in lines]
+        if wrong := [line for line, match in zip(lines, matches, strict=True) if not match]:
+            raise ValueError(f"{wrong[0][:80]!r} is none")
+        if not lines:
+            raise ValueError("it is empty")
+    symbols = [*SPECIAL_SYMBOLS, *(match[1] for match in matches if match)]
     twice = sorted(symbol for symbol, count in Counter(symbols).items() if count > 1)
     if twice:
         raise BudgetError(f"the dictionary {path} has {twice[0]!r} twice; leave one of them")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -31,7 +32,9 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.demo.espeak import SILENCE, Espeak, PhoneSpan, Speech, Voice
 from fairseq_budget.demo.script import MAX_COMMANDS, MAX_SENTENCES, Line, write_script
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.structured import read_table
 
 FORMAT_VERSION = 1
 MAX_PAUSE_S = 0.05  # kept before the first and after the last phone
@@ -65,6 +68,10 @@ class DemoUtterance:
     location: str
     num_samples: int
 
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise ValueError(f"{self.id} has {self.num_samples} samples")
+
 
 @dataclass(frozen=True)
 class DemoPhone:
@@ -74,6 +81,10 @@ class DemoPhone:
     start_s: float
     end_s: float
     phone: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s <= self.end_s < math.inf:
+            raise ValueError(f"{self.phone!r} from {self.start_s} to {self.end_s} s")
 
 
 Row = TypeVar("Row", DemoUtterance, DemoPhone)
@@ -149,7 +160,7 @@ def _is_finished(folder: Path, made_with: str) -> bool:
     note = folder / _NOTE
     if not note.is_file():
         raise BudgetError(f"{folder} exists and is no demo corpus; choose another folder")
-    if (found := note.read_text().strip()) != made_with:
+    if (found := note.read_text(errors="replace").strip()) != made_with:
         raise BudgetError(
             f"{folder} holds a corpus made with {found}, but {made_with} was asked for; "
             "delete it or choose another folder"
@@ -248,11 +259,12 @@ def _write_table(path: Path, rows: Sequence[Row]) -> None:
 def _read_table(path: Path, row_type: type[Row]) -> list[Row]:
     if not path.is_file():
         raise BudgetError(f"{path} is missing; make the corpus with budget-corpus {path.parent}")
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file, dialect="excel-tab")
-    if header != (expected := [field.name for field in fields(row_type)]):
-        raise BudgetError(f"{path}: columns {header}, expected {expected}; make the corpus again")
-    parsers = [_CELL_PARSERS[field.type] for field in fields(row_type)]
-    return [
-        row_type(*(parse(cell) for parse, cell in zip(parsers, row, strict=True))) for row in rows
-    ]
+    with reading(path, "make the corpus again"):
+        header, *rows = read_table(path)
+        if header != (expected := [field.name for field in fields(row_type)]):
+            raise ValueError(f"its columns are {header}, expected {expected}")
+        parsers = [_CELL_PARSERS[field.type] for field in fields(row_type)]
+        return [
+            row_type(*(parse(cell) for parse, cell in zip(parsers, row, strict=True)))
+            for row in rows
+        ]

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from fairseq_budget.audio.io import audio_info, decode, find_mismatch, write_audio
 from fairseq_budget.audio.resample import to_model_rate
@@ -29,7 +30,7 @@ from fairseq_budget.downstream.tasks import TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.structured import conform, read_json
+from fairseq_budget.structured import Range, read_json
 
 DEFAULT_PATTERN = "{label}_{speaker}_{take}"
 VALID_SHARE = 0.1
@@ -137,16 +138,37 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
 def read_layout(folder: Path) -> Layout:
     """A layout written before; BudgetError where there is none, or an unfinished one."""
     try:
-        stored = read_json(folder / LAYOUT_FILE, dict)
-        request = conform(stored["request"], Request, "request")
-        return Layout(
-            folder, request, stored["num_utterances"], stored["classes"], stored["num_converted"]
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stored = read_json(folder / LAYOUT_FILE, _Stored)
+        if stored.request.task not in TASKS:
+            raise ValueError(f"request.task is {stored.request.task!r}")
+    except (OSError, ValueError) as error:
         raise BudgetError(
-            f"{folder} is no finished layout: expected a {LAYOUT_FILE} that budget-downstream "
-            "layout wrote; run it again with --overwrite"
+            f"{folder} is no finished layout ({error}): expected a {LAYOUT_FILE} that "
+            "budget-downstream layout wrote; run it again with --overwrite"
         ) from error
+    counts = asdict(stored.num_utterances)
+    return Layout(folder, stored.request, counts, stored.classes, stored.num_converted)
+
+
+_Count = Annotated[int, Range(0, 1 << 32)]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    train: _Count
+    valid: _Count
+    test: _Count
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The content of ``layout.json``, which may be moved with its folder."""
+
+    folder: None
+    request: Request
+    num_utterances: _Counts
+    classes: dict[str, str]
+    num_converted: _Count
 
 
 def split_recordings(

@@ -7,7 +7,6 @@ speaker=george,lucas`` keeps the recordings whose every named field has one of t
 
 from __future__ import annotations
 
-import csv
 import random
 import re
 import string
@@ -17,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
+from fairseq_budget.structured import read_table
 from fairseq_budget.text.alignments import read_spans
 from fairseq_budget.text.transcripts import SILENCES
 
@@ -78,28 +79,18 @@ def read_recordings(
 
 def _read_table(folder: Path, table: Path, *, commands_only: bool) -> list[Recording]:
     """Tab-separated, or comma-separated where its first line has no tab; quoted as csv is."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+    cure = "expected tab- or comma-separated values below a header with a column `path`"
+    with reading(table, cure):
+        with table.open(encoding="utf-8-sig") as file:
             delimiter = "\t" if "\t" in file.readline() else ","
-            file.seek(0)
-            rows = list(csv.DictReader(file, delimiter=delimiter))
-    except (OSError, ValueError, csv.Error) as error:
-        raise BudgetError(
-            f"cannot read the table {table} ({error}); expected lines of tab- or comma-separated "
-            "values below a header with the column path"
-        ) from error
-    for number, row in enumerate(rows, start=2):
-        if "path" not in row or None in row or None in row.values():
-            raise BudgetError(
-                f"{table}, row {number}: {list(row.values())}: expected a column path, and a value "
-                "for each of the header's columns; mend the table"
-            )
-    if commands_only:
-        rows = [row for row in rows if row.get("kind", "command") == "command"]
-    if not rows:
-        of_kind = " of kind 'command'" if commands_only else ""
-        raise BudgetError(f"{table}: no row{of_kind}; make the corpus again")
-    return [Recording((folder / row["path"]).resolve(), row) for row in rows]
+        header, *cells = read_table(table, delimiter=delimiter)
+        rows = [dict(zip(header, row, strict=True)) for row in cells]
+        if commands_only:
+            rows = [row for row in rows if row.get("kind", "command") == "command"]
+        if not rows:
+            of_kind = " of kind 'command'" if commands_only else ""
+            raise BudgetError(f"{table}: no row{of_kind}; make the corpus again")
+        return [Recording((folder / row["path"]).resolve(), row) for row in rows]
 
 
 def _with_phones(recordings: list[Recording], path: Path) -> list[Recording]:

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -30,9 +30,9 @@ from fairseq_budget.downstream.layout import Layout, shell_command
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.tasks import Metric, Task
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import atomic_write, reading, sha256_file
 from fairseq_budget.pretrained import MODEL_FILE
-from fairseq_budget.structured import read_json
+from fairseq_budget.structured import Range, Rate, conform, read_json
 from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
 RESULT_FILE, OUTPUT_FILE, OPTIONS_FILE = "result.json", "output.txt", "upstream.json"
@@ -110,10 +110,23 @@ class Score:
     All are shares, 1 the whole. ``others`` are the test's other metrics by their names.
     """
 
-    update: int
-    valid: float
-    test: float
-    others: dict[str, float] = field(default_factory=dict)
+    update: Annotated[int, Range(0, 1 << 53)]
+    valid: Rate
+    test: Rate
+    others: dict[str, Rate] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Result(Score):
+    """The content of ``result.json``."""
+
+    task: str = ""
+    upstream: str = ""
+    seed: int = 0
+    learning_rate: float | None = None
+    layer_weights: list[float] | None = None
+    wall_s: float = 0.0
+    key: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -162,10 +175,14 @@ class Run:
     def stored(self) -> dict[str, Any] | None:
         """The result of an earlier run with the same settings, if there is one."""
         try:
-            stored = read_json(self.folder / RESULT_FILE, dict)
-        except (OSError, ValueError):
+            stored = read_json(self.folder / RESULT_FILE, _Result)
+            for share in (stored.valid, stored.test):
+                conform(share, self.layout.task.metrics[0].kind)
+        except (OSError, ValueError):  # none, or none of ours: it is made again
             return None
-        return dict(stored) if stored.get("key") == self.key() else None
+        own = (self.layout.request.task, self.upstream.name, self.seed, self.key())
+        is_own = own == (stored.task, stored.upstream, stored.seed, stored.key)
+        return asdict(stored) if is_own else None
 
     def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
         """The stored result of this run, or that of running it now."""
@@ -174,16 +191,18 @@ class Run:
         self.prepare()
         start = time.monotonic()
         score = self._train(s3prl)
-        result = {
-            "task": self.layout.request.task,
-            "upstream": self.upstream.name,
-            "seed": self.seed,
-            "learning_rate": self.protocol.learning_rate,
-            **asdict(score),
-            "layer_weights": read_layer_weights(self.folder),
-            "wall_s": round(time.monotonic() - start, 1),
-            "key": self.key(),
-        }
+        result = asdict(
+            _Result(
+                **asdict(score),
+                task=self.layout.request.task,
+                upstream=self.upstream.name,
+                seed=self.seed,
+                learning_rate=self.protocol.learning_rate,
+                layer_weights=read_layer_weights(self.folder),
+                wall_s=round(time.monotonic() - start, 1),
+                key=self.key(),
+            )
+        )
         _write_json(self.folder / RESULT_FILE, result)
         if not self.keeps_checkpoints:
             for checkpoint in self.folder.glob("*.ckpt"):
@@ -233,10 +252,11 @@ def update_overrides(num_updates: int, *, warm_up: bool = True) -> list[str]:
 
 def read_score(folder: Path, task: Task) -> Score:
     """The best evaluation of s3prl's run in a folder; BudgetError where there is none."""
-    scalars = read_scalars(folder)
-    valid, test = (
-        [_values(scalars, metric, split) for metric in task.metrics] for split in task.evaluated
-    )
+    with reading(folder / SCALARS_FILE, "remove it and train again"):
+        scalars = read_scalars(folder)
+        valid, test = (
+            [_values(scalars, metric, split) for metric in task.metrics] for split in task.evaluated
+        )
     both = sorted(valid[0].keys() & test[0].keys())
     if not both:
         raise BudgetError(
@@ -267,8 +287,9 @@ def read_layer_weights(folder: Path) -> list[float] | None:
 
 def _values(scalars: dict[str, dict[int, float]], metric: Metric, split: str) -> dict[int, float]:
     scale = 0.01 if metric.percent else 1
-    found = scalars.get(metric.tag.format(split), {})
-    return {update: scale * value for update, value in found.items()}
+    tag = metric.tag.format(split)
+    found = scalars.get(tag, {})
+    return {update: conform(scale * value, metric.kind, tag) for update, value in found.items()}
 
 
 def run_all(

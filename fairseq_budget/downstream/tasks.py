@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fairseq_budget.downstream.speech_files import CORPUS, write_letters, write_phones
 from fairseq_budget.downstream.task_files import (
@@ -21,6 +22,7 @@ from fairseq_budget.downstream.task_files import (
     write_speakers,
 )
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.structured import Rate, Share
 
 Setting = str | int | float | None
 
@@ -36,6 +38,11 @@ class Metric:
     tag: str
     higher_is_better: bool = False
     percent: bool = False
+
+    @property
+    def kind(self) -> Any:
+        """Its type: a share; errors may be more than there is to get right."""
+        return Share if self.higher_is_better else Rate
 
     @property
     def title(self) -> str:

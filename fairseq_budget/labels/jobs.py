@@ -8,7 +8,6 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.labels.features import Extractor, Feature, Frames
 from fairseq_budget.labels.kmeans import KMeans
@@ -171,8 +171,20 @@ def _load_model(path: Path, centroids: str) -> KMeans:
 
 
 def load_frames(parts: Parts, index: int) -> Frames:
-    """The frames (T, D) of a part; FileNotFoundError where it is missing or damaged."""
-    return cast(Frames, np.load(io.BytesIO(parts.read(index)), allow_pickle=False))
+    """The frames (T, D) of a part; FileNotFoundError where it is missing or damaged.
+
+    BudgetError for a part of something else, before memory is taken for what it promises.
+    """
+    content = parts.read(index)
+    with reading(parts.path(index), "remove it, and start the command again"):
+        file = io.BytesIO(content)
+        np.lib.format.read_magic(file)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        if len(shape) != 2 or is_fortran or dtype != np.float32:
+            raise ValueError(f"an array of {dtype} {shape}, expected float32 (T, D)")
+        if 4 * shape[0] * shape[1] != len(content) - file.tell():
+            raise ValueError(f"{len(content) - file.tell()} bytes of an array {shape}")
+        return np.frombuffer(content, np.float32, offset=file.tell()).reshape(shape).copy()
 
 
 def _save_frames(parts: Parts, index: int, frames: Frames) -> None:

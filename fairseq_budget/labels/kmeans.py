@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -24,13 +24,20 @@ from safetensors.numpy import save
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.structured import parse_json
+from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.structured import Range, check_entries, parse_json
 
 BATCH_FRAMES = 10_000  # simple_kmeans' batch
 NUM_STARTS = 3  # k-means++ starts, of which the best is taken
 NUM_ROUNDS, BATCHES_PER_ROUND = 10, 10  # rounds that forget; a last one sees the whole sample
 ASSIGN_FRAMES = 8192  # frames whose distances are held at once
 _TENSOR, _METADATA, _HASH = "centroids", "kmeans", "sha256"
+
+_KINDS = {  # of what a description says
+    "feature": dict[str, Any],
+    "rate": Annotated[int, Range(1, SAMPLE_RATE)],
+    "teacher_sha256": str | None,
+}
 
 Frames = NDArray[np.float32]
 
@@ -67,7 +74,10 @@ class KMeans:
         try:
             with safe_open(path, framework="numpy") as file:
                 description = parse_json((file.metadata() or {})[_METADATA], dict)
+                check_entries(description, _KINDS)
                 model = cls(file.get_tensor(_TENSOR), description)
+            if model.centroids.ndim != 2 or not np.isfinite(model.centroids).all():
+                raise ValueError("they are no finite vectors")
             if description.pop(_HASH, model.sha256) != model.sha256:
                 raise ValueError("they are not those that were written")
             return model

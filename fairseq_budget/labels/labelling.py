@@ -195,6 +195,10 @@ def load_model(folder: Path, feature: Feature, name: str = LABELS) -> KMeans:
     path = model_path(folder, name)
     model = KMeans.load(path)
     fitted, ours = model.description, feature.description
+    if missing := {"feature", "rate", "teacher_sha256"} - fitted.keys():
+        raise BudgetError(
+            f"{path} does not say its {', '.join(sorted(missing))}; run `budget-labels fit` again"
+        )
     if {**fitted["feature"], "checkpoint": None} != {**ours, "checkpoint": None}:
         raise BudgetError(
             f"{path} was fitted on {fitted['feature']}, not on {ours}; name that feature, or "
@@ -202,7 +206,7 @@ def load_model(folder: Path, feature: Feature, name: str = LABELS) -> KMeans:
         )
     if fitted["teacher_sha256"] != load_extractor(feature).teacher_sha256:
         raise BudgetError(
-            f"{path} was fitted on a layer of {fitted['feature']['checkpoint']}, a checkpoint "
+            f"{path} was fitted on a layer of {fitted['feature'].get('checkpoint')}, a checkpoint "
             f"with other weights than {feature.checkpoint}; name that one, or run "
             "`budget-labels fit` again"
         )

@@ -29,7 +29,7 @@ from fairseq_budget.corpus.labels import (
 )
 from fairseq_budget.corpus.manifest import Piece, Utterance, parse_utterance
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 
 TRANSCRIPTS = "txt"  # beside LABELS the name of a column
@@ -141,12 +141,10 @@ def part_of(path: str, start: int, num_samples: int, *, total: int) -> Utterance
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, with their numbers from 1 on."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as file
-        ):
-            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise BudgetError(f"cannot read {path}: {error}; name a file of text") from error
+    with (
+        reading(path, "name a file of text"),
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as file,
+    ):
+        yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())

@@ -29,7 +29,10 @@ def read_lhotse(path: Path, root: Path = Path()) -> Iterator[Imported]:
     for number, line in numbered_lines(path):
         try:
             yield _from_cut(parse_json(line, dict), root)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        except (
+            *(ValueError, LookupError, TypeError, AttributeError, OverflowError),
+            OSError,  # such as a name that is too long
+        ) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else error
             raise BudgetError(
                 f"{path}, line {number}: {reason}; only MonoCuts of plain 16 kHz files can be "

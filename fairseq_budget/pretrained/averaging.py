@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import sha256_file
+from fairseq_budget.files import reading, sha256_file
 from fairseq_budget.pretrained.portable import Pretrained, read_pretrained
+from fairseq_budget.run.recovery import read_checkpoint
+from fairseq_budget.structured import Range, check_entries
 
 State = Mapping[str, Tensor]
 MEAN, COUNT = "weights_mean", "weights_count"  # of a run's checkpoints, in their task's state
@@ -98,8 +100,10 @@ def average_running(end: str | Path, start: str | Path | None = None) -> Pretrai
 
 def read_running_mean(path: str | Path) -> RunningMean:
     """The running mean that a fairseq checkpoint of ours holds; an empty one if it holds none."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    return RunningMean.from_state(checkpoint.get("task_state", {}))
+    state = read_checkpoint(path).get("task_state", {})
+    with reading(f"the running mean in {path}", "take another checkpoint of its folder"):
+        check_entries(state, {MEAN: dict[str, Tensor], COUNT: Annotated[int, Range(0, 1 << 62)]})
+        return RunningMean.from_state(state)
 
 
 def _held_mean(path: Path) -> RunningMean:

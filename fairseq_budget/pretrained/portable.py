@@ -32,6 +32,7 @@ from fairseq_budget.structured import conform, read_json
 FORMAT_VERSION = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
+OURS = "budget_"  # how the names of models begin
 ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
 
 
@@ -160,11 +161,14 @@ def _read_folder(folder: Path) -> Pretrained:
                 f"reads {FORMAT_VERSION}: export again, or update fairseq_budget"
             )
         config = conform(raw, _Config, CONFIG_FILE)
+        if not config.model.startswith(OURS):
+            raise ValueError(f"its model is {config.model[:40]!r}, not a {OURS}* model")
         read_sessions(config.provenance.get("sessions", []))
         for name, sha256 in config.sha256.items():
             if name not in (MODEL_FILE, WORD_PIECES_FILE) or sha256_file(folder / name) != sha256:
                 raise BudgetError(f"{name} is not what was exported: it has changed since")
         state = load_file(folder / MODEL_FILE)
+        vocabulary = _read_vocabulary(folder, config.vocabulary)
     except (OSError, ValueError, SafetensorError) as error:
         raise BudgetError(
             f"{folder} is not an exported checkpoint ({error}): expected {MODEL_FILE} and "
@@ -176,7 +180,7 @@ def _read_folder(folder: Path) -> Pretrained:
         config.model_config,
         state,
         config.provenance,
-        _read_vocabulary(folder, config.vocabulary),
+        vocabulary,
     )
 
 
@@ -233,7 +237,7 @@ def open_checkpoint(path: str | Path) -> dict[str, Any]:
 
 def is_ours(checkpoint: Mapping[str, Any]) -> bool:
     """Whether the contents of a file are those of a checkpoint that a budget_* model wrote."""
-    return _model_name(checkpoint).startswith("budget_")
+    return _model_name(checkpoint).startswith(OURS)
 
 
 def _model_name(checkpoint: Mapping[str, Any]) -> str:

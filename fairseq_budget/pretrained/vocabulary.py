@@ -19,12 +19,20 @@ VOCABULARY = "vocabulary"  # of checkpoints, in their task's state
 class Vocabulary:
     """`symbols` of every class, fairseq's four first; `blank` is CTC's and the transducer's class.
 
+    ValueError for a symbol that stands there twice, and a blank that is none of them.
+
     `word_pieces` is the sentencepiece model that cut the transcripts; None where they are letters.
     """
 
     symbols: list[str]
     blank: int = 0
     word_pieces: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if len(set(self.symbols)) < len(self.symbols):
+            raise ValueError("a symbol of the vocabulary stands there twice")
+        if not 0 <= self.blank < len(self.symbols):
+            raise ValueError(f"the blank is {self.blank}, none of {len(self.symbols)} symbols")
 
     def state_dict(self) -> dict[str, Any]:
         return {VOCABULARY: asdict(self)}

@@ -11,17 +11,16 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Any
 
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.training_log import Record, read_training_log
-from fairseq_budget.structured import Range, conform, read_json
+from fairseq_budget.structured import Rate, Share, conform, read_json
 
 OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
-_Share = Annotated[float, Range(0, 100)]  # of all; an error rate can exceed 1
 _LAST = "checkpoint_last.pt"
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
@@ -154,7 +153,8 @@ def _read_score(path: Path) -> tuple[str, float]:
         runs = conform(content["runs"], list[dict[str, Any]], "runs")
         tests = [run["test"] for run in runs if run["upstream"] == runs[0]["upstream"]]
         name = f"{content['task']} {content.get('metric', 'accuracy')}"
-        return name, 100 * fmean(conform(tests, list[_Share], "test"))
+        kind: Any = Share if content.get("higher_is_better", True) else Rate
+        return name, 100 * fmean(conform(test, kind, "test") for test in tests)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise BudgetError(
             f"cannot read downstream scores from {path} ({type(error).__name__}: {error}): "

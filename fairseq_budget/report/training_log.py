@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairseq_budget.errors import BudgetError
 
@@ -38,7 +41,7 @@ def read_training_log(path: str | Path) -> TrainingLog:
         raise BudgetError(f"cannot read the training log {path}: {error.strerror}") from error
     for line in text.splitlines():
         kind, record = _parse(line)
-        if "num_updates" in record and "loss" in record:
+        if "loss" in record and _is_count(record.get("num_updates")):
             records[kind][record["num_updates"]] = record
     if not records["train"]:
         if made := re.findall(r"num_updates\W+(\d+)", text):  # in summaries of epochs
@@ -60,21 +63,25 @@ def read_training_log(path: str | Path) -> TrainingLog:
 def _parse(line: str) -> tuple[str, Record]:
     """'train' or 'valid', and the numbers of the line; an empty record if it has none."""
     if match := _SIMPLE.search(line):
-        return match[1] or "train", {k: float(v) for k, v in _PAIR.findall(match[2])}
+        return match[1] or "train", _numbers(_PAIR.findall(match[2]))
     if match := _JSON.search(line):
         try:
             pairs = json.loads(match[0])  # whose losses may be NaN
         except (ValueError, RecursionError):  # a line that a kill has cut short
             return "train", {}
         kind = "valid" if "valid_loss" in pairs else "train"
-        numbers = {k.removeprefix("valid_"): v for k, v in pairs.items()}
-        return kind, {k: float(v) for k, v in numbers.items() if _is_number(v)}
+        return kind, _numbers((k.removeprefix("valid_"), v) for k, v in pairs.items())
     return "train", {}
 
 
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+def _numbers(pairs: Iterable[tuple[str, Any]]) -> Record:
+    """Those of the pairs whose values are numbers."""
+    numbers = {}
+    for name, value in pairs:
+        with suppress(TypeError, ValueError, OverflowError):
+            numbers[name] = float(value)
+    return numbers
+
+
+def _is_count(value: float | None) -> bool:
+    return value is not None and value.is_integer() and 0 <= value < 1 << 53

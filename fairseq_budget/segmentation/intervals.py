@@ -20,7 +20,7 @@ from fairseq_budget.corpus.segments import Ends, ends_from_times
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.segmentation.textgrid import read_tier
-from fairseq_budget.text.alignments import Span, check_order, read_spans
+from fairseq_budget.text.alignments import Span, read_spans
 
 TOLERANCE_S = 0.04  # two frames, between the ends of audio and of its boundaries
 
@@ -82,8 +82,6 @@ def textgrid_spans(folder: Path, tier: str) -> SpansOf:
 def table_spans(table: Path) -> SpansOf:
     """The intervals of a table ``utterance_id start_s end_s phone`` (text/alignments.py)."""
     spans = read_spans(table)
-    for name, rows in spans.items():
-        check_order(rows, where=f"{table}, {name!r}")
 
     def spans_of(path: str) -> list[Span]:
         if (rows := spans.get(Path(path).stem)) is None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.text.alignments import Span, check_order
+from fairseq_budget.text.alignments import Span, check_order, seconds
 
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(?<!\S)(<\w+>|[-+]?[\d.][\d.eE+-]*)(?!\S)')
 _CURE = "expected a TextGrid text file, as the Montreal Forced Aligner writes it"
@@ -65,6 +65,8 @@ def _parse(text: str) -> Tiers:
             tiers[name] = [(_number(tokens), _number(tokens), _string(tokens)) for _ in rows]
         else:  # points in time
             _ = [(_number(tokens), _string(tokens)) for _ in rows]
+    if next(tokens, None) is not None:
+        raise ValueError("it holds more than it counts")
     return tiers
 
 
@@ -83,8 +85,10 @@ def _number(tokens: _Tokens) -> float:
     quoted, other = next(tokens)
     if other is None:
         raise ValueError(f"{quoted!r} in the place of a number")
-    return float(other)
+    return seconds(other)
 
 
 def _count(tokens: _Tokens) -> int:
-    return int(_number(tokens))
+    if not (count := _number(tokens)).is_integer() or count < 0:
+        raise ValueError(f"{count} in the place of a count")
+    return int(count)

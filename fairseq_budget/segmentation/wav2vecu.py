@@ -66,7 +66,7 @@ def _parse_intervals(line: str, num_samples: int, *, where: str) -> Intervals:
     try:
         pairs = [list(map(int, pair.split(":"))) for pair in line.split()]
         speech = np.array(pairs or [[0, num_samples]], dtype=np.int64).reshape(-1, 2)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BudgetError(
             f"{where}: {line.strip()!r}; expected speech intervals `start:end` in samples, as "
             "fairseq's wav2vec/unsupervised/scripts/vads.py writes them"

@@ -6,7 +6,7 @@ in the order of time. An utterance's id is the name of its file without folder a
 
 from __future__ import annotations
 
-import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from fairseq_budget.corpus.manifest import Utterance
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.structured import read_table
 
 COLUMNS = ("utterance_id", "start_s", "end_s", "phone")
 NO_PHONE = -1
@@ -26,23 +28,28 @@ Span = tuple[float, float, str]
 
 
 def read_spans(path: str | Path) -> dict[str, list[Span]]:
-    """The rows of the table by utterance; BudgetError names the line that is none of its rows."""
+    """The rows of the table by utterance; BudgetError names the line that is none of its rows.
+
+    So it does for rows that overlap or are not in the order of time.
+    """
     spans: dict[str, list[Span]] = {}
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            for number, row in enumerate(rows, start=1):
-                if number == 1 and tuple(row) == COLUMNS:
-                    continue
-                if number == 1 or len(row) != len(COLUMNS):
-                    raise ValueError(f"line {number}: {row}")
-                spans.setdefault(row[0], []).append((float(row[1]), float(row[2]), row[3]))
-    except (OSError, ValueError) as error:
-        raise BudgetError(
-            f"cannot read the alignments {path} ({error}); expected a table with the header "
-            f"{'<TAB>'.join(COLUMNS)}, as the demo corpus's phones.tsv has"
-        ) from error
+    header = f"expected a table with the header {'<TAB>'.join(COLUMNS)}"
+    with reading(f"the alignments {path}", f"{header}, as the demo corpus's phones.tsv has"):
+        rows = read_table(Path(path), is_quoted=False)
+        if (found := next(rows, [])) != list(COLUMNS):
+            raise ValueError(f"line 1: {found}")
+        for name, start, end, phone in rows:
+            spans.setdefault(name, []).append((seconds(start), seconds(end), phone))
+    for name, own in spans.items():
+        check_order(own, where=f"{path}, {name!r}")
     return spans
+
+
+def seconds(text: str) -> float:
+    """A time; ValueError for text that is none, NaN and infinity among it."""
+    if not math.isfinite(time_s := float(text)):
+        raise ValueError(f"{text} is no time")
+    return time_s
 
 
 def check_order(spans: list[Span], *, where: str) -> None:

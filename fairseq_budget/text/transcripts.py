@@ -10,13 +10,15 @@ fit manifests of whole files only.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 from fairseq_budget.corpus.manifest import Manifest, Utterance
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
+from fairseq_budget.structured import read_table
 from fairseq_budget.text.alignments import COLUMNS, read_spans
 from fairseq_budget.text.wer import spell
 
@@ -36,7 +38,7 @@ def read_transcripts(path: str | Path, manifest: Manifest) -> list[str]:
     if path.is_dir():
         texts = _of_each(read_librispeech(path), manifest, path)
     elif {"path", "transcript"} <= set((lines := _read_lines(path))[0].split("\t")):
-        texts = _of_each(_read_table(lines), manifest, path)
+        texts = _of_each(_read_table(path), manifest, path)
     else:
         texts = _aligned(lines, manifest, path)
     if path.suffix in (".ltr", ".bpe"):
@@ -59,22 +61,26 @@ def read_phones(path: str | Path, manifest: Manifest) -> list[list[str]]:
     return [[phone for phone in row if phone not in SILENCES] for row in rows]
 
 
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(
+        f"the transcripts {path}",
+        "expected lines of text, one for each utterance, or a folder of *.trans.txt",
+    )
+
+
 def _read_lines(path: Path) -> list[str]:
-    try:
+    with _reading(path):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise BudgetError(
-            f"cannot read the transcripts {path} ({error}); expected lines of text, one for each "
-            "utterance, or a folder of *.trans.txt"
-        ) from error
     if not lines:
         raise BudgetError(f"{path} is empty; expected one line for each utterance")
     return lines
 
 
-def _read_table(lines: list[str]) -> dict[str, str]:
-    rows = csv.DictReader(lines, dialect="excel-tab")
-    return {Path(row["path"]).stem: row["transcript"] or "" for row in rows}
+def _read_table(path: Path) -> dict[str, str]:
+    with _reading(path):
+        header, *rows = read_table(path)
+        place, text = header.index("path"), header.index("transcript")
+        return {Path(row[place]).stem: row[text] for row in rows}
 
 
 def read_librispeech(folder: Path) -> dict[str, str]:

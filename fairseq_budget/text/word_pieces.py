@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, reading
 
 try:
     import sentencepiece
@@ -85,13 +85,13 @@ def decode(path: str | Path, ids: Sequence[Sequence[int]]) -> list[str]:
 
 
 def _load(path: str | Path) -> sentencepiece.SentencePieceProcessor:
-    try:
-        return sentencepiece.SentencePieceProcessor(model_proto=Path(path).read_bytes())
-    except (OSError, RuntimeError) as error:
-        raise BudgetError(
-            f"cannot read the word pieces {path} ({error}); expected a sentencepiece model, as "
-            "train_word_pieces writes it"
-        ) from error
+    with reading(
+        f"the word pieces {path}",
+        "expected a sentencepiece model, as train_word_pieces writes it",
+    ):
+        if not (content := Path(path).read_bytes()):
+            raise ValueError("it is empty")
+        return sentencepiece.SentencePieceProcessor(model_proto=content)
 
 
 def _vocabulary_error(vocab_size: int, num_sentences: int, message: str) -> VocabularyError:

@@ -176,7 +176,7 @@ def test_a_compressed_zip_is_refused_with_the_cure(files: Path, tmp_path: Path) 
 @pytest.mark.parametrize("content", [b"", b"no archive" * 99, b"\x1f\x8b" + bytes(600)])
 def test_what_is_no_archive_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BudgetError, match=rf"cannot read the archive .*{name}: .*; store its mem"):
+    with pytest.raises(BudgetError, match=rf"cannot read the archive .*{name} \(.*\); store"):
         list_members(tmp_path / name)
 
 
@@ -184,3 +184,25 @@ def test_bytes_beyond_the_archive_are_an_error(archive: Path) -> None:
     member = Member("x", archive.stat().st_size - 10, 20)
     with pytest.raises(BudgetError, match=r"all\.\w+ ends at byte \d+, before byte \d+; restore"):
         read_audio(f"{archive}:{member.offset}:{member.length}")
+
+
+def damaged(path: Path, place: int, content: bytes) -> Path:
+    whole = bytearray(path.read_bytes())
+    whole[place : place + len(content)] = content
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["version", "local header", "offset", "length"])
+def test_a_zip_whose_directory_is_wrong_is_refused(tmp_path: Path, kind: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as own:
+        own.writestr("a.wav", bytes(100))
+    entry = (tmp_path / "a.zip").read_bytes().index(b"PK\1\2")
+    place, content = {
+        "version": (entry + 6, b"\xff\xff"),
+        "local header": (0, b"XX"),
+        "offset": (entry + 42, b"\7\0"),
+        "length": (entry + 24, (1 << 30).to_bytes(4, "little")),
+    }[kind]
+    with pytest.raises(BudgetError, match=r"cannot read the archive .*a\.zip \(.+\); store its"):
+        list_members(damaged(tmp_path / "a.zip", place, content))

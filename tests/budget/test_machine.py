@@ -1,7 +1,7 @@
 """Measuring, keeping and using what was measured."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -49,8 +49,8 @@ def test_newer_measurements_replace_older_ones_and_leave_the_rest():
     store_measurements("A", {"fp16": 2e12}, [Measurement("slim", "fp32", 84.0, 14.0, 1.0, 1)])
     store_measurements("B", {"fp32": 3e12}, [])
     known = read_measurements()
-    assert known["A"]["peak_flops"] == {"fp32": 1e12, "fp16": 2e12}
-    assert set(known["A"]["encoders"]["slim"]) == {"fp16", "fp32"}
+    assert known["A"].peak_flops == {"fp32": 1e12, "fp16": 2e12}
+    assert set(known["A"].encoders["slim"]) == {"fp16", "fp32"}
     assert find_machine("B") == ("B", known["B"])
 
 
@@ -153,3 +153,27 @@ def test_half_precision_is_measured_on_a_gpu():
     found = measure_encoder("slim", "fp16", device="cuda", seconds=28, sequence_s=14)
     assert found.flops_per_second > 1e12
     assert found.peak_bytes > 2**27
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {"peak_flops": {"fp32": "fast"}},
+        {"peak_flops": {"fp32": 0}},
+        {"encoders": {"slim": {"fp32": {"size": "slim"}}}},
+        {"encoders": {"slim": {"fp16": {**asdict(SLIM), "update_s": 0}}}},
+        {"encoders": {"slim": {"fp16": {**asdict(SLIM), "audio_seconds": 1e300}}}},
+        {"encoders": {"slim": {"fp16": {**asdict(SLIM), "more": 1}}}},
+    ],
+)
+def test_measurements_of_other_types_are_an_error(cache, wrong):
+    cache.parent.mkdir()
+    cache.write_text(json.dumps({"A": wrong}))
+    with pytest.raises(BudgetError, match=r"measurements\.json .*remove the file"):
+        find_machine("A")
+
+
+def test_a_machine_without_a_peak_has_no_share_of_it():
+    store_measurements("A", {}, [SLIM])
+    assert measured_rows("A", ["slim"])[0].share_of_peak is None

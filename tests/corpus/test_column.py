@@ -48,3 +48,13 @@ def test_a_column_that_is_written_again_as_it_was_is_never_without_its_descripti
     assert removed == []
     write_column(manifest, "km", ["1 2 3", "4 6"], 50)
     assert removed == [described]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate": "50"}, {"rate": -1}, {"rate": 1e30}, {"manifest": 1}, {"num_lines": 2.5}]
+)
+def test_a_description_of_other_types_is_an_error(manifest: Path, wrong: dict) -> None:
+    described = description_path(column_path(manifest, "km"))
+    described.write_text(json.dumps({**json.loads(described.read_text()), **wrong}))
+    with pytest.raises(BudgetError, match=rf"train\.km\.json.*{next(iter(wrong))} is"):
+        read_text(manifest).open_column("km")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fairseq_budget.corpus.manifest import Manifest, Piece, Utterance, parse_utterance
+from fairseq_budget.corpus.manifest import (
+    Manifest,
+    Piece,
+    Utterance,
+    parse_line,
+    parse_utterance,
+)
 from fairseq_budget.errors import BudgetError
 from tests.synthetic import write_tone_corpus
 
@@ -45,7 +54,9 @@ def test_path_with_a_bar_cannot_be_a_piece() -> None:
         _ = Utterance((Piece("a|b.wav", 0, 5),), 5).name
 
 
-@pytest.mark.parametrize("name", ["a.wav@0+5|b.wav", "a.wav@0+5|", "a.wav@0+0"])
+@pytest.mark.parametrize(
+    "name", ["a.wav@0+5|b.wav", "a.wav@0+5|", "a.wav@0+0", "a.wav@00+5", "a.wav@0+\u0665"]
+)
 def test_malformed_pieces_are_refused(name: str) -> None:
     with pytest.raises(BudgetError, match="does not read"):
         parse_utterance(name, 5)
@@ -93,6 +104,12 @@ def test_header_of_other_tools_with_a_tab_at_its_end_is_read(tmp_path: Path) -> 
         ("/root\na.wav\t5.0\n", "line 2: '5.0' is no positive number"),
         ("/root\na.wav\t0\n", "line 2: '0' is no positive number"),
         ("/root\na.wav\t-5\n", "line 2: '-5' is no positive number"),
+        (f"/root\na.wav\t{'9' * 5000}\n", "line 2: '9+' is no positive number"),
+        (f"/root\na.wav\t{10**12}\n", "line 2: '1000000000000' is no positive number"),
+        ("/root\na.wav\t007\n", "line 2: '007' is no positive number"),
+        ("/root\na.wav\t5 \n", "line 2: '5 ' is no positive number"),
+        ("/root\na\0.wav\t5\n", "line 2: .* is no path"),
+        ("/root\n\t5\n", "line 2: '' is no path"),
         ("/root\na.wav\t\n", "line 2: '' is no positive number"),
         ("/root\na.wav@0+5|b.wav@0+5\t9\n", "line 2: .* add up to 10 samples, not 9"),
         ("/root\n", "holds no utterances"),
@@ -104,6 +121,14 @@ def test_bad_manifest_names_file_line_and_cure(tmp_path: Path, text: str, messag
         Manifest.read(path)
     assert str(path) in str(caught.value)
     assert ";" in str(caught.value)  # the cure follows
+
+
+@given(st.binary())
+def test_any_line_at_all_is_an_utterance_or_an_error_of_the_user(line: bytes) -> None:
+    with contextlib.suppress(BudgetError):
+        utterance = parse_line(line, path="train.tsv", number=2)
+        assert utterance.num_samples > 0
+        assert line.rstrip(b"\r\n") == f"{utterance.name}\t{utterance.num_samples}".encode()
 
 
 def test_manifest_that_is_not_utf8_names_its_line(tmp_path: Path) -> None:

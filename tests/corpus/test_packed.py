@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_a_newer_format_is_refused(folder, packed, monkeypatch) -> None:
 
 def test_a_damaged_array_is_found_by_the_check(packed) -> None:
     Pack(packed).check()
-    place = Pack(packed).header["arrays"]["ids.values"]["offset"]
+    place = Pack(packed).header.arrays["ids.values"].offset
     content = bytearray(packed.read_bytes())
     content[place] ^= 1
     packed.write_bytes(content)
@@ -224,7 +225,7 @@ def test_arrays_that_cannot_be_are_found_on_opening(packed, change) -> None:
 
 def test_bytes_behind_a_pack_are_found_on_opening(packed) -> None:
     rewritten(packed, lambda header: None, behind=b"more")
-    with pytest.raises(BudgetError, match=r"header ends 4 bytes before.*make it anew"):
+    with pytest.raises(BudgetError, match=r"is no pack, or damaged or cut off.*make it anew"):
         Pack(packed)
 
 
@@ -236,9 +237,56 @@ def test_missing_files_are_found_when_training_starts(folder, packed) -> None:
 
 
 def test_the_header_is_json(packed) -> None:
-    header = Pack(packed).header
+    header = asdict(Pack(packed).header)
     assert json.loads(json.dumps(header)) == header
     assert header["num_utterances"] == 6
+
+
+def sign(packed: Path, change) -> None:
+    """Change the header of a pack, and sign it anew."""
+    content = packed.read_bytes()
+    magic, offset, length, _ = PREFIX.unpack(content[: PREFIX.size])
+    header = json.loads(content[offset : offset + length])
+    change(header)
+    text = json.dumps(header).encode()
+    prefix = PREFIX.pack(magic, offset, len(text), hashlib.sha256(text).digest())
+    packed.write_bytes(prefix + content[PREFIX.size : offset] + text)
+
+
+ODD_HEADERS = {
+    "no root": lambda header: header.pop("root"),
+    "a number as root": lambda header: header.update(root=5),
+    "no samples": lambda header: header.update(num_samples=None),
+    "more utterances": lambda header: header.update(num_utterances=7),
+    "no lines": lambda header: header["arrays"].pop("lines"),
+    "no starts": lambda header: header["arrays"].pop("ids.values.starts"),
+    "another type": lambda header: header["arrays"]["sizes"].update(dtype="<u4"),
+    "objects": lambda header: header["arrays"]["sizes"].update(dtype="|O"),
+    "a place beyond the end": lambda header: header["arrays"]["sizes"].update(offset=1 << 40),
+    "a place before the start": lambda header: header["arrays"]["sizes"].update(offset=-8),
+    "half a number": lambda header: header["arrays"]["by_size"].update(num_bytes=23),
+    "fewer values": lambda header: header["arrays"]["ids.values"].update(num_bytes=2),
+    "a column without a description": lambda header: header["columns"]["ids"].pop("description"),
+    "a column that is text": lambda header: header["columns"].update(ids="5"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_HEADERS)
+def test_a_header_that_nothing_has_packed_is_an_error_that_names_the_pack(
+    folder, packed, kind
+) -> None:
+    sign(packed, ODD_HEADERS[kind])
+    with pytest.raises(BudgetError, match=r"train\.pack .*make it anew"):
+        open_corpus(folder, "train", ["txt", "ids"])
+
+
+def test_a_size_that_is_not_its_lines_is_found_when_the_utterance_is_read(folder, packed) -> None:
+    place = Pack(packed).header.arrays["sizes"].offset
+    content = bytearray(packed.read_bytes())
+    content[place] ^= 1
+    packed.write_bytes(content)
+    with pytest.raises(BudgetError, match=r"line 2: \d+ samples, but \d+ stand beside them"):
+        open_corpus(folder, "train").utterance(0)
 
 
 def test_pages_are_given_back_and_mapped_again(folder, packed, monkeypatch) -> None:

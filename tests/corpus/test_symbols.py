@@ -97,3 +97,16 @@ def test_characters_that_are_likely_slips_are_named():
     assert "v" in found["are not in what is learned from, so they are never recognised"]
     assert odd_characters(["A CAT'S CAT", "SAT"], ["A CAT"]) == {"occur once": ["'"]}
     assert odd_characters(["नमस्ते नमस्ते"], []) == {}
+
+
+def test_rows_that_are_no_text_are_an_error(corpus):
+    corpus.path.with_suffix(".ltr").write_bytes(b"a |\n\xff |\nb |\n")
+    with pytest.raises(BudgetError, match=r"cannot read .*train\.ltr .*budget-asr prepare"):
+        open_symbols(corpus, "ltr")
+
+
+@pytest.mark.parametrize("content", ["", "a\n", " 5\n", "a b 5\n", "a 5\n\n", "a -5\n", "a 5.5\n"])
+def test_a_dictionary_of_something_else_is_an_error(tmp_path, content):
+    (tmp_path / "dict.ltr.txt").write_text(content)
+    with pytest.raises(BudgetError, match=r"dict\.ltr\.txt .*expected a symbol and its count"):
+        read_dictionary(tmp_path / "dict.ltr.txt")

@@ -192,3 +192,16 @@ def test_reading_a_folder_without_a_corpus_names_the_cure(tmp_path: Path) -> Non
     (tmp_path / "phones.tsv").write_text("a\tb\n")
     with pytest.raises(BudgetError, match="make the corpus again"):
         read_phones(tmp_path)
+
+
+ROWS = "utterance_id\tstart_s\tend_s\tphone\na\t0.0\t0.1\tsil\n"
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["", "a\t0\n", "a\tx\t0\ts\n", "a\tnan\t1\ts\n", "a\t1\t0\ts\n", "a\t0\tinf\ts\n", "\xff"],
+)
+def test_a_table_with_other_rows_is_an_error(tmp_path: Path, row: str) -> None:
+    (tmp_path / "phones.tsv").write_bytes((ROWS * bool(row) + row).encode("latin-1"))
+    with pytest.raises(BudgetError, match=r"phones\.tsv .*make the corpus again"):
+        read_phones(tmp_path)

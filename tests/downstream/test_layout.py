@@ -89,9 +89,9 @@ def test_a_table_is_separated_by_commas_or_tabs(name: str, text: str, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label\na.wav\n", "row 2.*a value for each"),
-        ("path,label\na.wav,1,2\n", "row 2.*a value for each"),
-        ("file,label\na.wav,1\n", "row 2.*a column path"),
+        ("path,label\na.wav\n", "line 2: 1 columns instead of 2"),
+        ("path,label\na.wav,1,2\n", "line 2: 3 columns instead of 2"),
+        ("file,label\na.wav,1\n", "it has no 'path'.*a column `path`"),
         ("path,label\n", "no row"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_table_of_another_shape_is_an_error(text: str, message: str, tmp_path:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(BudgetError, match=message):
         read_recordings(tmp_path, PATTERN, tmp_path / "a.csv")
-    with pytest.raises(BudgetError, match="cannot read the table"):
+    with pytest.raises(BudgetError, match=r"cannot read .*b\.csv \(No such file"):
         read_recordings(tmp_path, PATTERN, tmp_path / "b.csv")
 
 
@@ -303,3 +303,32 @@ def test_a_failure_leaves_the_older_layout(digits: Path, tmp_path: Path, monkeyp
         make_layout(request, tmp_path / "out", overwrite=True)
     assert read_layout(tmp_path / "out") == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"id\ttext\na\tb\n", b"path\tid\na.wav\n", b"path\na\xff.wav\n"]
+)
+def test_a_table_of_something_else_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "utterances.tsv").write_bytes(content)
+    with pytest.raises(BudgetError, match=r"cannot read .*utterances\.tsv .*a column `path`"):
+        read_recordings(tmp_path, PATTERN)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"num_utterances": {"train": 4}},
+        {"num_utterances": {"train": "4", "valid": 1, "test": 1}},
+        {"num_utterances": {"train": -4, "valid": 1, "test": 1}},
+        {"classes": {"0": 0}},
+        {"classes": []},
+        {"request": {"task": "sing", "audio": "a"}},
+        {"num_converted": None},
+    ],
+)
+def test_a_layout_of_other_types_is_an_error(digits: Path, tmp_path: Path, wrong: dict) -> None:
+    lay(digits, tmp_path / "ic", "ic")
+    path = tmp_path / "ic/layout.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    with pytest.raises(BudgetError, match=rf"no finished layout \(.*{next(iter(wrong))}"):
+        read_layout(tmp_path / "ic")

@@ -138,3 +138,19 @@ def test_frames_of_another_feature_are_an_error():
 def test_identical_frames_are_fitted_without_a_warning():
     centroids = fit_kmeans(np.ones((500, 3), np.float32), 4, 0)
     assert np.array_equal(centroids, np.ones((4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("centroids", "made"),
+    [
+        (blobs(5)[0], {}),
+        (np.full((3, 2), np.nan, np.float32), {}),
+        (blobs(5), {"rate": "50"}),
+        (blobs(5), {"feature": "mfcc"}),
+        (blobs(5), {"teacher_sha256": 5}),
+    ],
+)
+def test_centroids_of_another_kind_are_an_error(tmp_path, centroids, made):
+    KMeans(centroids, made).save(tmp_path / "a")
+    with pytest.raises(BudgetError, match="holds no centroids"):
+        KMeans.load(tmp_path / "a")

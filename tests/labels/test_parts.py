@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.labels.jobs import load_frames
 from fairseq_budget.labels.parts import (
     MAX_PART_S,
     Parts,
@@ -121,3 +123,25 @@ def test_processes_share_the_tasks_and_report_errors(tmp_path):
             run(workers, [12, 13], tmp_path)
         with pytest.raises(BudgetError, match=r"worker process died.*fewer --workers"):
             run(workers, [14, 15], tmp_path)
+
+
+def whole(shape: tuple[int, ...], descr: str = "<f4", *, values: int = 6) -> bytes:
+    content = io.BytesIO()
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, header)
+    return content.getvalue() + bytes(4 * values)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", whole((2, 3))[:-1], whole((6,)), whole((2, 3), "<i4"), whole((2, 3), "|O"),
+     whole((1 << 40, 3)), whole((1 << 62, 3)), whole((2, 3)).replace(b"(2, 3)", b"(2,((("),
+     whole((2, 3)).replace(b"(2, 3)", b"(-2,3)")],
+)  # fmt: skip
+def test_a_part_of_something_else_takes_no_memory_and_is_an_error(tmp_path, content):
+    parts = Parts(tmp_path, "train", {})
+    parts.write(0, whole((2, 3)))
+    assert load_frames(parts, 0).shape == (2, 3)
+    parts.write(0, content)
+    with pytest.raises(BudgetError, match=r"cannot read .*000000 .*remove it"):
+        load_frames(parts, 0)

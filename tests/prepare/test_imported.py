@@ -165,3 +165,21 @@ def test_a_recording_that_is_not_as_long_as_it_says_is_refused(audio) -> None:
     cuts = write_cuts(audio, cut("b.wav", 0, 1.0, 2_147_483_647))
     with pytest.raises(BudgetError, match=f"2147483647 samples, but its file has {length}"):
         list(read_lhotse(cuts, audio))
+
+
+def test_damage_inside_gzip_is_an_error(audio) -> None:
+    path = write_cuts(audio, cut("a.wav", 0, 2.0, 32000))
+    content = bytearray(path.read_bytes())
+    content[40] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(BudgetError, match=r"cuts\.jsonl\.gz"):
+        list(read_lhotse(path))
+
+
+@pytest.mark.parametrize(
+    "wrong", [with_recording(sources=[{"type": "file", "channels": [0], "source": "x" * 5000}]),
+              cut("a.wav", 1e307, 2.0, 32000)],
+)  # fmt: skip
+def test_names_and_times_without_end_are_refused_by_line(audio, wrong) -> None:
+    with pytest.raises(BudgetError, match=r"cuts\.jsonl\.gz, line 1"):
+        list(read_lhotse(write_cuts(audio, wrong)))

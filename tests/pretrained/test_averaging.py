@@ -123,3 +123,13 @@ def test_a_checkpoint_without_a_running_mean_is_refused(tmp_path):
 def test_nothing_to_average_is_refused():
     with pytest.raises(BudgetError, match="no checkpoint to average"):
         average_checkpoints([])
+
+
+@pytest.mark.parametrize("wrong", [{"weights_mean": "text"}, {"weights_count": 0.5}])
+def test_a_running_mean_that_is_none_is_an_error(tmp_path, wrong):
+    write_run(tmp_path, 2)
+    saved = torch.load(tmp_path / "2.pt", weights_only=True)
+    saved["task_state"] |= wrong
+    torch.save(saved, tmp_path / "2.pt")
+    with pytest.raises(BudgetError, match=rf"the running mean in .*2\.pt .*{next(iter(wrong))}"):
+        average_running(tmp_path / "2.pt")

@@ -165,6 +165,9 @@ ODD_CONFIGS = {
     "a path as hashed file": {"sha256": {"../config.json": "0"}},
     "a vocabulary of numbers": {"vocabulary": {"symbols": [1, 2]}},
     "no model": {"model": None},
+    "a model of others": {"model": "wav2vec2"},
+    "a symbol twice": {"vocabulary": {"symbols": ["a", "a"]}},
+    "a blank that is no symbol": {"vocabulary": {"symbols": ["a"], "blank": 1}},
 }
 
 
@@ -208,6 +211,7 @@ ODD_CHECKPOINTS = {
     "a config without a task": {"cfg": {"model": {"_name": "budget_tera"}}},
     "a state that is a list": {"task_state": [1]},
     "a vocabulary that is text": {"task_state": {"vocabulary": "abc"}},
+    "a blank below all symbols": {"task_state": {"vocabulary": {"symbols": ["a"], "blank": -1}}},
     "weights that are missing": {"model": {}},
 }
 

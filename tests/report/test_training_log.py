@@ -54,3 +54,21 @@ def test_a_run_that_was_too_short_to_log_is_said_to_be_so(tmp_path, line):
     (tmp_path / "log").write_text(f"{line}\n")
     with pytest.raises(BudgetError, match=r"made 4 updates, fewer than common\.log_interval"):
         read_training_log(tmp_path / "log")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "epoch 001:     30 / 44 loss=1.2.3, num_updates=30",
+        "epoch 001:     30 / 44 loss=0.5, num_updates=3.5",
+        "epoch 001:     30 / 44 loss=0.5, num_updates=1e400",
+        f'{{"epoch": 1, "loss": {10**400}, "num_updates": 30}}',
+        '{"epoch": 1, "loss": 0.5, "num_updates": NaN}',
+        '{"epoch": 1, "loss": 0.5, "num_updates": -30}',
+        '{"epoch": 1, "loss": "0.5", "num_upd',
+        '{"epoch": ' + "[" * 5000 + "}",
+    ],
+)
+def test_a_line_that_no_run_has_logged_is_passed_over(tmp_path, line):
+    (tmp_path / "log").write_text(SIMPLE + line + "\n")
+    assert [r["num_updates"] for r in read_training_log(tmp_path / "log").train] == [10, 20]

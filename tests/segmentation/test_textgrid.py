@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.segmentation.textgrid import read_tier
@@ -129,7 +134,10 @@ def test_intervals_out_of_order_are_an_error(tmp_path, wrong):
 @pytest.mark.parametrize(
     "text",
     ["", "utterance,start,end\n", LONG[: LONG.index('"s"')], LONG[: LONG.index("xmax = 1.0")],
-     LONG.replace('"s"', "7"), LONG.replace("size = 3\nitem", 'size = "x"\nitem')],
+     LONG.replace('"s"', "7"), LONG.replace("size = 3\nitem", 'size = "x"\nitem'),
+     *(LONG.replace("intervals: size = 3", f"intervals: size = {n}")
+       for n in ("-3", "2.5", "1e400", "2", "4", "9" * 5000)),
+     SHORT.replace("1.5", "1e400"), SHORT.replace("1.5", "1.5.1")],
 )  # fmt: skip
 def test_a_broken_file_is_an_error(tmp_path, text):
     with pytest.raises(BudgetError, match=r"a.TextGrid is broken .*expected a TextGrid"):
@@ -142,3 +150,12 @@ def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path):
     (tmp_path / "a.TextGrid").write_bytes(b"\xfe\xff\x00")
     with pytest.raises(BudgetError, match="broken"):
         read_tier(tmp_path / "a.TextGrid", "phones")
+
+
+@given(st.integers(0, len(SHORT)), st.integers(0, len(SHORT)), st.text(max_size=5))
+def test_any_changed_grid_is_read_in_the_order_of_time_or_is_an_error(tmp_path_factory, a, b, new):
+    path = write(tmp_path_factory.getbasetemp(), SHORT[: min(a, b)] + new + SHORT[max(a, b) :])
+    with contextlib.suppress(BudgetError):
+        times = [time for start, end, _ in read_tier(path, "phones") for time in (start, end)]
+        assert times == sorted(times)
+        assert all(map(math.isfinite, times))

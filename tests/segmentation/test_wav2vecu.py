@@ -85,6 +85,7 @@ def test_each_line_becomes_ends_in_frames(corpus):
         ("a " * 10 + "\na", "\n900:800\n", "vad, line 2: speech intervals overlap or are out of"),
         ("a " * 10 + "\na", "\n9:80 70:90\n", "vad, line 2: speech intervals overlap"),
         ("a " * 10 + "\na", "\n0.5 0.7\n", r"vad, line 2: '0.5 0.7'; expected speech intervals"),
+        ("a " * 10 + "\na", f"\n0:{10**30}\n", r"vad, line 2: .*expected speech intervals"),
         ("a " * 10 + "\na", "\n1:2:3 4\n", r"vad, line 2: .*expected speech intervals"),
     ],
 )

@@ -43,7 +43,9 @@ def test_pieces_keep_their_place_in_the_recording(alignments):
 
 
 @pytest.mark.parametrize("content", ["", "a\t0\t1\tsil\n", HEADER + "a\t0\tsil\n",
-                                     HEADER + "a\tx\t1\tsil\n"])  # fmt: skip
+                                     HEADER + "a\tx\t1\tsil\n", HEADER + "a\tnan\t1\tsil\n",
+                                     HEADER + "a\t0\tinf\tsil\n",
+                                     HEADER + f"a\t0\t1\t{'x' * 200_000}\n"])  # fmt: skip
 def test_a_table_that_is_none_is_an_error(tmp_path, content):
     path = tmp_path / "phones.tsv"
     path.write_text(content)
@@ -52,3 +54,10 @@ def test_a_table_that_is_none_is_an_error(tmp_path, content):
             Alignments.read(path)
     with pytest.raises(BudgetError, match=r"cannot read the alignments"):
         Alignments.read(tmp_path / "missing.tsv")
+
+
+@pytest.mark.parametrize("rows", ["a\t0.5\t1\tsil\na\t0\t0.5\tə\n", "a\t1\t0.5\tsil\n"])
+def test_rows_that_are_not_in_the_order_of_time_are_an_error(tmp_path, rows):
+    (tmp_path / "phones.tsv").write_text(HEADER + rows, encoding="utf-8")
+    with pytest.raises(BudgetError, match=r"phones\.tsv, 'a': interval .* order of time"):
+        Alignments.read(tmp_path / "phones.tsv")

@@ -75,3 +75,10 @@ def test_cut_manifests_need_lines_of_their_own(tmp_path):
     folder = write(tmp_path / "libri/1.trans.txt", "a fox").parent
     with pytest.raises(BudgetError, match="joins pieces"):
         read_transcripts(folder, cut)
+
+
+@pytest.mark.parametrize("row", ["b\tb.wav", "b\tb.wav\tthe dog\tx", "b\tb.wav\t" + "x" * 200_000])
+def test_a_table_with_a_row_of_another_width_is_an_error(tmp_path, manifest, row):
+    path = write(tmp_path / "utterances.tsv", "id\tpath\ttranscript", "a\ta.flac\ta fox", row)
+    with pytest.raises(BudgetError, match=r"transcripts .*utterances\.tsv \(line 3"):
+        read_transcripts(path, manifest)

@@ -76,6 +76,7 @@ def test_no_text_and_no_model_are_errors(tmp_path):
     with pytest.raises(BudgetError, match="no transcript holds a word"):
         train_word_pieces(["", " "], 10, tmp_path / "x.model")
     (tmp_path / "x.model").write_bytes(b"no model")
-    for path in (tmp_path / "x.model", tmp_path / "missing.model"):
+    (tmp_path / "empty.model").write_bytes(b"")
+    for path in (tmp_path / "x.model", tmp_path / "empty.model", tmp_path / "missing.model"):
         with pytest.raises(BudgetError, match="cannot read the word pieces"):
             encode(path, ["a"])

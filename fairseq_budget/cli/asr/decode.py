@@ -18,7 +18,7 @@ from fairseq_budget.cli.arguments import count, device, finite
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.symbols import read_vocabulary
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.pretrained import Pretrained, read_pretrained
 from fairseq_budget.pretrained.vocabulary import Vocabulary
 from fairseq_budget.text.transcripts import read_librispeech, read_transcripts
@@ -173,7 +173,8 @@ def _lexicon(args: argparse.Namespace, vocabulary: Vocabulary) -> LexiconBeamSea
         raise BudgetError(
             f"lexicon {args.lexicon} does not exist; name a file with a word per line"
         )
-    words = args.lexicon.read_text(encoding="utf-8").split()
+    with reading(f"the lexicon {args.lexicon}", "name a file with a word per line"):
+        words = args.lexicon.read_text(encoding="utf-8").split()
     return LexiconBeamSearch(
         vocabulary.symbols,
         words,

@@ -79,7 +79,7 @@ def _pack(args: argparse.Namespace) -> int:
         packed = Packed(path)
         if args.check:
             packed.pack.check()
-        columns = ", ".join(packed.pack.header["columns"]) or "no columns"
+        columns = ", ".join(packed.pack.header.columns) or "no columns"
         hours = frames.hours(packed.num_samples)
         print(f"{path}: {len(packed.lines):,} utterances, {hours:,.2f} hours, {columns}")
     return 0

@@ -48,6 +48,6 @@ def _measure(args: argparse.Namespace) -> int:
         )
     print_rows(measured_rows(machine, args.size), as_json=args.json)
     if not args.json:
-        for kind, peak in read_measurements()[machine]["peak_flops"].items():
+        for kind, peak in read_measurements()[machine].peak_flops.items():
             print(f"{machine}: {kind} matrix products reach {peak / 1e12:.3g} TFLOP/s")
     return 0

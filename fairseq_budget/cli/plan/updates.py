@@ -83,7 +83,7 @@ def _plan(
     best, reason = recommend(
         rows, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
     )
-    machine = measured[1] if measured else {"encoders": {}}
+    machine = measured[1] if measured else Machine()
     return [
         replace(
             row,

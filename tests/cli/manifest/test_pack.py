@@ -27,7 +27,7 @@ def test_pack_says_what_it_packed_and_check_finds_it_whole(folder, capsys):
 
 def test_check_finds_damage(folder, capsys):
     main(["pack", "--data", str(folder), "--splits", "train"])
-    place = Pack(folder / "train.pack").header["arrays"]["sizes"]["offset"]
+    place = Pack(folder / "train.pack").header.arrays["sizes"].offset
     content = bytearray((folder / "train.pack").read_bytes())
     content[place] ^= 1
     (folder / "train.pack").write_bytes(content)
