@@ -58,6 +58,16 @@ def write_phones(folder: Path, splits: Splits, options: Options) -> dict[str, st
     return {phone: phone for phone in phones}
 
 
+def write_pieces(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """LibriSpeech's folders, and ``options.pieces`` word pieces of the training transcripts."""
+    from fairseq_budget.text.word_pieces import train_word_pieces, vocabulary  # sentencepiece
+
+    write_librispeech(folder, splits, lambda recording: _words(recording, options))
+    spoken = [_words(recording, options) for recording in splits["train"]]
+    train_word_pieces(spoken, options.pieces, folder / "pieces.model")
+    return {piece: piece for piece in vocabulary(folder / "pieces.model")}
+
+
 def write_librispeech(folder: Path, splits: Splits, text: Callable[[Recording], str]) -> list[str]:
     """Audio and transcripts as LibriSpeech has them, below ``LibriSpeech``; returns all texts.
 

@@ -11,7 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_budget.downstream.speech_files import CORPUS, write_letters, write_phones
+from fairseq_budget.downstream.speech_files import (
+    CORPUS,
+    write_letters,
+    write_phones,
+    write_pieces,
+)
 from fairseq_budget.downstream.task_files import (
     Options,
     Splits,
@@ -209,5 +214,19 @@ TASKS = {
             "downstream_expert.datarc.num_workers": 0,
             **_small_rnn("modelrc"),
         },
+    ),
+    "asr5k": Task(
+        "ctc",
+        "speech recognition in word pieces",
+        "transcript",
+        (
+            Metric("WER", "ctc-librispeech/{}-wer"),
+            Metric("letter error rate", "ctc-librispeech/{}-cer"),
+        ),
+        {"corpus.path": CORPUS, "text.vocab_file": "pieces.model"},
+        write_pieces,
+        config="downstream/ctc/librispeech_pieces.yaml",
+        commands_only=False,
+        small={**_SMALL_CTC, "optimizer.lr": 1e-2, **_small_rnn("model")},
     ),
 }

@@ -5,6 +5,7 @@ compat.py makes s3prl importable; these are for runs of ``run_downstream.py`` on
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -24,6 +25,7 @@ def supply_experts(cache: str) -> None:
     _supply_edit_distance()
     _supply_ctc_corpora()
     _keep_ctc_workers()
+    _supply_end_of_sentence()
 
 
 def _redirect_speaker_cache(folder: str) -> None:
@@ -74,6 +76,20 @@ def _keep_ctc_workers() -> None:
     expert.load_dataset = lambda split, tokenizer, corpus: load_dataset(  # type: ignore[attr-defined]
         split, tokenizer, dict(corpus)
     )
+
+
+def _supply_end_of_sentence() -> None:
+    """Word pieces end in <eos> by an option that today's sentencepiece no longer has."""
+    if importlib.util.find_spec("sentencepiece") is None:
+        return
+    processor = importlib.import_module("sentencepiece").SentencePieceProcessor
+    if not hasattr(processor, "set_encode_extra_options"):
+        processor.set_encode_extra_options = _encode_extra_options
+
+
+def _encode_extra_options(processor: Any, options: str) -> None:
+    add_eos = "eos" in options.split(":")
+    processor.encode_as_ids = functools.partial(processor.encode, out_type=int, add_eos=add_eos)
 
 
 def _expert(downstream: str) -> ModuleType:

@@ -112,6 +112,15 @@ def test_words_without_phones_and_no_phones_at_all_are_errors(table: Path, tmp_p
         lay(table, "pr", lexicon=str(lexicon))
 
 
+def test_word_pieces_are_learned_from_the_training_part(table: Path) -> None:
+    layout = lay(table, "asr5k", pieces=10)
+    assert len(layout.classes) + 3 == 10  # s3prl counts <pad>, <eos> and <unk>
+    assert "H" in layout.classes
+    assert not any("HAT" in piece for piece in layout.classes)
+    with pytest.raises(BudgetError, match=r"5000 word pieces of 2 sentences: .* at most \d+"):
+        make_layout(Request("asr5k", str(table.parent), table=str(table)), table.parent / "all")
+
+
 def test_empty_transcripts_and_none_are_errors(table: Path) -> None:
     text = table.read_text()
     table.write_text(text.replace("a cat", " "))
