@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fairseq_budget.audio.io import audio_info
 from fairseq_budget.downstream.recordings import Recording
 from fairseq_budget.downstream.task_files import (
+    SLOTS,
     Options,
     Splits,
+    label_values,
     link,
     write_csv,
     write_lines,
@@ -18,7 +20,8 @@ from fairseq_budget.downstream.task_files import (
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream.ctc_corpora import phonemize, read_lexicon
 
-CORPUS = "LibriSpeech"
+CORPUS, SNIPS = "LibriSpeech", "SNIPS"
+NO_SLOT = "O"
 LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
 LENGTHS = ("file_path", "length")  # columns, in samples
 
@@ -66,6 +69,49 @@ def write_pieces(folder: Path, splits: Splits, options: Options) -> dict[str, st
     spoken = [_words(recording, options) for recording in splits["train"]]
     train_word_pieces(spoken, options.pieces, folder / "pieces.model")
     return {piece: piece for piece in vocabulary(folder / "pieces.model")}
+
+
+def write_slots(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """Audio SNIPS's folders, words with their slots, and lists of letters and of slots."""
+    names = label_values(splits, "speaker")
+    lines, letters, slots = [], {" "}, set()
+    for split, recordings in splits.items():
+        for number, recording in enumerate(recordings):
+            name = f"{names.index(recording.speaker) + 1}-snips-{split}-{number:05d}"
+            link(folder / SNIPS / split / f"{name}{recording.path.suffix}", recording.path)
+            words = _words(recording, options)
+            labels = slots_of_words(recording, words.split())
+            lines.append(f"{name} BOS {words} EOS\tO {' '.join(labels)} O")
+            letters.update(words)
+            slots.update(labels)
+    slots.discard(NO_SLOT)
+    if not slots:
+        raise BudgetError("no word has a slot; give a --table with a column of slots")
+    write_lines(folder / SNIPS / "all.iob.snips.txt", lines)
+    write_lines(folder / "letters.txt", sorted(letters))
+    # s3prl leaves out the first line, and would take an empty last one for a slot
+    (folder / SNIPS / "slots.txt").write_text("\n".join([NO_SLOT, *sorted(slots)]))
+    return {slot: slot for slot in sorted(slots)}
+
+
+def slots_of_words(recording: Recording, words: Sequence[str]) -> list[str]:
+    """The slot of each word, O for none: the field ``slots``, or where a command's parts are said.
+
+    >>> command = Recording(Path("1.wav"), {"action": "stop", "object": "the fan"})
+    >>> slots_of_words(command, ["NOW", "STOP", "THE", "FAN"])
+    ['O', 'action', 'object', 'object']
+    """
+    if "slots" not in recording.fields:
+        parts = ((slot, recording.fields.get(slot, "").upper()) for slot in SLOTS)
+        slots = {word: slot for slot, value in parts for word in value.split()}
+        return [slots.get(word, NO_SLOT) for word in words]
+    labels = recording.fields["slots"].split()
+    if len(labels) != len(words):
+        raise BudgetError(
+            f"{recording.path}: {len(labels)} slots for {len(words)} words: expected one for each, "
+            f"{NO_SLOT} where there is none; mend the table"
+        )
+    return labels
 
 
 def write_librispeech(folder: Path, splits: Splits, text: Callable[[Recording], str]) -> list[str]:

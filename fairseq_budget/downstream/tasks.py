@@ -13,9 +13,11 @@ from pathlib import Path
 
 from fairseq_budget.downstream.speech_files import (
     CORPUS,
+    SNIPS,
     write_letters,
     write_phones,
     write_pieces,
+    write_slots,
 )
 from fairseq_budget.downstream.task_files import (
     Options,
@@ -121,6 +123,9 @@ _SMALL: dict[str, Setting] = {  # half a minute or a few on one CPU core
     "scheduler.name": "linear_schedule_with_warmup",
     "scheduler.num_warmup_steps": 40,
     "specaug": None,
+}
+_ALL_SPEAKERS: dict[str, Setting] = {  # audio SNIPS's are others
+    f"downstream_expert.corpus.{split}_speakers": None for split in ("train", "valid", "test")
 }
 _SMALL_CTC = {**_SMALL, "downstream_expert.corpus.num_workers": 0}
 
@@ -228,5 +233,23 @@ TASKS = {
         config="downstream/ctc/librispeech_pieces.yaml",
         commands_only=False,
         small={**_SMALL_CTC, "optimizer.lr": 1e-2, **_small_rnn("model")},
+    ),
+    "sf": Task(
+        "ctc",
+        "slot filling",
+        "transcript",
+        (
+            Metric("slot type F1", "ctc-snips/{}-slot_type_f1", higher_is_better=True),
+            Metric("slot value CER", "ctc-snips/{}-slot_value_cer"),
+        ),
+        {
+            "corpus.path": SNIPS,
+            "text.vocab_file": "letters.txt",
+            "text.slots_file": f"{SNIPS}/slots.txt",
+        },
+        write_slots,
+        config="downstream/ctc/snips.yaml",
+        small={**_SMALL_CTC, **_ALL_SPEAKERS, "optimizer.lr": 1e-2, **_small_rnn("model")},
+        superb=_ALL_SPEAKERS,
     ),
 }

@@ -121,6 +121,29 @@ def test_word_pieces_are_learned_from_the_training_part(table: Path) -> None:
         make_layout(Request("asr5k", str(table.parent), table=str(table)), table.parent / "all")
 
 
+def test_slots_stand_beside_their_words_as_in_snips(table: Path) -> None:
+    slots = ["slots", "O animal", "O animal", "animal", "O thing"]
+    lines = table.read_text().splitlines()
+    table.write_text("".join(f"{a},{b}\n" for a, b in zip(lines, slots, strict=True)))
+    layout = lay(table, "sf")
+    root = layout.folder / "SNIPS"
+    assert "1-snips-test-00000 BOS THE HAT EOS\tO O thing O" in (
+        (root / "all.iob.snips.txt").read_text().splitlines()
+    )
+    assert (root / "test" / "1-snips-test-00000.wav").resolve() == table.parent / "4.wav"
+    assert (root / "slots.txt").read_text() == "O\nanimal\nthing"
+    assert (layout.folder / "letters.txt").read_text().splitlines() == [" ", *"ACEHT"]
+    assert "config.downstream_expert.corpus.train_speakers=None" in layout.overrides()
+    table.write_text(table.read_text().replace("O thing", "thing"))
+    with pytest.raises(BudgetError, match=r"4\.wav: 1 slots for 2 words"):
+        make_layout(Request("sf", str(table.parent), table=str(table)), table.parent / "bad")
+
+
+def test_words_without_slots_are_an_error(table: Path) -> None:
+    with pytest.raises(BudgetError, match="no word has a slot"):
+        lay(table, "sf")
+
+
 def test_empty_transcripts_and_none_are_errors(table: Path) -> None:
     text = table.read_text()
     table.write_text(text.replace("a cat", " "))
