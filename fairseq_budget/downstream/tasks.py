@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fairseq_budget.downstream.speaker_files import VOXCELEB, write_trials
 from fairseq_budget.downstream.speech_files import (
     CORPUS,
     SNIPS,
@@ -251,5 +252,27 @@ TASKS = {
         config="downstream/ctc/snips.yaml",
         small={**_SMALL_CTC, **_ALL_SPEAKERS, "optimizer.lr": 1e-2, **_small_rnn("model")},
         superb=_ALL_SPEAKERS,
+    ),
+    "asv": Task(
+        "sv_voxceleb1",
+        "speaker verification",
+        "speaker",
+        (Metric("EER", "sv-voxceleb1/{}-EER"),),
+        {
+            "datarc.file_path": VOXCELEB,
+            "datarc.train_meta_data": "speakers.txt",
+            "datarc.dev_meta_data": "valid_trials.txt",
+            "datarc.test_meta_data": "test_trials.txt",
+        },
+        write_trials,
+        commands_only=False,
+        small={
+            **_SMALL,
+            "optimizer.lr": 1e-3,
+            "downstream_expert.datarc.vad_config.min_sec": 8000,
+            "downstream_expert.datarc.num_workers": 0,
+            "downstream_expert.modelrc.input_dim": 128,
+            "downstream_expert.modelrc.module_config.XVector.agg_dim": 256,
+        },
     ),
 }

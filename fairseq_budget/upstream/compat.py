@@ -69,6 +69,7 @@ def prepare_s3prl() -> None:
     _fill_huggingface_hub()
     _fill_catalyst()
     _fill_librosa()
+    _fill_sox()
     # Its checkpoints hold the command line, which torch.load refuses unless it is on the list.
     torch.serialization.add_safe_globals([argparse.Namespace])
 
@@ -147,10 +148,16 @@ def _no_sampler(*_args: Any, **_kwargs: Any) -> Any:
 
 
 def _fill_librosa() -> None:
-    """Speaker identification imports one file finder from librosa and never calls it."""
+    """Speaker identification and verification import one file finder from librosa."""
     if importlib.util.find_spec("librosa") is None:
         librosa = stand_in("librosa")
         librosa.util = stand_in("librosa.util", find_files=audio_backend.find_files)  # type: ignore[attr-defined]
+
+
+def _fill_sox() -> None:
+    """Speaker verification imports one class from sox and never uses it."""
+    if importlib.util.find_spec("sox") is None:
+        stand_in("sox", Transformer=None)
 
 
 def stand_in(name: str, **attributes: Any) -> ModuleType:

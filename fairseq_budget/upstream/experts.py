@@ -9,9 +9,13 @@ import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import torch
 
 from fairseq_budget.upstream import ctc_corpora
 from fairseq_budget.upstream.compat import stand_in
@@ -22,6 +26,8 @@ CTC = "s3prl.downstream.ctc"
 def supply_experts(cache: str) -> None:
     """Fill the gaps of all experts; `cache` is a folder for what they would keep beside s3prl."""
     _redirect_speaker_cache(cache)
+    _redirect_verification_cache(cache)
+    _verify_by_own_trials()
     _supply_edit_distance()
     _supply_ctc_corpora()
     _keep_ctc_workers()
@@ -36,6 +42,50 @@ def _redirect_speaker_cache(folder: str) -> None:
     """
     dataset = importlib.import_module("s3prl.downstream.voxceleb1.dataset")
     dataset.CACHE_PATH = folder  # type: ignore[attr-defined]
+
+
+def _redirect_verification_cache(folder: str) -> None:
+    """Keep sv_voxceleb1's lengths of trimmed files out of s3prl's own folder, for the same reason.
+
+    It finds that folder from its module's file. Lengths are found by threads: processes that joblib
+    starts would know neither our stand-ins nor that folder.
+    """
+    dataset = importlib.import_module("s3prl.downstream.sv_voxceleb1.dataset")
+    dataset.__file__ = str(Path(folder, "dataset.py"))
+    dataset.Parallel = functools.partial(  # type: ignore[attr-defined]
+        importlib.import_module("joblib").Parallel, backend="threading"
+    )
+
+
+def _verify_by_own_trials() -> None:
+    """s3prl scores dev by the trials of test, whose recordings it has not heard then."""
+    expert = _expert("sv_voxceleb1").DownstreamExpert
+    standard = expert.log_records
+    if standard.__module__ == __name__:
+        return
+
+    def log_records(self: Any, mode: str, **records: Any) -> Any:
+        of_test = self.test_dataset
+        if mode == "dev":
+            self.test_dataset = self.dev_dataset
+        try:
+            return standard(self, mode, **records)
+        finally:
+            self.test_dataset = of_test
+
+    expert.log_records = log_records
+
+
+@contextmanager
+def staying_on(device: str | None) -> Iterator[None]:
+    """On the CPU, ``Tensor.cuda()``, which sv_voxceleb1 calls whatever the device, stays there."""
+    cuda = torch.Tensor.cuda
+    if device == "cpu":
+        torch.Tensor.cuda = lambda tensor, *_, **__: tensor  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.cuda = cuda  # type: ignore[method-assign]
 
 
 def _supply_edit_distance() -> None:
