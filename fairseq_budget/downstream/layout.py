@@ -109,7 +109,7 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     _require_free(folder, overwrite=overwrite)
     with _whole_folder(folder) as work:
         splits, num_converted = _convert(splits, work, folder)
-        options = Options(label, request.lexicon, request.pieces, request.seed)
+        options = Options(label, folder, request.lexicon, request.pieces, request.seed)
         classes = TASKS[request.task].write(work, splits, options)
         counts = {name: len(split) for name, split in splits.items()}
         layout = Layout(folder, request, counts, classes, num_converted)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from fairseq_budget.audio.io import audio_info, read_audio, write_audio
+from fairseq_budget.console.progress import Progress
+from fairseq_budget.downstream.recordings import Recording
 from fairseq_budget.downstream.task_files import (
     FIRST_SPEAKER,
     Options,
@@ -16,9 +22,13 @@ from fairseq_budget.downstream.task_files import (
     write_lines,
 )
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
 
 VOXCELEB = "VoxCeleb1"
 VERIFICATION = {"train": "dev", "valid": "valid", "test": "test"}
+DIARIZATION = {"train": "train", "valid": "dev", "test": "test"}
+SPEAKERS_OF_A_MIXTURE, TURNS = 2, 4
+MAX_OVERLAP_S, MAX_PAUSE_S = 1.0, 0.5
 
 
 def write_trials(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
@@ -62,3 +72,105 @@ def draw_trials(
                 yield 1, one, generator.choice(others)
             if strangers:
                 yield 0, one, generator.choice(recordings[generator.choice(strangers)])
+
+
+def write_mixtures(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """Kaldi's folders of conversations: two speakers of a split, who take turns.
+
+    A turn is a recording, and begins from up to `MAX_OVERLAP_S` before the end of the one before to
+    `MAX_PAUSE_S` after it. There is one conversation for every two recordings.
+    """
+    names = label_values(splits, options.label)
+    ids = {name: f"speaker{number:04d}" for number, name in enumerate(names, start=1)}
+    for split, recordings in splits.items():
+        own: dict[str, list[Recording]] = defaultdict(list)
+        for recording in recordings:
+            own[ids[recording.field(options.label)]].append(recording)
+        if len(own) < SPEAKERS_OF_A_MIXTURE:
+            raise BudgetError(
+                f"{split} has one {options.label}: expected two at least; widen its filter"
+            )
+        generator = random.Random(f"{options.seed} {split}")
+        mixtures = {
+            f"{split}{number:05d}": _draw_turns(own, generator)
+            for number in range(max(1, len(recordings) // 2))
+        }
+        place = Path(DIARIZATION[split])
+        durations = {
+            name: write_mixture(folder / place / "wav" / f"{name}.wav", turns)
+            for name, turns in Progress(mixtures.items(), desc=f"mixing {split}")
+        }
+        _write_kaldi(folder / place, options.place / place, mixtures, durations)
+    return {known: name for name, known in ids.items()}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A recording, and how many samples after the beginning of a mixture it begins."""
+
+    speaker: str
+    path: Path
+    start: int
+    num_samples: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.num_samples
+
+
+def _draw_turns(own: dict[str, list[Recording]], generator: random.Random) -> list[Turn]:
+    pair = generator.sample(sorted(own), SPEAKERS_OF_A_MIXTURE)
+    turns: list[Turn] = []
+    for number in range(TURNS):
+        speaker = pair[number % len(pair)]
+        path = generator.choice(own[speaker]).lies_at
+        shift = round(generator.uniform(-MAX_OVERLAP_S, MAX_PAUSE_S) * SAMPLE_RATE)
+        previous = turns[-1].start if turns else 0  # whom nobody overtakes, nor oneself
+        last_own = max((turn.end for turn in turns if turn.speaker == speaker), default=0)
+        start = max(previous, last_own, turns[-1].end + shift) if turns else 0
+        turns.append(Turn(speaker, path, start, audio_info(path).num_samples))
+    return turns
+
+
+def write_mixture(path: Path, turns: Sequence[Turn]) -> float:
+    """Write the sum of all turns, as loud as 16 bits allow at most; returns its seconds."""
+    mixture = np.zeros(max(turn.end for turn in turns), dtype=np.float32)
+    for turn in turns:
+        mixture[turn.start : turn.end] += read_audio(turn.path)
+    write_audio(path, mixture / max(1.0, float(np.abs(mixture).max())), SAMPLE_RATE)
+    return len(mixture) / SAMPLE_RATE
+
+
+def _write_kaldi(
+    folder: Path, place: Path, mixtures: dict[str, list[Turn]], durations: dict[str, float]
+) -> None:
+    """The tables of a folder, which is written in `folder` and will be called `place`."""
+    rows = sorted(
+        (
+            (f"{turn.speaker}-{name}-{number}", name, turn)
+            for name, turns in mixtures.items()
+            for number, turn in enumerate(turns)
+        ),
+        key=lambda row: row[0],
+    )
+    spoken: dict[str, list[str]] = defaultdict(list)
+    for key, _, turn in rows:
+        spoken[turn.speaker].append(key)
+    tables = {
+        "wav.scp": [f"{name} {place.resolve() / 'wav' / name}.wav" for name in mixtures],
+        "reco2dur": [f"{name} {seconds:.6f}" for name, seconds in durations.items()],
+        "segments": [f"{key} {name} {_seconds(turn)}" for key, name, turn in rows],
+        "utt2spk": [f"{key} {turn.speaker}" for key, _, turn in rows],
+        "spk2utt": [f"{speaker} {' '.join(keys)}" for speaker, keys in sorted(spoken.items())],
+        "rttm": [
+            f"SPEAKER {name} 1 {turn.start / SAMPLE_RATE:.6f} {turn.num_samples / SAMPLE_RATE:.6f} "
+            f"<NA> <NA> {turn.speaker} <NA>"
+            for _, name, turn in rows
+        ],
+    }
+    for table, lines in tables.items():
+        write_lines(folder / table, lines)
+
+
+def _seconds(turn: Turn) -> str:
+    return f"{turn.start / SAMPLE_RATE:.6f} {turn.end / SAMPLE_RATE:.6f}"

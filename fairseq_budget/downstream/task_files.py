@@ -29,9 +29,13 @@ Splits = Mapping[str, Sequence[Recording]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a writer is told besides the recordings; see `layout.Request`."""
+    """What a writer is told besides the recordings; see `layout.Request`.
+
+    ``place``: what the folder that is being written will be called.
+    """
 
     label: str
+    place: Path
     lexicon: str | None = None
     pieces: int = 5000
     seed: int = 0

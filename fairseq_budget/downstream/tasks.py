@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fairseq_budget.downstream.speaker_files import VOXCELEB, write_trials
+from fairseq_budget.downstream.speaker_files import VOXCELEB, write_mixtures, write_trials
 from fairseq_budget.downstream.speech_files import (
     CORPUS,
     SNIPS,
@@ -273,6 +273,24 @@ TASKS = {
             "downstream_expert.datarc.num_workers": 0,
             "downstream_expert.modelrc.input_dim": 128,
             "downstream_expert.modelrc.module_config.XVector.agg_dim": 256,
+        },
+    ),
+    "sd": Task(
+        "diarization",
+        "speaker diarization",
+        "speaker",
+        (
+            Metric("DER", "diarization/{}-der"),
+            Metric("frame accuracy", "diarization/{}-acc", higher_is_better=True),
+        ),
+        {"loaderrc.train_dir": "train", "loaderrc.dev_dir": "dev", "loaderrc.test_dir": "test"},
+        write_mixtures,
+        commands_only=False,
+        small={
+            **_SMALL,
+            "optimizer.lr": 1e-2,
+            "downstream_expert.loaderrc.num_workers": 0,
+            "downstream_expert.modelrc.hidden_size": 64,
         },
     ),
 }

@@ -13,7 +13,7 @@ from fairseq_budget.downstream.scores import read_score, update_overrides
 pytestmark = [pytest.mark.s3prl, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("task", ["asr", "asr5k", "asv", "pr", "sf"])
+@pytest.mark.parametrize("task", ["asr", "asr5k", "asv", "pr", "sd", "sf"])
 def test_s3prl_trains_and_evaluates_each_task(
     task: str, demo_folder: Path, exported: Path, tmp_path: Path, s3prl
 ) -> None:
