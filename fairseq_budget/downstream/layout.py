@@ -77,7 +77,8 @@ class Layout:
     def overrides(self) -> list[str]:
         """The ``-o`` fields for this data."""
         fields = self.task.overrides(self.folder, superb=self.request.superb)
-        if self.request.task == "ks" and self.num_utterances["train"] < BATCH_SIZE:
+        keywords = self.task.downstream == "speech_commands"
+        if keywords and self.num_utterances["train"] < BATCH_SIZE * (1 + self.request.superb):
             # s3prl drops incomplete batches: with no complete one it would wait for ever
             size = self.num_utterances["train"]
             fields.append(f"config.downstream_expert.datarc.batch_size={size}")

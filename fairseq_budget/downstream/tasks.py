@@ -27,6 +27,7 @@ from fairseq_budget.downstream.task_files import (
     write_intents,
     write_keywords,
     write_speakers,
+    write_words,
 )
 from fairseq_budget.errors import BudgetError
 
@@ -141,6 +142,19 @@ TASKS = {
             "datarc.speech_commands_test_root": "test",
         },
         write_keywords,
+        superb={**_SUPERB, "downstream_expert.datarc.batch_size": 32},
+    ),
+    "ks35": Task(
+        "speech_commands",
+        "keyword spotting, each word a class",
+        "label",
+        _accuracy("speech_commands"),
+        {
+            "datarc.speech_commands_root": "train",
+            "datarc.speech_commands_test_root": "test",
+            "datarc.classes": "classes.txt",
+        },
+        write_words,
         superb={**_SUPERB, "downstream_expert.datarc.batch_size": 32},
     ),
     "ic": Task(

@@ -26,6 +26,7 @@ CTC = "s3prl.downstream.ctc"
 def supply_experts(cache: str) -> None:
     """Fill the gaps of all experts; `cache` is a folder for what they would keep beside s3prl."""
     _redirect_speaker_cache(cache)
+    _let_keywords_be_listed()
     _redirect_verification_cache(cache)
     _verify_by_own_trials()
     _supply_edit_distance()
@@ -42,6 +43,31 @@ def _redirect_speaker_cache(folder: str) -> None:
     """
     dataset = importlib.import_module("s3prl.downstream.voxceleb1.dataset")
     dataset.CACHE_PATH = folder  # type: ignore[attr-defined]
+
+
+def _let_keywords_be_listed() -> None:
+    """``datarc.classes``: a file of the classes of speech_commands, in place of s3prl's twelve."""
+    expert = _expert("speech_commands")
+    dataset = importlib.import_module("s3prl.downstream.speech_commands.dataset")
+    classes, base = dataset.CLASSES, dataset.SpeechCommandsBaseDataset
+    if base.__init__.__module__ == __name__:
+        return
+    twelve, standard, standard_base = [*classes], expert.DownstreamExpert.__init__, base.__init__
+
+    def init(
+        self: Any, upstream_dim: int, downstream_expert: Any, *more: Any, **named: Any
+    ) -> None:
+        listed = downstream_expert["datarc"].get("classes")
+        # the one list that all of s3prl's modules hold
+        classes[:] = Path(listed).read_text("utf-8").splitlines() if listed else twelve
+        standard(self, upstream_dim, downstream_expert, *more, **named)
+
+    def init_base(self: Any) -> None:
+        standard_base(self)
+        self.class_num = len(classes)
+
+    expert.DownstreamExpert.__init__ = init
+    base.__init__ = init_base
 
 
 def _redirect_verification_cache(folder: str) -> None:
