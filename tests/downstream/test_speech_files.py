@@ -53,11 +53,11 @@ def test_recordings_lie_as_librispeech_does(table: Path) -> None:
     assert found == {
         *("train-clean-100/2/0/2-0-00000.wav", "train-clean-100/2/0/2-0.trans.txt"),
         *("train-clean-100/1/0/1-0-00001.wav", "train-clean-100/1/0/1-0.trans.txt"),
-        *("dev-clean/2/0/2-0-00000.wav", "dev-clean/2/0/2-0.trans.txt"),
-        *("test-clean/1/0/1-0-00000.wav", "test-clean/1/0/1-0.trans.txt"),
+        *("dev-clean/2/1/2-1-00000.wav", "dev-clean/2/1/2-1.trans.txt"),
+        *("test-clean/1/2/1-2-00000.wav", "test-clean/1/2/1-2.trans.txt"),
     }
-    assert (root / "test-clean/1/0/1-0.trans.txt").read_text() == "1-0-00000 THE HAT\n"
-    assert (root / "test-clean/1/0/1-0-00000.wav").resolve() == table.parent / "4.wav"
+    assert (root / "test-clean/1/2/1-2.trans.txt").read_text() == "1-2-00000 THE HAT\n"
+    assert (root / "test-clean/1/2/1-2-00000.wav").resolve() == table.parent / "4.wav"
 
 
 def test_asr_has_lengths_for_its_batches_and_the_letters_of_all_splits(table: Path) -> None:
@@ -86,8 +86,8 @@ def test_converted_audio_has_its_new_length(table: Path) -> None:
 
 def test_phones_that_were_said_are_words_of_one_phone(table: Path) -> None:
     layout = lay(with_phones(table), "pr")
-    text = (layout.folder / "LibriSpeech/test-clean/1/0/1-0.trans.txt").read_text()
-    assert text == "1-0-00000 ð ə h æ t\n"
+    text = (layout.folder / "LibriSpeech/test-clean/1/2/1-2.trans.txt").read_text()
+    assert text == "1-2-00000 ð ə h æ t\n"
     assert (layout.folder / "lexicon.txt").read_text().splitlines()[0] == "h h"
     phones = (layout.folder / "phones.txt").read_text().splitlines()
     assert phones == list(layout.classes) == sorted("ðəhætk")
@@ -164,3 +164,18 @@ def test_superbs_own_settings_are_asked_for(table: Path) -> None:
     assert [field.split("=")[0].split(".")[1] for field in superb.overrides()] == [
         "downstream_expert"
     ] * 3
+
+
+def test_librispeech_and_snips_are_read_as_they_are(table: Path, tmp_path: Path) -> None:
+    first = lay(table, "asr").folder
+    again = make_layout(Request("asr", str(first / "LibriSpeech")), tmp_path / "again")
+    assert again.num_utterances == {"train": 2, "valid": 1, "test": 1}
+    assert (again.folder / "letters.txt").read_text() == (first / "letters.txt").read_text()
+    slots = ["slots", "O animal", "O animal", "animal", "O thing"]
+    lines = table.read_text().splitlines()
+    table.write_text("".join(f"{a},{b}\n" for a, b in zip(lines, slots, strict=True)))
+    first = lay(table, "sf").folder / "SNIPS"
+    again = make_layout(Request("sf", str(first)), tmp_path / "snips")
+    assert again.num_utterances == {"train": 2, "valid": 1, "test": 1}
+    words = [path.read_text().splitlines() for path in tmp_path.rglob("all.iob.snips.txt")]
+    assert sorted(words[0]) == sorted(words[1])
