@@ -17,6 +17,7 @@ EXTRAS = {
         "tensorboardX",
         "catalyst",
         "pandas",
+        "scikit-learn",
         "huggingface_hub<1",
         "transformers<5",
     ],

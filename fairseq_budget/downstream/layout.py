@@ -78,7 +78,8 @@ class Layout:
     def overrides(self) -> list[str]:
         """The ``-o`` fields for this data."""
         fields = self.task.overrides(self.folder, superb=self.request.superb)
-        if self.request.task == "ks" and self.num_utterances["train"] < BATCH_SIZE:
+        keywords = self.task.downstream == "speech_commands"
+        if keywords and self.num_utterances["train"] < BATCH_SIZE * (1 + self.request.superb):
             # s3prl drops incomplete batches: with no complete one it would wait for ever
             size = self.num_utterances["train"]
             fields.append(f"config.downstream_expert.datarc.batch_size={size}")
@@ -110,7 +111,7 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     _require_free(folder, overwrite=overwrite)
     with _whole_folder(folder) as work:
         splits, num_converted = _convert(splits, work, folder)
-        options = Options(label, request.lexicon, request.pieces, request.seed)
+        options = Options(label, folder, request.lexicon, request.pieces, request.seed)
         classes = TASKS[request.task].write(work, splits, options)
         counts = {name: len(split) for name, split in splits.items()}
         layout = Layout(folder, request, counts, classes, num_converted)

@@ -19,9 +19,11 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.structured import read_table
 from fairseq_budget.text.alignments import read_spans
-from fairseq_budget.text.transcripts import SILENCES
+from fairseq_budget.text.transcripts import SILENCES, read_librispeech
 
 TABLE, PHONES = "utterances.tsv", "phones.tsv"
+SNIPS_TABLE = "all.iob.snips.txt"
+LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
@@ -62,16 +64,29 @@ def read_recordings(
 ) -> list[Recording]:
     """The rows of a table, by default ``folder/utterances.tsv``, else all files by ``pattern``.
 
+    LibriSpeech's folder and audio SNIPS's are known by their transcripts, and read without either.
     `commands_only`: of a table with a column ``kind``, those of kind "command". Sorted by path.
     Raises BudgetError where there is no audio, or a row or a name does not fit.
     """
+    return sorted(
+        _read(folder, pattern, table, commands_only=commands_only), key=lambda row: row.path
+    )
+
+
+def _read(
+    folder: Path, pattern: str, table: Path | None, *, commands_only: bool
+) -> list[Recording]:
     if table is None and (folder / TABLE).is_file():
         table = folder / TABLE
     if table is not None:
         recordings = _read_table(folder, table, commands_only=commands_only)
-        return sorted(_with_phones(recordings, folder / PHONES), key=lambda row: row.path)
+        return _with_phones(recordings, folder / PHONES)
+    if (folder / SNIPS_TABLE).is_file():
+        return _read_snips(folder)
+    if any(folder.glob("*/*/*/*.trans.txt")):
+        return _read_librispeech(folder)
     expression = _pattern_expression(pattern)
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    paths = audio_files(folder)
     if not paths:
         raise BudgetError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}); check --audio")
     return [_parse_name(folder, path, pattern, expression) for path in paths]
@@ -107,6 +122,39 @@ def _with_phones(recordings: list[Recording], path: Path) -> list[Recording]:
         else row
         for row in recordings
     ]
+
+
+def _read_librispeech(folder: Path) -> list[Recording]:
+    """Its ``part`` is a recording's folder, and its ``split`` what SUPERB takes that for."""
+    texts = read_librispeech(folder)
+    recordings = []
+    for path in audio_files(folder):
+        part = path.relative_to(folder).parts[0]
+        split = next((name for name, its in LIBRISPEECH.items() if its == part), "none")
+        if path.stem in texts:
+            fields = {"split": split, "part": part, "speaker": path.stem.split("-")[0]}
+            fields["transcript"] = texts[path.stem]
+            recordings.append(Recording(path.resolve(), fields))
+    return recordings
+
+
+def _read_snips(folder: Path) -> list[Recording]:
+    """Lines of a name, words, a tab and slots; both between what marks a sentence's ends."""
+    lines = (folder / SNIPS_TABLE).read_text(encoding="utf-8").splitlines()
+    texts = {name: text.split("\t") for name, _, text in (line.partition(" ") for line in lines)}
+    recordings = []
+    for path in audio_files(folder):
+        if path.stem in texts:
+            words, slots = (" ".join(text.split()[1:-1]) for text in texts[path.stem])
+            fields = {"split": path.relative_to(folder).parts[0], "transcript": words}
+            fields |= {"speaker": path.stem.split("-")[0], "slots": slots}
+            recordings.append(Recording(path.resolve(), fields))
+    return recordings
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """All audio files below a folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
 
 
 def _pattern_expression(pattern: str) -> re.Pattern[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fairseq_budget.audio.io import audio_info
-from fairseq_budget.downstream.recordings import Recording
+from fairseq_budget.downstream.recordings import LIBRISPEECH, SNIPS_TABLE, Recording
 from fairseq_budget.downstream.task_files import (
+    SLOTS,
     Options,
     Splits,
+    label_values,
     link,
     write_csv,
     write_lines,
@@ -18,8 +20,8 @@ from fairseq_budget.downstream.task_files import (
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream.ctc_corpora import phonemize, read_lexicon
 
-CORPUS = "LibriSpeech"
-LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
+CORPUS, SNIPS = "LibriSpeech", "SNIPS"
+NO_SLOT = "O"
 LENGTHS = ("file_path", "length")  # columns, in samples
 
 
@@ -27,7 +29,7 @@ def write_letters(folder: Path, splits: Splits, options: Options) -> dict[str, s
     """LibriSpeech's folders, the lengths by which s3prl makes batches, and a list of letters."""
     texts = write_librispeech(folder, splits, lambda recording: _words(recording, options))
     counts = Counter(letter for text in texts for letter in text.replace(" ", "|") + "|")
-    write_lines(folder / "letters.txt", (f"{key} {n}" for key, n in counts.most_common()))
+    write_lines(folder / "letters.txt", (f"{key} {n}" for key, n in sorted(counts.items())))
     return {letter: letter for letter in sorted(counts)}
 
 
@@ -58,27 +60,82 @@ def write_phones(folder: Path, splits: Splits, options: Options) -> dict[str, st
     return {phone: phone for phone in phones}
 
 
+def write_pieces(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """LibriSpeech's folders, and ``options.pieces`` word pieces of the training transcripts."""
+    from fairseq_budget.text.word_pieces import train_word_pieces, vocabulary  # sentencepiece
+
+    write_librispeech(folder, splits, lambda recording: _words(recording, options))
+    spoken = [_words(recording, options) for recording in splits["train"]]
+    train_word_pieces(spoken, options.pieces, folder / "pieces.model")
+    return {piece: piece for piece in vocabulary(folder / "pieces.model")}
+
+
+def write_slots(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """Audio SNIPS's folders, words with their slots, and lists of letters and of slots."""
+    names = label_values(splits, "speaker")
+    lines, letters, slots = [], {" "}, set()
+    for split, recordings in splits.items():
+        for number, recording in enumerate(recordings):
+            name = f"{names.index(recording.speaker) + 1}-snips-{split}-{number:05d}"
+            link(folder / SNIPS / split / f"{name}{recording.path.suffix}", recording.path)
+            words = _words(recording, options)
+            labels = slots_of_words(recording, words.split())
+            lines.append(f"{name} BOS {words} EOS\tO {' '.join(labels)} O")
+            letters.update(words)
+            slots.update(labels)
+    slots.discard(NO_SLOT)
+    if not slots:
+        raise BudgetError("no word has a slot; give a --table with a column of slots")
+    write_lines(folder / SNIPS / SNIPS_TABLE, lines)
+    write_lines(folder / "letters.txt", sorted(letters))
+    # s3prl leaves out the first line, and would take an empty last one for a slot
+    (folder / SNIPS / "slots.txt").write_text("\n".join([NO_SLOT, *sorted(slots)]))
+    return {slot: slot for slot in sorted(slots)}
+
+
+def slots_of_words(recording: Recording, words: Sequence[str]) -> list[str]:
+    """The slot of each word, O for none: the field ``slots``, or where a command's parts are said.
+
+    >>> command = Recording(Path("1.wav"), {"action": "stop", "object": "the fan"})
+    >>> slots_of_words(command, ["NOW", "STOP", "THE", "FAN"])
+    ['O', 'action', 'object', 'object']
+    """
+    if "slots" not in recording.fields:
+        parts = ((slot, recording.fields.get(slot, "").upper()) for slot in SLOTS)
+        slots = {word: slot for slot, value in parts for word in value.split()}
+        return [slots.get(word, NO_SLOT) for word in words]
+    labels = recording.fields["slots"].split()
+    if len(labels) != len(words):
+        raise BudgetError(
+            f"{recording.path}: {len(labels)} slots for {len(words)} words: expected one for each, "
+            f"{NO_SLOT} where there is none; mend the table"
+        )
+    return labels
+
+
 def write_librispeech(folder: Path, splits: Splits, text: Callable[[Recording], str]) -> list[str]:
     """Audio and transcripts as LibriSpeech has them, below ``LibriSpeech``; returns all texts.
 
-    Speakers are numbered. Beside it, ``lengths`` has the number of samples of each file.
+    Speakers are numbered, and have a chapter in each split. Beside it, ``lengths`` has the number
+    of samples of each file.
     """
     names = {recording.speaker for row in splits.values() for recording in row}
     numbers = {name: number for number, name in enumerate(sorted(names), start=1)}
     texts = []
-    for split, recordings in splits.items():
+    for chapter_number, (split, recordings) in enumerate(splits.items()):
         lengths: list[tuple[str, int]] = []
         chapters: dict[Path, list[str]] = {}
         for number, recording in enumerate(recordings):
             speaker = numbers[recording.speaker]
-            chapter = Path(LIBRISPEECH[split], str(speaker), "0")
-            name = f"{speaker}-0-{number:05d}"
+            chapter = Path(LIBRISPEECH[split], str(speaker), str(chapter_number))
+            name = f"{speaker}-{chapter_number}-{number:05d}"
             path = chapter / f"{name}{recording.path.suffix}"
             link(folder / CORPUS / path, recording.path)
             chapters.setdefault(chapter, []).append(f"{name} {text(recording)}")
             lengths.append((path.as_posix(), audio_info(recording.lies_at).num_samples))
         for chapter, lines in chapters.items():
-            write_lines(folder / CORPUS / chapter / f"{chapter.parent.name}-0.trans.txt", lines)
+            name = f"{chapter.parent.name}-{chapter.name}.trans.txt"
+            write_lines(folder / CORPUS / chapter / name, lines)
             texts += [line.partition(" ")[2] for line in lines]
         write_csv(folder / "lengths" / f"{LIBRISPEECH[split]}.csv", LENGTHS, lengths)
     return texts

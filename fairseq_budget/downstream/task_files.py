@@ -19,7 +19,7 @@ from fairseq_budget.downstream.recordings import Recording
 from fairseq_budget.errors import BudgetError
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-UNKNOWN = "_unknown_"
+UNKNOWN, SILENCE = "_unknown_", "_silence_"
 SLOTS = ("action", "object", "location")
 FIRST_SPEAKER, NUM_SPEAKERS = 10001, 1251  # VoxCeleb1's, fixed in s3prl
 SPLIT_NUMBERS = {"train": 1, "valid": 2, "test": 3}
@@ -29,9 +29,13 @@ Splits = Mapping[str, Sequence[Recording]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a writer is told besides the recordings; see `layout.Request`."""
+    """What a writer is told besides the recordings; see `layout.Request`.
+
+    ``place``: what the folder that is being written will be called.
+    """
 
     label: str
+    place: Path
     lexicon: str | None = None
     pieces: int = 5000
     seed: int = 0
@@ -127,18 +131,37 @@ def write_keywords(folder: Path, splits: Splits, options: Options) -> dict[str, 
     """Speech Commands' folders, with names whose hash s3prl puts into the wanted split."""
     classes = label_values(splits, options.label)
     places = _keyword_places(classes)
+    _write_commands(folder, splits, options.label, places)
+    return {
+        place: "/".join(name for name in classes if places[name] == place)
+        for place in dict.fromkeys(places.values())
+    }
+
+
+def _write_commands(folder: Path, splits: Splits, label: str, places: Mapping[str, str]) -> None:
     for split, recordings in splits.items():
         for number, recording in enumerate(recordings):
-            keyword = places[recording.field(options.label)]
+            keyword = places[recording.field(label)]
             if split == "test":
                 path = folder / "test" / keyword / f"{number:06d}.wav"
             else:
                 path = folder / "train" / keyword / f"{_hashed_name(split, number)}_nohash_0.wav"
             link(path, recording.path)
-    return {
-        place: "/".join(name for name in classes if places[name] == place)
-        for place in dict.fromkeys(places.values())
-    }
+
+
+def write_words(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
+    """Speech Commands' folders, each label a class of its own, and a list of them."""
+    classes = label_values(splits, options.label)
+    for name in classes:
+        if "/" in name or name.startswith("_"):
+            raise BudgetError(
+                f"{options.label}={name}: a word becomes the name of a folder, without '/', and "
+                "not beginning with '_'; call it otherwise"
+            )
+    _write_commands(folder, splits, options.label, {name: name for name in classes})
+    # s3prl asks for the last two whether or not there is audio of them
+    write_lines(folder / "classes.txt", [*classes, UNKNOWN, SILENCE])
+    return {name: name for name in classes}
 
 
 def _keyword_places(classes: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.downstream.speech_files import CORPUS, write_letters, write_phones
+from fairseq_budget.downstream.speaker_files import VOXCELEB, write_mixtures, write_trials
+from fairseq_budget.downstream.speech_files import (
+    CORPUS,
+    SNIPS,
+    write_letters,
+    write_phones,
+    write_pieces,
+    write_slots,
+)
 from fairseq_budget.downstream.task_files import (
     Options,
     Splits,
@@ -20,6 +28,7 @@ from fairseq_budget.downstream.task_files import (
     write_intents,
     write_keywords,
     write_speakers,
+    write_words,
 )
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.structured import Rate, Share
@@ -124,6 +133,9 @@ _SMALL: dict[str, Setting] = {  # half a minute or a few on one CPU core
     "scheduler.num_warmup_steps": 40,
     "specaug": None,
 }
+_ALL_SPEAKERS: dict[str, Setting] = {  # audio SNIPS's are others
+    f"downstream_expert.corpus.{split}_speakers": None for split in ("train", "valid", "test")
+}
 _SMALL_CTC = {**_SMALL, "downstream_expert.corpus.num_workers": 0}
 
 TASKS = {
@@ -137,6 +149,19 @@ TASKS = {
             "datarc.speech_commands_test_root": "test",
         },
         write_keywords,
+        superb={**_SUPERB, "downstream_expert.datarc.batch_size": 32},
+    ),
+    "ks35": Task(
+        "speech_commands",
+        "keyword spotting, each word a class",
+        "label",
+        _accuracy("speech_commands"),
+        {
+            "datarc.speech_commands_root": "train",
+            "datarc.speech_commands_test_root": "test",
+            "datarc.classes": "classes.txt",
+        },
+        write_words,
         superb={**_SUPERB, "downstream_expert.datarc.batch_size": 32},
     ),
     "ic": Task(
@@ -215,6 +240,78 @@ TASKS = {
             "optimizer.lr": 1e-2,
             "downstream_expert.datarc.num_workers": 0,
             **_small_rnn("modelrc"),
+        },
+    ),
+    "asr5k": Task(
+        "ctc",
+        "speech recognition in word pieces",
+        "transcript",
+        (
+            Metric("WER", "ctc-librispeech/{}-wer"),
+            Metric("letter error rate", "ctc-librispeech/{}-cer"),
+        ),
+        {"corpus.path": CORPUS, "text.vocab_file": "pieces.model"},
+        write_pieces,
+        config="downstream/ctc/librispeech_pieces.yaml",
+        commands_only=False,
+        small={**_SMALL_CTC, "optimizer.lr": 1e-2, **_small_rnn("model")},
+    ),
+    "sf": Task(
+        "ctc",
+        "slot filling",
+        "transcript",
+        (
+            Metric("slot type F1", "ctc-snips/{}-slot_type_f1", higher_is_better=True),
+            Metric("slot value CER", "ctc-snips/{}-slot_value_cer"),
+        ),
+        {
+            "corpus.path": SNIPS,
+            "text.vocab_file": "letters.txt",
+            "text.slots_file": f"{SNIPS}/slots.txt",
+        },
+        write_slots,
+        config="downstream/ctc/snips.yaml",
+        small={**_SMALL_CTC, **_ALL_SPEAKERS, "optimizer.lr": 1e-2, **_small_rnn("model")},
+        superb=_ALL_SPEAKERS,
+    ),
+    "asv": Task(
+        "sv_voxceleb1",
+        "speaker verification",
+        "speaker",
+        (Metric("EER", "sv-voxceleb1/{}-EER"),),
+        {
+            "datarc.file_path": VOXCELEB,
+            "datarc.train_meta_data": "speakers.txt",
+            "datarc.dev_meta_data": "valid_trials.txt",
+            "datarc.test_meta_data": "test_trials.txt",
+        },
+        write_trials,
+        commands_only=False,
+        small={
+            **_SMALL,
+            "optimizer.lr": 1e-3,
+            "downstream_expert.datarc.vad_config.min_sec": 8000,
+            "downstream_expert.datarc.num_workers": 0,
+            "downstream_expert.modelrc.input_dim": 128,
+            "downstream_expert.modelrc.module_config.XVector.agg_dim": 256,
+        },
+    ),
+    "sd": Task(
+        "diarization",
+        "speaker diarization",
+        "speaker",
+        (
+            Metric("DER", "diarization/{}-der"),
+            Metric("frame accuracy", "diarization/{}-acc", higher_is_better=True),
+        ),
+        {"loaderrc.train_dir": "train", "loaderrc.dev_dir": "dev", "loaderrc.test_dir": "test"},
+        write_mixtures,
+        commands_only=False,
+        small={
+            **_SMALL,
+            "optimizer.lr": 1e-2,
+            "downstream_expert.loaderrc.num_workers": 0,
+            "downstream_expert.modelrc.hidden_size": 64,
         },
     ),
 }

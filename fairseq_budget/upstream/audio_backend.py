@@ -58,9 +58,10 @@ def apply_effects_file(
 def apply_effects_tensor(
     tensor: Tensor, sample_rate: int, effects: Sequence[Sequence[str]], **_options: Any
 ) -> tuple[Tensor, int]:
-    """The sox effects ``channels 1``, ``rate 16000`` and ``gain DB`` on (C, S) samples.
+    """The sox effects ``channels 1``, ``rate 16000``, ``gain DB``, ``silence`` on (C, S) samples.
 
-    Differs: sox dithers and clips what it writes. Raises BudgetError for any other effect.
+    ``silence 1 SECONDS LEVEL% -1 SECONDS LEVEL%`` takes out all pauses. Differs: sox dithers and
+    clips what it writes. Raises BudgetError for any other effect.
     """
     for effect in effects:
         match tuple(effect):
@@ -71,12 +72,35 @@ def apply_effects_tensor(
                 tensor, sample_rate = torch.from_numpy(resampled).unsqueeze(0), SAMPLE_RATE
             case ("gain", decibels):
                 tensor = tensor * 10 ** (float(decibels) / 20)
+            case ("silence", "1", seconds, level, "-1", *same) if same == [seconds, level]:
+                share = float(level.removesuffix("%")) / 100
+                tensor = remove_pauses(tensor, sample_rate, float(seconds), share)
             case _:
                 raise BudgetError(
-                    f"sox effect {' '.join(effect)!r}: expected channels 1, rate {SAMPLE_RATE} or "
-                    "gain DB; this downstream needs a torchaudio that was built with sox"
+                    f"sox effect {' '.join(effect)!r}: expected channels 1, rate {SAMPLE_RATE}, "
+                    "gain DB or silence 1 T L -1 T L; this downstream needs a torchaudio that was "
+                    "built with sox"
                 )
     return tensor, sample_rate
+
+
+def remove_pauses(samples: Tensor, sample_rate: int, seconds: float, level: float) -> Tensor:
+    """Samples (C, S) without what is quieter than `level`, of full scale, for `seconds` or longer.
+
+    Nor does sound count that is shorter than `seconds` and follows a pause or the beginning.
+    Loudness is the root mean square of the last 20 ms, the loudest channel's.
+    """
+    window = max(1, sample_rate // 50)
+    sums = torch.nn.functional.pad(samples.double().square().cumsum(1), (window, 0))
+    power = (sums[:, window:] - sums[:, :-window]) / window
+    is_loud = (power.amax(0) >= level**2).to(torch.int8)
+    loud, lengths = torch.unique_consecutive(is_loud, return_counts=True)
+    kept, in_pause = [], True
+    for is_sound, length in zip(loud.tolist(), lengths.tolist(), strict=True):
+        if length >= seconds * sample_rate:
+            in_pause = not is_sound
+        kept.append(not in_pause)
+    return samples[:, torch.repeat_interleave(torch.tensor(kept, dtype=torch.bool), lengths)]
 
 
 def find_files(directory: str | Path, **_options: Any) -> list[str]:

@@ -69,6 +69,8 @@ def prepare_s3prl() -> None:
     _fill_huggingface_hub()
     _fill_catalyst()
     _fill_librosa()
+    _fill_sox()
+    _fill_h5py()
     # Its checkpoints hold the command line, which torch.load refuses unless it is on the list.
     torch.serialization.add_safe_globals([argparse.Namespace])
 
@@ -147,10 +149,26 @@ def _no_sampler(*_args: Any, **_kwargs: Any) -> Any:
 
 
 def _fill_librosa() -> None:
-    """Speaker identification imports one file finder from librosa and never calls it."""
+    """Speaker identification and verification import one file finder from librosa."""
     if importlib.util.find_spec("librosa") is None:
         librosa = stand_in("librosa")
         librosa.util = stand_in("librosa.util", find_files=audio_backend.find_files)  # type: ignore[attr-defined]
+
+
+def _fill_sox() -> None:
+    """Speaker verification imports one class from sox and never uses it."""
+    if importlib.util.find_spec("sox") is None:
+        stand_in("sox", Transformer=None)
+
+
+def _fill_h5py() -> None:
+    """Diarization imports it to write the predictions that are scored elsewhere."""
+    if importlib.util.find_spec("h5py") is None:
+        stand_in("h5py", File=_no_h5py)
+
+
+def _no_h5py(*_args: Any, **_kwargs: Any) -> Any:
+    raise BudgetError("scorerc.save_predictions needs h5py; pip install h5py")
 
 
 def stand_in(name: str, **attributes: Any) -> ModuleType:

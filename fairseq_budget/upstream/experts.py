@@ -5,38 +5,132 @@ compat.py makes s3prl importable; these are for runs of ``run_downstream.py`` on
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream import ctc_corpora
 from fairseq_budget.upstream.compat import stand_in
 
 CTC = "s3prl.downstream.ctc"
 
 
-def supply_experts(cache: str) -> None:
-    """Fill the gaps of all experts; `cache` is a folder for what they would keep beside s3prl."""
-    _redirect_speaker_cache(cache)
-    _supply_edit_distance()
-    _supply_ctc_corpora()
-    _keep_ctc_workers()
+@contextmanager
+def supplied_experts(cache: str) -> Iterator[None]:
+    """Fill an expert's gaps once s3prl asks for it.
+
+    `cache` is a folder for what experts would keep beside s3prl.
+    """
+    runner = importlib.import_module("s3prl.downstream.runner").Runner
+    standard = runner._get_downstream
+
+    def _get_downstream(self: Any) -> Any:
+        for supply in SUPPLIES.get(self.args.downstream, ()):
+            supply(cache)
+        return standard(self)
+
+    runner._get_downstream = _get_downstream
+    try:
+        yield
+    finally:
+        runner._get_downstream = standard
 
 
-def _redirect_speaker_cache(folder: str) -> None:
+def _redirect_speaker_cache(cache: str) -> None:
     """Keep voxceleb1's file list out of s3prl's own folder.
 
     s3prl stores it there by split name alone, so a second corpus would silently train and test on
     the files of the first.
     """
     dataset = importlib.import_module("s3prl.downstream.voxceleb1.dataset")
-    dataset.CACHE_PATH = folder  # type: ignore[attr-defined]
+    dataset.CACHE_PATH = cache  # type: ignore[attr-defined]
 
 
-def _supply_edit_distance() -> None:
+def _let_keywords_be_listed(cache: str) -> None:
+    """``datarc.classes``: a file of the classes of speech_commands, in place of s3prl's twelve."""
+    expert = _expert("speech_commands")
+    dataset = importlib.import_module("s3prl.downstream.speech_commands.dataset")
+    classes, base = dataset.CLASSES, dataset.SpeechCommandsBaseDataset
+    if base.__init__.__module__ == __name__:
+        return
+    twelve, standard, standard_base = [*classes], expert.DownstreamExpert.__init__, base.__init__
+
+    def init(
+        self: Any, upstream_dim: int, downstream_expert: Any, *more: Any, **named: Any
+    ) -> None:
+        listed = downstream_expert["datarc"].get("classes")
+        # the one list that all of s3prl's modules hold
+        classes[:] = Path(listed).read_text("utf-8").splitlines() if listed else twelve
+        standard(self, upstream_dim, downstream_expert, *more, **named)
+
+    def init_base(self: Any) -> None:
+        standard_base(self)
+        self.class_num = len(classes)
+
+    expert.DownstreamExpert.__init__ = init
+    base.__init__ = init_base
+
+
+def _require_verification(cache: str) -> None:
+    for package, name in {"sklearn": "scikit-learn", "joblib": "joblib"}.items():
+        if importlib.util.find_spec(package) is None:
+            raise BudgetError(f"sv_voxceleb1 needs {name}; pip install {name}")
+
+
+def _redirect_verification_cache(cache: str) -> None:
+    """Keep sv_voxceleb1's lengths of trimmed files out of s3prl's own folder, for the same reason.
+
+    It finds that folder from its module's file. Lengths are found by threads: processes that joblib
+    starts would know neither our stand-ins nor that folder.
+    """
+    dataset = importlib.import_module("s3prl.downstream.sv_voxceleb1.dataset")
+    dataset.__file__ = str(Path(cache, "dataset.py"))
+    dataset.Parallel = functools.partial(  # type: ignore[attr-defined]
+        importlib.import_module("joblib").Parallel, backend="threading"
+    )
+
+
+def _verify_by_own_trials(cache: str) -> None:
+    """s3prl scores dev by the trials of test, whose recordings it has not heard then."""
+    expert = _expert("sv_voxceleb1").DownstreamExpert
+    standard = expert.log_records
+    if standard.__module__ == __name__:
+        return
+
+    def log_records(self: Any, mode: str, **records: Any) -> Any:
+        of_test = self.test_dataset
+        if mode == "dev":
+            self.test_dataset = self.dev_dataset
+        try:
+            return standard(self, mode, **records)
+        finally:
+            self.test_dataset = of_test
+
+    expert.log_records = log_records
+
+
+@contextmanager
+def staying_on(device: str | None) -> Iterator[None]:
+    """On the CPU, ``Tensor.cuda()``, which sv_voxceleb1 calls whatever the device, stays there."""
+    cuda = torch.Tensor.cuda
+    if device == "cpu":
+        torch.Tensor.cuda = lambda tensor, *_, **__: tensor  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.cuda = cuda  # type: ignore[method-assign]
+
+
+def _supply_edit_distance(cache: str) -> None:
     """ASR, PR and SF count errors with a package that s3prl does not install."""
     if importlib.util.find_spec("editdistance") is None:
         stand_in("editdistance", eval=edit_distance)
@@ -57,7 +151,7 @@ def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
     return row[-1]
 
 
-def _supply_ctc_corpora() -> None:
+def _supply_ctc_corpora(cache: str) -> None:
     """The package of corpora that s3prl's wheel leaves out; a checkout's own stays."""
     package = f"{CTC}.corpus"
     if package in sys.modules or importlib.util.find_spec(package) is not None:
@@ -67,7 +161,7 @@ def _supply_ctc_corpora() -> None:
         stand_in(f"{package}.{module}", **{name: getattr(ctc_corpora, name)})
 
 
-def _keep_ctc_workers() -> None:
+def _keep_ctc_workers(cache: str) -> None:
     """s3prl takes ``num_workers`` out of the configuration, and starts twelve from then on."""
     expert = _expert("ctc")
     load_dataset = importlib.import_module(f"{CTC}.data").load_dataset
@@ -76,5 +170,33 @@ def _keep_ctc_workers() -> None:
     )
 
 
+def _supply_end_of_sentence(cache: str) -> None:
+    """Word pieces end in <eos> by an option that today's sentencepiece no longer has."""
+    if importlib.util.find_spec("sentencepiece") is None:
+        return
+    processor = importlib.import_module("sentencepiece").SentencePieceProcessor
+    if not hasattr(processor, "set_encode_extra_options"):
+        processor.set_encode_extra_options = _encode_extra_options
+
+
+def _encode_extra_options(processor: Any, options: str) -> None:
+    add_eos = "eos" in options.split(":")
+    processor.encode_as_ids = functools.partial(processor.encode, out_type=int, add_eos=add_eos)
+
+
 def _expert(downstream: str) -> ModuleType:
     return importlib.import_module(f"s3prl.downstream.{downstream}.expert")
+
+
+SUPPLIES: dict[str, tuple[Callable[[str], None], ...]] = {
+    "voxceleb1": (_redirect_speaker_cache,),
+    "speech_commands": (_let_keywords_be_listed,),
+    "sv_voxceleb1": (_require_verification, _redirect_verification_cache, _verify_by_own_trials),
+    "asr": (_supply_edit_distance,),
+    "ctc": (
+        _supply_edit_distance,
+        _supply_ctc_corpora,
+        _keep_ctc_workers,
+        _supply_end_of_sentence,
+    ),
+}

@@ -24,7 +24,7 @@ import torch
 from fairseq_budget.errors import BudgetError, did_you_mean
 from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.structured import read_yaml
-from fairseq_budget.upstream.experts import supply_experts
+from fairseq_budget.upstream.experts import staying_on, supplied_experts
 from fairseq_budget.upstream.register import register
 from fairseq_budget.upstream.scalars import write_scalars
 
@@ -44,7 +44,8 @@ def run(arguments: list[str]) -> None:
     keep_freed_memory()
     _hear_true_lengths()
     _log_as_text()
-    with _s3prl_process(complete_arguments(arguments)):
+    arguments = complete_arguments(arguments)
+    with _s3prl_process(arguments), staying_on(_parser().parse_known_args(arguments)[0].device):
         importlib.import_module("s3prl.run_downstream").main()
 
 
@@ -155,10 +156,13 @@ def _s3prl_process(arguments: list[str]) -> Iterator[None]:
     """Lend s3prl what it takes for its own: sys.argv, builtins.isinstance and a cache folder."""
     argv, isinstance_ = sys.argv, builtins.isinstance
     sys.argv = ["run_downstream.py", *arguments]
-    with tempfile.TemporaryDirectory() as cache, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        supplied_experts(cache),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message=r".*torch\.cuda\.amp", category=FutureWarning)
         logging.getLogger("s3prl").setLevel(logging.WARNING)
-        supply_experts(cache)
         try:
             yield
         finally:

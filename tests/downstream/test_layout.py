@@ -205,6 +205,13 @@ def test_keywords_keep_their_names_and_others_find_a_place(
     assert {path.name for path in (tmp_path / "ks" / "test").iterdir()} == set(classes)
 
 
+def test_words_may_all_be_classes(digits: Path, tmp_path: Path) -> None:
+    layout = lay(digits, tmp_path / "ks35", "ks35")
+    assert layout.classes == {"0": "0", "1": "1", "2": "2"}
+    assert (tmp_path / "ks35/classes.txt").read_text().split() == [*"012", "_unknown_", "_silence_"]
+    assert {path.name for path in (tmp_path / "ks35" / "train").iterdir()} == set("012")
+
+
 def test_audio_of_another_rate_is_converted_and_other_audio_is_not_copied(
     digits: Path, tmp_path: Path
 ) -> None:
@@ -260,7 +267,7 @@ def test_without_a_train_filter_the_rest_is_trained_on(digits: Path, tmp_path: P
     assert layout.num_utterances == {"train": 6, "valid": 4, "test": 12}
 
 
-@pytest.mark.parametrize("task", ["er", "ic", "ks", "sid"])
+@pytest.mark.parametrize("task", ["er", "ic", "ks", "ks35", "sid"])
 def test_the_overrides_point_into_the_layout(task: str, digits: Path, tmp_path: Path) -> None:
     layout = lay(digits, tmp_path / task, task)
     for field in layout.overrides():

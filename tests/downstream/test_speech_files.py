@@ -53,11 +53,11 @@ def test_recordings_lie_as_librispeech_does(table: Path) -> None:
     assert found == {
         *("train-clean-100/2/0/2-0-00000.wav", "train-clean-100/2/0/2-0.trans.txt"),
         *("train-clean-100/1/0/1-0-00001.wav", "train-clean-100/1/0/1-0.trans.txt"),
-        *("dev-clean/2/0/2-0-00000.wav", "dev-clean/2/0/2-0.trans.txt"),
-        *("test-clean/1/0/1-0-00000.wav", "test-clean/1/0/1-0.trans.txt"),
+        *("dev-clean/2/1/2-1-00000.wav", "dev-clean/2/1/2-1.trans.txt"),
+        *("test-clean/1/2/1-2-00000.wav", "test-clean/1/2/1-2.trans.txt"),
     }
-    assert (root / "test-clean/1/0/1-0.trans.txt").read_text() == "1-0-00000 THE HAT\n"
-    assert (root / "test-clean/1/0/1-0-00000.wav").resolve() == table.parent / "4.wav"
+    assert (root / "test-clean/1/2/1-2.trans.txt").read_text() == "1-2-00000 THE HAT\n"
+    assert (root / "test-clean/1/2/1-2-00000.wav").resolve() == table.parent / "4.wav"
 
 
 def test_asr_has_lengths_for_its_batches_and_the_letters_of_all_splits(table: Path) -> None:
@@ -86,8 +86,8 @@ def test_converted_audio_has_its_new_length(table: Path) -> None:
 
 def test_phones_that_were_said_are_words_of_one_phone(table: Path) -> None:
     layout = lay(with_phones(table), "pr")
-    text = (layout.folder / "LibriSpeech/test-clean/1/0/1-0.trans.txt").read_text()
-    assert text == "1-0-00000 ð ə h æ t\n"
+    text = (layout.folder / "LibriSpeech/test-clean/1/2/1-2.trans.txt").read_text()
+    assert text == "1-2-00000 ð ə h æ t\n"
     assert (layout.folder / "lexicon.txt").read_text().splitlines()[0] == "h h"
     phones = (layout.folder / "phones.txt").read_text().splitlines()
     assert phones == list(layout.classes) == sorted("ðəhætk")
@@ -112,6 +112,38 @@ def test_words_without_phones_and_no_phones_at_all_are_errors(table: Path, tmp_p
         lay(table, "pr", lexicon=str(lexicon))
 
 
+def test_word_pieces_are_learned_from_the_training_part(table: Path) -> None:
+    layout = lay(table, "asr5k", pieces=10)
+    assert len(layout.classes) + 3 == 10  # s3prl counts <pad>, <eos> and <unk>
+    assert "H" in layout.classes
+    assert not any("HAT" in piece for piece in layout.classes)
+    with pytest.raises(BudgetError, match=r"5000 word pieces of 2 sentences: .* at most \d+"):
+        make_layout(Request("asr5k", str(table.parent), table=str(table)), table.parent / "all")
+
+
+def test_slots_stand_beside_their_words_as_in_snips(table: Path) -> None:
+    slots = ["slots", "O animal", "O animal", "animal", "O thing"]
+    lines = table.read_text().splitlines()
+    table.write_text("".join(f"{a},{b}\n" for a, b in zip(lines, slots, strict=True)))
+    layout = lay(table, "sf")
+    root = layout.folder / "SNIPS"
+    assert "1-snips-test-00000 BOS THE HAT EOS\tO O thing O" in (
+        (root / "all.iob.snips.txt").read_text().splitlines()
+    )
+    assert (root / "test" / "1-snips-test-00000.wav").resolve() == table.parent / "4.wav"
+    assert (root / "slots.txt").read_text() == "O\nanimal\nthing"
+    assert (layout.folder / "letters.txt").read_text().splitlines() == [" ", *"ACEHT"]
+    assert "config.downstream_expert.corpus.train_speakers=None" in layout.overrides()
+    table.write_text(table.read_text().replace("O thing", "thing"))
+    with pytest.raises(BudgetError, match=r"4\.wav: 1 slots for 2 words"):
+        make_layout(Request("sf", str(table.parent), table=str(table)), table.parent / "bad")
+
+
+def test_words_without_slots_are_an_error(table: Path) -> None:
+    with pytest.raises(BudgetError, match="no word has a slot"):
+        lay(table, "sf")
+
+
 def test_empty_transcripts_and_none_are_errors(table: Path) -> None:
     text = table.read_text()
     table.write_text(text.replace("a cat", " "))
@@ -132,3 +164,18 @@ def test_superbs_own_settings_are_asked_for(table: Path) -> None:
     assert [field.split("=")[0].split(".")[1] for field in superb.overrides()] == [
         "downstream_expert"
     ] * 3
+
+
+def test_librispeech_and_snips_are_read_as_they_are(table: Path, tmp_path: Path) -> None:
+    first = lay(table, "asr").folder
+    again = make_layout(Request("asr", str(first / "LibriSpeech")), tmp_path / "again")
+    assert again.num_utterances == {"train": 2, "valid": 1, "test": 1}
+    assert (again.folder / "letters.txt").read_text() == (first / "letters.txt").read_text()
+    slots = ["slots", "O animal", "O animal", "animal", "O thing"]
+    lines = table.read_text().splitlines()
+    table.write_text("".join(f"{a},{b}\n" for a, b in zip(lines, slots, strict=True)))
+    first = lay(table, "sf").folder / "SNIPS"
+    again = make_layout(Request("sf", str(first)), tmp_path / "snips")
+    assert again.num_utterances == {"train": 2, "valid": 1, "test": 1}
+    words = [path.read_text().splitlines() for path in tmp_path.rglob("all.iob.snips.txt")]
+    assert sorted(words[0]) == sorted(words[1])

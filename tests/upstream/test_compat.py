@@ -69,6 +69,17 @@ def test_an_unknown_sox_effect_is_an_error_that_names_it() -> None:
         audio_backend.apply_effects_tensor(torch.zeros(1, 8), 16000, [["silence", "1"]])
 
 
+def test_pauses_and_clicks_after_them_are_taken_out() -> None:
+    parts = [(0, 3000), (1, 400), (0, 2000), (2, 4000), (0, 800), (3, 4000), (0, 2200), (4, 300)]
+    wave = torch.cat([torch.full((1, length), 0.1 * value) for value, length in parts], 1)
+    silence = ["silence", "1", "0.1", "0.1%", "-1", "0.1", "0.1%"]
+    kept, _ = audio_backend.apply_effects_tensor(wave, 16000, [silence])
+    counts = {value: int((kept == torch.tensor(0.1 * value)).sum()) for value in range(5)}
+    assert {value: counts[value] for value in (1, 2, 3, 4)} == {1: 0, 2: 4000, 3: 4000, 4: 0}
+    assert 800 <= counts[0] <= 800 + 320  # a breath between words, and 20 ms after the last
+    assert audio_backend.apply_effects_tensor(wave * 0, 16000, [silence])[0].shape == (1, 0)
+
+
 def test_find_files_lists_audio_below_a_folder(wav: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no audio")
     assert audio_backend.find_files(tmp_path) == [str(wav.resolve())]

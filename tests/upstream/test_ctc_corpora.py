@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.upstream.ctc_corpora import LibriDataset, LibriPhoneDataset
+from fairseq_budget.upstream.ctc_corpora import LibriDataset, LibriPhoneDataset, SnipsDataset
 
 
 class Letters:
@@ -56,6 +56,19 @@ def test_phones_are_the_lexicons_first(corpus: Path, tmp_path: Path) -> None:
     lexicon.write_text("GO g o\nON o n\n")
     with pytest.raises(BudgetError, match="no phones of 'STOP'"):
         LibriPhoneDataset(["train"], Letters(), 1, str(corpus), str(lexicon))
+
+
+def test_slots_are_of_the_listed_speakers_or_of_all(tmp_path: Path) -> None:
+    for speaker in ("Amy", "Joey"):
+        (tmp_path / "valid").mkdir(exist_ok=True)
+        (tmp_path / "valid" / f"{speaker}-snips-valid-0.wav").touch()
+    lines = [f"{speaker}-snips-valid-0 BOS GO EOS\tO O O\n" for speaker in ("Amy", "Joey")]
+    (tmp_path / "all.iob.snips.txt").write_text("".join(lines))
+    both = SnipsDataset(["valid"], Letters(), 1, str(tmp_path), valid_speakers=None)
+    assert len(both) == 2
+    [(path, ids)] = SnipsDataset(["valid"], Letters(), 1, str(tmp_path), valid_speakers=["Amy"])
+    assert Path(path).name == "Amy-snips-valid-0.wav"
+    assert "".join(map(chr, ids)) == "BOS GO EOS\tO O O"
 
 
 def test_absent_splits_and_audio_are_errors(corpus: Path) -> None:

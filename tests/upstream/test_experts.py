@@ -13,11 +13,11 @@ from fairseq_budget.downstream.scores import read_score, update_overrides
 pytestmark = [pytest.mark.s3prl, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("task", ["asr", "pr"])
+@pytest.mark.parametrize("task", ["asr", "asr5k", "asv", "pr", "sd", "sf"])
 def test_s3prl_trains_and_evaluates_each_task(
     task: str, demo_folder: Path, exported: Path, tmp_path: Path, s3prl
 ) -> None:
-    layout = make_layout(Request(task, str(demo_folder)), tmp_path / "data")
+    layout = make_layout(Request(task, str(demo_folder), pieces=60), tmp_path / "data")
     arguments = ["-u", "budget_upstream", "-k", str(exported), "-p", "out"]
     code, said = s3prl(*layout.command(arguments, update_overrides(2)), cwd=tmp_path)
     assert code == 0, said

@@ -158,7 +158,7 @@ def test_upstreams_are_named_checkpoints(tmp_path: Path) -> None:
 
 @pytest.mark.s3prl
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["er", "ic", "ks", "sid"])  # the others: test_experts.py
+@pytest.mark.parametrize("task", ["er", "ic", "ks", "ks35", "sid"])  # the others: test_experts.py
 def test_s3prl_trains_and_evaluates_each_task(
     task: str, digits: Path, exported: Path, tmp_path: Path, s3prl
 ) -> None:

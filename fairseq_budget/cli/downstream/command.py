@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import add_subcommands, run, user_errors
-from fairseq_budget.cli.downstream import compare, layout, superb
+from fairseq_budget.cli.downstream import check, compare, layout, superb
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -13,7 +13,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-downstream",
         description="Data for s3prl's tasks, and tables of upstreams compared on them.",
     )
-    add_subcommands(parser, (layout, compare, superb))
+    add_subcommands(parser, (check, layout, compare, superb))
     return parser
 
 

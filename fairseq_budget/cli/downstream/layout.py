@@ -76,6 +76,13 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--lexicon", type=Path, metavar="FILE", help="pr: lines of a word and its phones"
     )
     parser.add_argument(
+        "--pieces",
+        type=count,
+        default=Request.pieces,
+        metavar="N",
+        help="asr5k: word pieces, learned from the training part (default: %(default)s)",
+    )
+    parser.add_argument(
         "--superb", action="store_true", help="SUPERB's own settings, for the corpora of SUPERB"
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
@@ -98,6 +105,7 @@ def _layout(args: argparse.Namespace) -> int:
         seed=args.seed,
         table=args.table and str(args.table.resolve()),
         lexicon=args.lexicon and str(args.lexicon.resolve()),
+        pieces=args.pieces,
         superb=args.superb,
     )
     layout = make_layout(request, args.out, overwrite=args.overwrite)
