@@ -23,7 +23,7 @@ import torch
 
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.run.allocator import keep_freed_memory
-from fairseq_budget.structured import read_yaml
+from fairseq_budget.structured import check_entries, conform, read_yaml
 from fairseq_budget.upstream.register import register
 
 CONFIGS = Path(__file__).with_name("configs")
@@ -96,7 +96,9 @@ def find_config(downstream: str) -> Path:
 def _check_data(config: Path, override: str) -> None:
     """Catch absent data before s3prl builds the upstream and fails in the middle of a reader."""
     try:
-        datarc = read_yaml(config, dict[str, Any])["downstream_expert"]["datarc"]
+        content = read_yaml(config, dict[str, Any])["downstream_expert"]["datarc"]
+        datarc = conform(content, dict[str, Any], "downstream_expert.datarc")
+        check_entries(datarc, dict.fromkeys(DATA_KEYS, str))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BudgetError(
             f"{config} is no configuration of s3prl's ({type(error).__name__}: {error}): expected "
