@@ -204,6 +204,11 @@ def load_model(folder: Path, feature: Feature, name: str = LABELS) -> KMeans:
             f"{path} was fitted on {fitted['feature']}, not on {ours}; name that feature, or "
             "run `budget-labels fit` again"
         )
+    if fitted["rate"] != feature.rate:
+        raise BudgetError(
+            f"{path} has {fitted['rate']} frames per second, but {ours} has {feature.rate}; run "
+            "`budget-labels fit` again"
+        )
     if fitted["teacher_sha256"] != load_extractor(feature).teacher_sha256:
         raise BudgetError(
             f"{path} was fitted on a layer of {fitted['feature'].get('checkpoint')}, a checkpoint "

@@ -21,7 +21,8 @@ _TASK = re.compile(r"\+*task(\._name)?=")
 def is_ours(args: Any) -> bool:
     """Whether a command, by Hydra's own parser, or its preset names anything of this package."""
     preset = _find(args)
-    words = [*args.overrides, preset.read_text(encoding="utf-8") if preset else ""]
+    text = preset.read_text(encoding="utf-8", errors="replace") if preset else ""
+    words = [*args.overrides, text]
     return Path(_name(args)).name.startswith("budget_") or any(map(_OURS.search, words))
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import mmap
 import pickle
 import pickletools
 import struct
@@ -44,7 +45,7 @@ def load_inert(path: Path) -> dict[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except (
         *(OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, struct.error),
-        *(KeyError, TypeError, IndexError, AttributeError, AssertionError),
+        *(KeyError, TypeError, IndexError, AttributeError, AssertionError, MemoryError),
     ) as error:
         reason = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0]
         raise BudgetError(
@@ -90,11 +91,13 @@ def _class_names(path: Path, is_zip: bool) -> Iterable[str]:
     """Classes that the file names beyond tensors and plain containers; nothing is unpickled."""
     if is_zip:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    with path.open("rb") as file:  # torch's format before 1.6, which published checkpoints have
+    # Torch's format before 1.6, which published checkpoints have. Mapped: a file that promises
+    # gigabytes would be given room for them.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         named = [
             str(argument).split(" ")
             for _ in range(_NUM_LEGACY_PICKLES)
-            for opcode, argument, _ in pickletools.genops(file)
+            for opcode, argument, _ in pickletools.genops(content)  # type: ignore[arg-type]  # it reads lines
             if opcode.name == "GLOBAL"
         ]
     today = (NAME_MAPPING.get((m, n), (IMPORT_MAPPING.get(m, m), n)) for m, n in named)

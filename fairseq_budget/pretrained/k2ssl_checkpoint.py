@@ -19,6 +19,7 @@ from fairseq_budget.files import atomic_write, sha256_file
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained.inert import load_inert
 from fairseq_budget.pretrained.portable import ENCODER_PREFIX, Pretrained
+from fairseq_budget.run.recovery import are_tensors
 from fairseq_budget.sizes import ZIPFORMER_SIZES, ZipformerSize
 
 HEAD_PREFIX = "head."
@@ -74,6 +75,8 @@ def read_k2ssl(path: str | Path) -> tuple[ZipformerSize, dict[str, Tensor]]:
     weights = checkpoint.get("model", checkpoint)
     try:
         state = from_k2ssl(weights)
+        if not are_tensors(state):
+            raise TypeError("weights that are no tensors")
         return zipformer_size(state), state
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise BudgetError(

@@ -17,8 +17,8 @@ Record = dict[str, float]
 # fairseq's two formats: "epoch 001:  10 / 44 loss=0.9, ..." and {"epoch": 1, "loss": "0.9", ...}.
 # Summaries of an epoch's training ("epoch 001 | loss", "train_loss") are left aside.
 _SIMPLE = re.compile(r"epoch \d+(?::| \| (valid) on)(.*)")
-_JSON = re.compile(r'\{"epoch".*\}')
-_PAIR = re.compile(r"(\w+)[= ]([-+]?[\d.]+(?:e[-+]?\d+)?)(?=[\s,|]|$)")
+_JSON = '{"epoch"'
+_PAIR = re.compile(r"\b(\w+)[= ]([-+]?[\d.]+(?:e[-+]?\d+)?)(?=[\s,|]|$)")
 
 
 @dataclass
@@ -64,9 +64,9 @@ def _parse(line: str) -> tuple[str, Record]:
     """'train' or 'valid', and the numbers of the line; an empty record if it has none."""
     if match := _SIMPLE.search(line):
         return match[1] or "train", _numbers(_PAIR.findall(match[2]))
-    if match := _JSON.search(line):
+    if (start := line.find(_JSON)) >= 0:
         try:
-            pairs = json.loads(match[0])  # whose losses may be NaN
+            pairs = json.loads(line[start : line.rfind("}") + 1])  # whose losses may be NaN
         except (ValueError, RecursionError):  # a line that a kill has cut short
             return "train", {}
         kind = "valid" if "valid_loss" in pairs else "train"

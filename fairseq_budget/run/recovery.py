@@ -136,7 +136,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are refused anyway
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-        if fault is None and not _are_tensors(checkpoint["model"]):
+        if fault is None and not are_tensors(checkpoint["model"]):
             fault = "its weights are no tensors with names"
     except Exception as error:  # of any kind: these bytes may be anything
         fault = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -150,7 +150,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return cast(dict[str, Any], checkpoint)
 
 
-def _are_tensors(state: Any) -> bool:
+def are_tensors(state: Any) -> bool:
+    """Whether weights are tensors with names."""
     return isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     )

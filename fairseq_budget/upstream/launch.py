@@ -23,15 +23,15 @@ import torch
 
 from fairseq_budget.errors import BudgetError, did_you_mean
 from fairseq_budget.run.allocator import keep_freed_memory
-from fairseq_budget.structured import read_yaml
+from fairseq_budget.structured import conform, read_yaml
 from fairseq_budget.upstream.experts import staying_on, supplied_experts
 from fairseq_budget.upstream.register import register
 from fairseq_budget.upstream.scalars import write_scalars
 
 CONFIGS = Path(__file__).with_name("configs")
-DATA_KEYS = (  # where the experts look for their audio
-    *("datarc.file_path", "datarc.root", "datarc.speech_commands_root", "datarc.libri_root"),
-    *("corpus.path", "loaderrc.train_dir"),
+DATA_KEYS = (  # where the experts look for their audio: sections and keys
+    *(("datarc", key) for key in ("file_path", "root", "speech_commands_root", "libri_root")),
+    *(("corpus", "path"), ("loaderrc", "train_dir")),
 )
 
 
@@ -119,14 +119,19 @@ def find_config(downstream: str, named: str | None = None) -> Path:
 def _check_data(config: Path, override: str) -> None:
     """Catch absent data before s3prl builds the upstream and fails in the middle of a reader."""
     try:
-        expert = read_yaml(config, dict[str, Any])["downstream_expert"]
-        fields = [key.split(".") for key in DATA_KEYS]
-        paths = {
-            f"{section}.{key}": str(expert[section][key])
-            for section, key in fields
-            if key in expert.get(section, {})
+        content = read_yaml(config, dict[str, Any])["downstream_expert"]
+        expert = conform(content, dict[str, Any], "downstream_expert")
+        sections = {
+            name: conform(expert[name], dict[str, Any], name)
+            for name, _ in DATA_KEYS
+            if name in expert
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        paths = {
+            f"{name}.{key}": conform(sections[name][key], str, key)
+            for name, key in DATA_KEYS
+            if key in sections.get(name, {})
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BudgetError(
             f"{config} is no configuration of s3prl's ({type(error).__name__}: {error}): expected "
             "yaml with downstream_expert, a mapping of mappings"

@@ -264,6 +264,22 @@ def test_a_model_of_another_feature_is_refused(labelled, tmp_path):
         Apply(labelled, feature, SPLITS).run(Workers(1))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate": 50}, "has 50 frames per second, but .*mfcc.* has 100"),
+        ({"rate": ...}, "say its rate"),
+    ],
+)
+def test_a_model_that_says_another_rate_or_none_is_refused(labelled, changes, message):
+    path = model_path(labelled, "km")
+    model = KMeans.load(path)
+    made = {k: v for k, v in {**model.description, **changes}.items() if v is not ...}
+    KMeans(model.centroids, made).save(path)
+    with pytest.raises(BudgetError, match=message):
+        Apply(labelled, Feature(), SPLITS).run(Workers(1))
+
+
 def test_a_manifest_that_changes_while_workers_read_it_is_an_error(labelled):
     corpus = read_text(labelled / "valid.tsv")
     source = tasks.Source.of(corpus, Feature())

@@ -145,6 +145,13 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, is_zip):
     assert not (tmp_path / "ran").exists()
 
 
+def test_text_of_gigabytes_in_a_file_of_torchs_old_format_is_given_no_room(tmp_path):
+    content = b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"text"  # BINUNICODE8
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(BudgetError, match=r"x\.pt cannot be read as a checkpoint"):
+        import_fairseq(tmp_path / "x.pt")
+
+
 OTHERS = {
     "activation_fn": "relu", "layer_type": "conformer", "quantize_input": True, "target_glu": True,
     "quantizer_depth": 2, "pos_conv_depth": 5, "conv_pos_batch_norm": True,

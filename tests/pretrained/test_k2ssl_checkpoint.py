@@ -118,6 +118,14 @@ def test_other_files_are_refused_by_name(tmp_path):
         read_k2ssl(tmp_path / "z.pt")
 
 
+@pytest.mark.parametrize("wrong", [None, "text", 5, [1.0]])
+def test_weights_that_are_no_tensors_are_an_error(tmp_path, wrong):
+    state = {**theirs(), "final_proj.bias": wrong}
+    torch.save({"model": state}, tmp_path / "x.pt")
+    with pytest.raises(BudgetError, match=r"x\.pt is no HuBERT Zipformer"):
+        read_k2ssl(tmp_path / "x.pt")
+
+
 def test_a_model_with_the_cosine_head_cannot_be_exported(tmp_path):
     state = {**from_k2ssl(theirs()), "head.label_embs_concat": torch.ones(1)}
     with pytest.raises(BudgetError, match=r"model\.head=linear"):

@@ -67,6 +67,8 @@ def test_a_run_that_was_too_short_to_log_is_said_to_be_so(tmp_path, line):
         '{"epoch": 1, "loss": 0.5, "num_updates": -30}',
         '{"epoch": 1, "loss": "0.5", "num_upd',
         '{"epoch": ' + "[" * 5000 + "}",
+        "epoch 002: " + "x" * 300_000,
+        '{"epoch": ' * 100_000,
     ],
 )
 def test_a_line_that_no_run_has_logged_is_passed_over(tmp_path, line):

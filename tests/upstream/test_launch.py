@@ -91,6 +91,18 @@ def test_s3prls_own_configuration_comes_first(
     assert complete_arguments(["-d", "emotion"])[-1] == "downstream/emotion/config.yaml"
 
 
+@pytest.mark.parametrize("datarc", ["[root]", "text", "{root: 5}", "{file_path: null}"])
+def test_a_configuration_of_other_types_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, datarc: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "downstream" / "emotion" / "config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"downstream_expert: {{datarc: {datarc}}}\n")
+    with pytest.raises(BudgetError, match=r"config\.yaml is no configuration of s3prl's"):
+        complete_arguments(["-d", "emotion"])
+
+
 def test_a_task_without_configuration_and_absent_data_are_errors(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
