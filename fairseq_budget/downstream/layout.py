@@ -28,6 +28,7 @@ from fairseq_budget.downstream.task_files import SLOTS, TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.run.lock import hold
 from fairseq_budget.structured import conform, read_json
 
 DEFAULT_PATTERN = "{label}_{speaker}_{take}"
@@ -88,6 +89,13 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     """
     if (done := _finished(folder, request)) is not None:
         return done
+    place = folder.absolute()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with hold(place.with_name(f".{place.name}.lock"), f"--out {folder}", "another --out"):
+        return _finished(folder, request) or _write_layout(request, folder, overwrite=overwrite)
+
+
+def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
     recordings = read_recordings(Path(request.audio), request.pattern)
     label = request.label or _default_label(request.task, recordings[0])
     splits = split_recordings(recordings, replace(request, label=label))
