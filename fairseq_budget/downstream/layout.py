@@ -90,7 +90,12 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     if (done := _finished(folder, request)) is not None:
         return done
     place = folder.absolute()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BudgetError(
+            f"cannot make --out {folder}: {error.strerror}; choose a folder that you may write to"
+        ) from error
     with hold(place.with_name(f".{place.name}.lock"), f"--out {folder}", "another --out"):
         return _finished(folder, request) or _write_layout(request, folder, overwrite=overwrite)
 
@@ -223,6 +228,8 @@ def _finished(folder: Path, request: Request) -> Layout | None:
 
 
 def _require_free(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BudgetError(f"{folder} is a file; choose a folder for --out")
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / LAYOUT_FILE).is_file():

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from fairseq_budget.cli.arguments import whole
 from fairseq_budget.corpus.column import column_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.derive import Derived
@@ -22,7 +23,7 @@ Summary = dict[str, dict[str, Any]]
 def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
     parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
-    parser.add_argument("--seed", type=int, default=1, help="of the random order (default: 1)")
+    parser.add_argument("--seed", type=whole, default=1, help="of the random order (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the summary as json")
 
 
