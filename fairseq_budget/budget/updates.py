@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairseq_budget.budget.flops import training_flops_per_second, updates_for_budget
 from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.console.table import column
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.papers.compute_budget import PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
@@ -29,6 +31,7 @@ class UpdatePlan:
     gflops_per_audio_second: float = column("GFLOP/s of audio")
     head_gflops_per_audio_second: float = column("heads'")
     updates: int
+    update_flops: float = column(hidden=True)
     paper_updates: int | None = column("paper's")
     warmup_updates: int = column("warm-up")
     lr: float | None
@@ -63,6 +66,7 @@ def plan_updates(
     )
     if warmup_updates is None:
         warmup_updates = round(WARMUP_SHARE * updates)
+    per_second = training_flops_per_second(config, sequence_s)
     parameters = count_parameters(size, objective, head=head, num_classes=num_classes).parameters
     seconds = updates * seconds_per_update
     paper = PAPER_RUNS.get(size)
@@ -71,9 +75,10 @@ def plan_updates(
         size=size,
         objective=objective,
         parameters=parameters,
-        gflops_per_audio_second=training_flops_per_second(config, sequence_s) / 1e9,
+        gflops_per_audio_second=per_second / 1e9,
         head_gflops_per_audio_second=heads.training_flops_per_second(config, sequence_s) / 1e9,
         updates=updates,
+        update_flops=per_second * seconds_per_update,
         paper_updates=paper.max_update if paper and flops == PAPER_FLOPS else None,
         warmup_updates=warmup_updates,
         lr=lr,
@@ -81,6 +86,25 @@ def plan_updates(
         frames_per_parameter=seconds * FRAME_RATE_HZ / parameters,
         overrides=_overrides(size, updates, lr, warmup_updates),
     )
+
+
+def pays_for(
+    rows: Sequence[UpdatePlan], flops: float, *, all_of_them: bool = False
+) -> list[UpdatePlan]:
+    """The rows for which the budget buys an update, at least.
+
+    Raises BudgetError, with the least budget that does, if there are none, or other ones, too.
+    """
+    bought = [row for row in rows if row.updates]
+    if not bought or (all_of_them and len(bought) < len(rows)):
+        enough = max if all_of_them else min
+        row = enough(rows, key=lambda row: row.update_flops)
+        raise BudgetError(
+            f"--flops {flops:g} pays for no update of {row.size}: one costs {row.update_flops:.2g} "
+            f"FLOPs; give that or more, a smaller --size, or fewer "
+            "--seconds-per-gpu"
+        )
+    return bought
 
 
 def _overrides(size: str, updates: int, lr: float | None, warmup_updates: int) -> str:

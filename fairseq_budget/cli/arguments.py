@@ -8,6 +8,9 @@ import math
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 
+DAY_S = 86_400
+MAX_SEED = (1 << 30) - 1  # scikit-learn takes 32 bits
+
 
 def positive(text: str) -> float:
     """A finite number above zero."""
@@ -19,7 +22,21 @@ def positive(text: str) -> float:
 def count(text: str) -> int:
     """A whole number above zero."""
     if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+        raise argparse.ArgumentTypeError(f"{text} is no positive number; the least is 1")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0."""
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A seed that every generator takes, and its small multiples, too."""
+    if not 0 <= int(text) <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to {MAX_SEED:,}")
     return int(text)
 
 
@@ -31,9 +48,11 @@ def seconds(text: str) -> float:
 
 
 def sequence_seconds(text: str) -> float:
-    """A length of training sequences: at least one frame."""
-    if not RECEPTIVE_FIELD / SAMPLE_RATE <= float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no length of at least 0.025 s, one frame")
+    """A length of training sequences: at least one frame, and no more than a day."""
+    if not RECEPTIVE_FIELD / SAMPLE_RATE <= float(text) <= DAY_S:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no length of at least 0.025 s, one frame, and at most {DAY_S} s, a day"
+        )
     return float(text)
 
 

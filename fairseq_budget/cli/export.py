@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli.arguments import seed
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
 from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
 from fairseq_budget.run.provenance import summary
@@ -23,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--untrained",
         metavar="SEED",
-        type=int,
+        type=seed,
         help="export the same architecture with fresh weights instead, to compare with",
     )
     parser.add_argument(

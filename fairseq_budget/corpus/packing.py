@@ -24,19 +24,21 @@ from fairseq_budget.corpus.pack_file import FORMAT_VERSION, Counts, PackWriter, 
 from fairseq_budget.corpus.packed import pack_path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.run.lock import hold
 
 
 def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
     """Write ``{split}.pack`` beside a manifest, atomically; returns its path.
 
     Raises BudgetError, and leaves an older pack as it was, for a line that is wrong, a file that is
-    missing, a column that was made for another manifest, or labels that do not fit the audio.
+    missing, a column that was made for another manifest, or labels that do not fit the audio; and
+    where another process is packing the split.
     """
     manifest = Path(manifest_path).absolute()
-    names = column_names(manifest)
-    before = _fingerprint(manifest)
+    pack, names, before = pack_path(manifest), column_names(manifest), _fingerprint(manifest)
     with (
-        atomic_write(pack_path(manifest), "wb") as file,
+        hold(pack.with_name(f".{pack.name}.lock"), str(pack), "another split"),
+        atomic_write(pack, "wb") as file,
         ExitStack() as temporary,
         Progress(desc=manifest.stem, unit=" lines", disable=not progress) as bar,
     ):
@@ -54,7 +56,7 @@ def pack_split(manifest_path: str | Path, *, progress: bool = True) -> Path:
                 "columns": columns,
             }
         )
-    return pack_path(manifest)
+    return pack
 
 
 def _pack_manifest(arrays: PackWriter, manifest: Path, bar: Progress) -> Split:

@@ -30,6 +30,7 @@ from fairseq_budget.downstream.tasks import TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.run.lock import hold
 from fairseq_budget.structured import Range, read_json
 
 DEFAULT_PATTERN = "{label}_{speaker}_{take}"
@@ -100,6 +101,18 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     """
     if (done := _finished(folder, request)) is not None:
         return done
+    place = folder.absolute()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BudgetError(
+            f"cannot make --out {folder}: {error.strerror}; choose a folder that you may write to"
+        ) from error
+    with hold(place.with_name(f".{place.name}.lock"), f"--out {folder}", "another --out"):
+        return _finished(folder, request) or _write_layout(request, folder, overwrite=overwrite)
+
+
+def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
     recordings = read_recordings(
         Path(request.audio),
         request.pattern,
@@ -256,6 +269,8 @@ def _finished(folder: Path, request: Request) -> Layout | None:
 
 
 def _require_free(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BudgetError(f"{folder} is a file; choose a folder for --out")
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / LAYOUT_FILE).is_file():

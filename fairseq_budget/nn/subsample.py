@@ -225,7 +225,7 @@ def check_subsampling(kind: str, rate: float) -> None:
     """Raise BudgetError for an unknown kind or an impossible rate."""
     if kind not in KINDS:
         raise BudgetError(f"model.subsample={kind!r}: {expected_one_of(kind, KINDS)}")
-    whole = kind not in ("average", "conv") or rate == int(rate)
+    whole = kind not in ("average", "conv") or rate % 1 == 0
     if kind != "none" and not (1 <= rate <= MAX_RATE and whole):
         raise BudgetError(
             f"model.subsample_rate={rate:g} with model.subsample={kind}: expected the frames of a "

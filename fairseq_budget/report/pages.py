@@ -17,7 +17,15 @@ from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import reconstruct
 from fairseq_budget.report.training_log import read_training_log
 from fairseq_budget.run.provenance import summary
-from fairseq_budget.structured import read_json
+from fairseq_budget.structured import conform, read_json
+
+_SCORES: dict[str, Any] = {  # what is read of a results.json
+    "task": str,
+    "num_classes": int,
+    "num_utterances": dict[str, int],
+    "table": list[dict[str, str]],
+    "runs": list[dict[str, Any]],
+}
 
 
 def write_run_page(
@@ -119,7 +127,9 @@ def other_budgets(runs: list[Run]) -> list[str]:
 def _read_scores(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = read_json(path, dict)
-        missing = {"task", "num_classes", "num_utterances", "table", "runs"} - content.keys()
+        missing = _SCORES.keys() - content.keys()
+        for name in _SCORES.keys() - missing:
+            conform(content[name], _SCORES[name], name)
     except (OSError, ValueError) as error:
         raise BudgetError(f"cannot read downstream scores from {path}: {error}") from error
     if missing:

@@ -90,6 +90,7 @@ class Record:
     def begin(self, checkpoint: Mapping[str, Any] | None = None) -> None:
         """A session that goes on from a checkpoint of ours; None: it begins a run."""
         self._own = {**software(), "command": _command()}
+        self._earlier, self._from_update = [], 0
         if checkpoint is not None:
             self._earlier = list(checkpoint.get("sessions", ()))
             self._from_update = checkpoint["optimizer_history"][-1]["num_updates"]

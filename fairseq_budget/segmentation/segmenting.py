@@ -42,6 +42,7 @@ from fairseq_budget.labels.jobs import (
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.labelling import load_model, remove_leftovers
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
+from fairseq_budget.run.lock import hold
 from fairseq_budget.segmentation.smoothing import check_penalty, smooth
 
 KIND = "smoothed"
@@ -64,10 +65,16 @@ class Segment:
     def run(self, workers: Workers) -> None:
         """Write ``{split}.{name}`` of each split, unless it is there already, as it was written.
 
-        Raises BudgetError if no model is fitted, or it was fitted on other features.
+        Raises BudgetError if no model is fitted, it was fitted on other features, or another
+        process is writing the same columns.
         """
         check_name(self.name, LABELS)
         check_penalty(self.penalty)
+        path, what = self.folder / f".{self.name}.lock", f"--name {self.name} of {self.folder}"
+        with hold(path, what, "another --name"):
+            self._run(workers)
+
+    def _run(self, workers: Workers) -> None:
         model = load_model(self.folder, self.feature, self.labels)
         for split in self.splits:
             refuse_other_kind(self.folder / f"{split}.tsv", self.name, is_segmentation)

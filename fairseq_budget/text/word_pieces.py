@@ -23,6 +23,7 @@ except ImportError as error:
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 _NO_ID = -1  # s3prl has no symbol for the beginning of a sentence
+_MAX_PIECES = 1 << 20
 _MAX_SENTENCE_BYTES = 1 << 16  # sentencepiece silently drops longer ones; its default is 4192
 
 
@@ -40,6 +41,11 @@ def train_word_pieces(texts: Iterable[str], vocab_size: int, path: str | Path) -
     sentences = [text for text in texts if text.strip()]
     if not sentences:
         raise BudgetError("no transcript holds a word; word pieces need text to be learned from")
+    if not UNK_ID + 1 < vocab_size <= _MAX_PIECES:
+        raise VocabularyError(
+            f"{vocab_size} word pieces: expected {UNK_ID + 2} (three are special symbols) to "
+            f"{_MAX_PIECES:,}"
+        )
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

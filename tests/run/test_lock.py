@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.run.lock import LOCK_FILE, hold_folder
+from fairseq_budget.run.lock import LOCK_FILE, hold, hold_folder
 
 HOLD = """
 import os, sys, time
@@ -85,3 +85,20 @@ def test_without_locks_in_a_file_system_the_run_goes_on_with_a_warning(
     with caplog.at_level(logging.WARNING), hold_folder(tmp_path):
         pass
     assert "see to it yourself" in caplog.text
+
+
+def test_a_lock_that_does_not_stay_goes_with_its_holder_and_is_no_two_files(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    with hold(path, "it", "another"):
+        stale = os.open(path, os.O_RDWR)  # by one who comes as the holder leaves
+    assert not path.exists()
+    files = [stale]
+
+    def late(name: object, *how: int) -> int:
+        return files.pop() if files else opened(name, *how)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", late)
+    with hold(path, "it", "another"):
+        assert path.read_text().startswith(f"process {os.getpid()} on ")
+    assert files == []

@@ -132,7 +132,7 @@ def _recognize(
 def _references(args: argparse.Namespace, place: Path, clips: Clips) -> Sequence[str | None]:
     """The words of each clip, None where no transcripts are found beside the audio."""
     if args.transcripts:
-        return read_transcripts(args.transcripts.format(split=place.stem), clips.manifest)
+        return read_transcripts(args.transcripts.replace("{split}", place.stem), clips.manifest)
     if place.is_dir() and next(place.rglob("*.trans.txt"), None):
         found = read_librispeech(place)
         return [found.get(Path(name).stem) for name in clips.names]

@@ -39,7 +39,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _prepare(args: argparse.Namespace) -> None:
     paths = [args.data / f"{split}.tsv" for split in args.splits]
     texts = [
-        read_transcripts(args.transcripts.format(split=path.stem), Manifest.read(path))
+        read_transcripts(args.transcripts.replace("{split}", path.stem), Manifest.read(path))
         for path in paths
     ]
     odd = odd_characters(texts[0], itertools.chain(*texts[1:]))

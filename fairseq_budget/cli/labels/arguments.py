@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
-from fairseq_budget.cli.arguments import count, device, finite, share
+from fairseq_budget.cli.arguments import count, device, finite, seed, share
 from fairseq_budget.corpus.column_kinds import LABELS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
@@ -53,6 +53,8 @@ def _device(text: str) -> str:
 
 def feature_of(args: argparse.Namespace) -> Feature:
     """The feature that the arguments of `add_feature_arguments` name."""
+    if args.workers < 1:
+        raise BudgetError(f"--workers {args.workers}: expected 1 or more")
     if args.checkpoint is None:
         if args.layer is not None:
             raise BudgetError(f"--layer {args.layer} of which --checkpoint?")
@@ -124,11 +126,11 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     sample.add_argument(
         "--sample-frames",
         metavar="N",
-        type=int,
+        type=count,
         help=f"fit on at most N frames, held in memory (default: {DEFAULT_SAMPLE_FRAMES:,})",
     )
     parser.add_argument("--fit-split", metavar="SPLIT", default="train", help="(default: train)")
-    parser.add_argument("--seed", type=int, default=0, help="draws the sample and the first "
+    parser.add_argument("--seed", type=seed, default=0, help="draws the sample and the first "
                         "centroids (default: 0)")  # fmt: skip
 
 
@@ -137,10 +139,10 @@ def fit_of(args: argparse.Namespace, feature: Feature) -> Fit:
     num_frames = args.sample_frames or DEFAULT_SAMPLE_FRAMES
     if args.sample_hours is not None:
         num_frames = round(args.sample_hours * 3600 * feature.rate)
-    if num_frames < 1 or args.seed < 0 or args.workers < 1:
+    if num_frames < 1:
         raise BudgetError(
-            f"a sample of {num_frames} frames, --seed {args.seed}, --workers {args.workers}: "
-            "expected a positive sample and number of workers, and a seed of 0 or more"
+            f"--sample-hours {args.sample_hours:g} are {num_frames} frames: expected a positive "
+            f"sample, of {1 / 3600 / feature.rate:.1g} hours or more"
         )
     fit = Fit(args.data, feature, args.clusters, num_frames, args.fit_split, args.seed, args.name)
     if fit.fitted() is None:

@@ -15,6 +15,7 @@ from fairseq_budget.cli.labels.arguments import (
 )
 from fairseq_budget.corpus.column_kinds import model_path
 from fairseq_budget.labels.kmeans import KMeans
+from fairseq_budget.labels.make import fit_labels
 from fairseq_budget.labels.parts import Workers
 
 
@@ -29,7 +30,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _fit(args: argparse.Namespace) -> int:
     feature = feature_of(args)
     with Workers(args.workers, feature.parts_per_worker) as workers:
-        model = fit_of(args, feature).run(workers)
+        model = fit_labels(fit_of(args, feature), workers)
     _print_model(args, model)
     return 0
 

@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import seed
 from fairseq_budget.cli.labels.arguments import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
 from fairseq_budget.corpus.column_kinds import LABELS, model_path
 from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.parts import Workers
 from fairseq_budget.segmentation.segmenting import Segment, find_penalty
@@ -33,7 +33,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--target-rate", metavar="HZ", type=float, help="find the penalty for HZ segments a second"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="draws the 10 minutes that it is found on (default: 0)"
+        "--seed",
+        type=seed,
+        default=0,
+        help="draws the 10 minutes that it is found on (default: 0)",
     )
     parser.add_argument(
         "--splits", metavar="SPLIT", nargs="+", help="(default: every manifest in the folder); the "
@@ -50,11 +53,6 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _segment(args: argparse.Namespace) -> int:
     splits = splits_of(args)
     KMeans.load(model_path(args.data, args.labels))  # before the checkpoint, which takes longer
-    if args.seed < 0 or args.workers < 1:
-        raise BudgetError(
-            f"--seed {args.seed}, --workers {args.workers}: expected a seed of 0 or more, and a "
-            "positive number of workers"
-        )
     feature, penalty, found = feature_of(args), args.penalty, {}
     if penalty is None:
         searched = read_text(args.data / f"{'train' if 'train' in splits else splits[0]}.tsv")

@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from fairseq_budget.cli.arguments import whole
 from fairseq_budget.corpus.column import column_path
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.derive import Derived
+from fairseq_budget.run.lock import hold
 
 Summary = dict[str, dict[str, Any]]
 
@@ -18,7 +23,7 @@ Summary = dict[str, dict[str, Any]]
 def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", metavar="TSV", type=Path, required=True)
     parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
-    parser.add_argument("--seed", type=int, default=1, help="of the random order (default: 1)")
+    parser.add_argument("--seed", type=whole, default=1, help="of the random order (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the summary as json")
 
 
@@ -56,3 +61,20 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
                 f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
                 f"{row['left_out_hours']:.3g} hours of remainders"
             )
+
+
+def alone_in(destdir: Path) -> AbstractContextManager[None]:
+    """Keep others from writing manifests there; it is made, and a file may be written into it."""
+    require_writable(destdir)
+    return hold(destdir / ".budget_manifest.lock", f"--destdir {destdir}", "another --destdir")
+
+
+def require_writable(folder: Path) -> None:
+    """Fail before the work rather than after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise BudgetError(
+            f"cannot write to {folder}: {error.strerror}; choose a folder that you may write to"
+        ) from error

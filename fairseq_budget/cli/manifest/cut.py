@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import seconds
-from fairseq_budget.cli.manifest.arguments import add_files, print_derived
+from fairseq_budget.cli.manifest.arguments import add_files, alone_in, print_derived
 from fairseq_budget.prepare.derive import Source, cut_one, cut_sets
 from fairseq_budget.prepare.speakers import ONE_SPEAKER
 
@@ -51,9 +51,10 @@ def _cut(args: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     options = {"seed": args.seed, "audio": args.write_audio}
-    if len(args.seconds) == 1:
-        path = args.destdir / args.manifest.name
-        found = {args.manifest.stem: cut_one(source, path, args.seconds[0], **options)}
-    else:
-        found = cut_sets(source, args.destdir, args.seconds, **options)
+    with alone_in(args.destdir):
+        if len(args.seconds) == 1:
+            path = args.destdir / args.manifest.name
+            found = {args.manifest.stem: cut_one(source, path, args.seconds[0], **options)}
+        else:
+            found = cut_sets(source, args.destdir, args.seconds, **options)
     print_derived(args, found)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
-from fairseq_budget.cli.manifest.arguments import add_files, print_derived
+from fairseq_budget.cli.manifest.arguments import add_files, alone_in, print_derived
 from fairseq_budget.prepare.derive import subsets
 
 
@@ -33,7 +33,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _subset(args: argparse.Namespace) -> None:
     others = _other_manifests(args)
-    found = subsets(args.manifest, args.destdir, args.hours, seed=args.seed, others=others)
+    with alone_in(args.destdir):
+        found = subsets(args.manifest, args.destdir, args.hours, seed=args.seed, others=others)
     print_derived(args, found)
 
 

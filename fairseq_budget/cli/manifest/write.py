@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_budget.cli.arguments import count, not_negative, positive
-from fairseq_budget.cli.manifest.arguments import print_summary
+from fairseq_budget.cli.manifest.arguments import alone_in, print_summary, require_writable
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -88,8 +87,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _write(args: argparse.Namespace) -> int:
     places = _places(args)
-    for folder in filter(None, (args.destdir, args.resample_to)):
-        _require_writable(folder)
+    if args.resample_to:
+        require_writable(args.resample_to)
+    with alone_in(args.destdir):
+        return _write_from(args, places)
+
+
+def _write_from(args: argparse.Namespace, places: dict[str, Path]) -> int:
     extensions = args.ext.split(",")
     files = {split: find_audio(place, extensions, args.match) for split, place in places.items()}
     for split, place in places.items():
@@ -150,17 +154,6 @@ def _divisor(args: argparse.Namespace) -> float:
     if args.divide_by > 1 and args.resample_to is None:
         raise BudgetError("--divide-by changes copies; say where with --resample-to DIR")
     return float(args.divide_by)
-
-
-def _require_writable(folder: Path) -> None:
-    """Fail before the work rather than after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise BudgetError(
-            f"cannot write to {folder}: {error.strerror}; choose a folder that you may write to"
-        ) from error
 
 
 def _manifest(root: Path, findings: Sequence[Finding]) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.budget.objectives import MASK_PROB, NUM_CLASSES
-from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.cli.arguments import count, sequence_seconds
 from fairseq_budget.cli.rows import add_json
 from fairseq_budget.sizes import SIZES
 
@@ -19,7 +19,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--head", choices=["cosine", "linear"], default="cosine", help="HuBERT's (default: cosine)"
     )
     parser.add_argument(
-        "--num-classes", type=int, default=NUM_CLASSES, metavar="N",
+        "--num-classes", type=count, default=NUM_CLASSES, metavar="N",
         help="HuBERT's clusters + 4 (default: %(default)s)",
     )  # fmt: skip
     add_sizes(parser)
@@ -35,7 +35,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
 
 def add_sequence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--sequence-seconds", type=positive, default=14.0, metavar="S",
+        "--sequence-seconds", type=sequence_seconds, default=14.0, metavar="S",
         help="length of a training sequence (default: %(default)s, the paper's mean)",
     )  # fmt: skip
 

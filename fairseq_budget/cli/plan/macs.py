@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairseq_budget.budget.students import count_macs, paper_rows
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.cli.arguments import count, finite, positive
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
@@ -37,7 +37,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--subsample", choices=["none", "average", "conv", "cif", "segments"])
     rate = parser.add_mutually_exclusive_group()
-    rate.add_argument("--rate", type=float, metavar="R", help="frames per segment (default: 2)")
+    rate.add_argument("--rate", type=finite, metavar="R", help="frames per segment (default: 2)")
     rate.add_argument(
         "--segments-per-second", type=positive, metavar="HZ",
         help="measured, of cif and segments, in place of --rate",
@@ -80,7 +80,7 @@ def _macs(args: argparse.Namespace) -> int:
 def _student(args: argparse.Namespace) -> EncoderConfig:
     kind = args.subsample or "none"
     rate = STUDENT.subsample_rate if args.rate is None else args.rate
-    if kind == "none" and (args.rate or args.segments_per_second or args.upsample):
+    if kind == "none" and (args.rate is not None or args.segments_per_second or args.upsample):
         raise BudgetError("a rate without a subsampling; add --subsample average, say")
     if args.segments_per_second:
         if kind not in ("cif", "segments"):

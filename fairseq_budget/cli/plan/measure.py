@@ -8,7 +8,7 @@ import sys
 from fairseq_budget.budget.machine import measure_machine, measured_rows, read_measurements
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import device, positive
+from fairseq_budget.cli.arguments import device, sequence_seconds
 from fairseq_budget.cli.plan.arguments import add_sequence, add_sizes
 from fairseq_budget.cli.rows import print_rows
 
@@ -26,7 +26,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--device", type=device, default=default_device(), help="(default: %(default)s)"
     )
     parser.add_argument(
-        "--seconds-per-gpu", type=positive, metavar="S",
+        "--seconds-per-gpu", type=sequence_seconds, metavar="S",
         help="audio in an update (default: 87.5 on a GPU, one sequence on a CPU)",
     )  # fmt: skip
     add_sequence(parser)

@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 from fairseq_budget.budget.flops import LEFT_OUT
 from fairseq_budget.budget.machine import Machine, find_machine, predict
 from fairseq_budget.budget.recommend import recommend
-from fairseq_budget.budget.updates import UpdatePlan, plan_updates
+from fairseq_budget.budget.updates import UpdatePlan, pays_for, plan_updates
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, positive
+from fairseq_budget.cli.arguments import count, positive, sequence_seconds, whole
 from fairseq_budget.cli.plan.arguments import add_models, add_sequence
 from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.errors import BudgetError
@@ -30,14 +30,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--gpus", type=count, default=1, help="GPUs (default: %(default)s)")
     parser.add_argument(
-        "--seconds-per-gpu", type=positive, default=87.5, metavar="S",
+        "--seconds-per-gpu", type=sequence_seconds, default=87.5, metavar="S",
         help="audio in one update on one GPU, accumulation included: dataset.max_tokens / 16000 "
         "x update_freq (default: %(default)s); the paper's batches held 78.03",
     )  # fmt: skip
     add_sequence(parser)
     parser.add_argument("--hours", type=positive, help="hours of audio, for the epochs")
     parser.add_argument(
-        "--warmup-updates", type=int, metavar="N",
+        "--warmup-updates", type=whole, metavar="N",
         help="default: 8 %% of the updates, as the paper's Slim; its runs all had 32000",
     )  # fmt: skip
     parser.add_argument(
@@ -80,8 +80,9 @@ def _plan(
         )
         for size in args.size
     ]
+    affordable = pays_for(rows, args.flops, all_of_them=args.overrides)
     best, reason = recommend(
-        rows, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
+        affordable, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
     )
     machine = measured[1] if measured else Machine()
     return [

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.report.arguments import require_utterance
 from fairseq_budget.console.table import escaped, markdown_table
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import load_pretrained
 from fairseq_budget.report.pages import write_page
@@ -45,8 +45,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _boundaries(args: argparse.Namespace) -> int:
     encoder, spans_of = load_pretrained(args.checkpoint), table_spans(args.phones)
     corpus = read_text(args.data.absolute() / f"{args.split}.tsv")
-    if not 0 <= args.utterance < len(corpus):
-        raise BudgetError(f"--utterance {args.utterance}: {corpus.path} has 0 to {len(corpus) - 1}")
+    require_utterance(corpus, args.utterance)
     hours = frames.hours(float(corpus.sizes.sum()))
     scores = score_split(encoder, corpus, spans_of)
     table = markdown_table([_row(name, score, hours) for name, score in scores.items()])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.report.arguments import require_utterance
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.report.pages import write_run_page
@@ -55,4 +56,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _wave(args: argparse.Namespace) -> NDArray[np.float32]:
-    return read_text(args.manifest).read(args.utterance)
+    corpus = read_text(args.manifest)
+    require_utterance(corpus, args.utterance)
+    return corpus.read(args.utterance)

@@ -1,0 +1,12 @@
+"""Arguments that subcommands of ``budget-report`` share."""
+
+from __future__ import annotations
+
+from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.errors import BudgetError
+
+
+def require_utterance(corpus: Corpus, index: int) -> None:
+    """Raise BudgetError unless `--utterance` is one of the corpus."""
+    if not 0 <= index < len(corpus):
+        raise BudgetError(f"--utterance {index}: {corpus.path} has 0 to {len(corpus) - 1}")
