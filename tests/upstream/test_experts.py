@@ -6,11 +6,23 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from fairseq_budget.downstream.layout import Request, make_layout
 from fairseq_budget.downstream.scores import read_score, update_overrides
+from fairseq_budget.upstream.experts import staying_on
 
 pytestmark = [pytest.mark.s3prl, pytest.mark.slow]
+
+
+def test_tensors_stay_on_the_cpu_where_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda _: "moved")
+    tensor = torch.zeros(1)
+    with staying_on("cpu"):
+        assert tensor.cuda("cuda:0") is tensor
+    assert tensor.cuda() == "moved"
+    with staying_on("cuda"):
+        assert tensor.cuda() == "moved"
 
 
 @pytest.mark.parametrize("task", ["asr", "asr5k", "asv", "pr", "sd", "sf"])
