@@ -92,8 +92,9 @@ def stop(parser):
 runner.argparse.ArgumentParser.parse_args = stop
 for program, *words in json.load(sys.stdin):
     assert program == "run_downstream.py"
-    if "-d" in words and "-c" not in words:
-        find_config(words[words.index("-d") + 1])
+    if "-d" in words:
+        named = words[words.index("-c") + 1] if "-c" in words else None
+        find_config(words[words.index("-d") + 1], named)
     sys.argv = [program, *words]
     try:
         runner.get_downstream_args()

@@ -189,9 +189,9 @@ def split_recordings(
     recordings: Sequence[Recording], request: Request
 ) -> dict[str, list[Recording]]:
     """Apply the filters of ``request``; see `make_layout` for what raises."""
-    has_splits = "split" in recordings[0].fields
+    named = {recording.fields.get("split") for recording in recordings}
     filters = {
-        name: getattr(request, name) or (f"split={name}" if has_splits else None)
+        name: getattr(request, name) or (f"split={name}" if name in named else None)
         for name in ("train", "valid", "test")
     }
     if filters["test"] is None:

@@ -136,7 +136,11 @@ _SMALL: dict[str, Setting] = {  # half a minute or a few on one CPU core
 _ALL_SPEAKERS: dict[str, Setting] = {  # audio SNIPS's are others
     f"downstream_expert.corpus.{split}_speakers": None for split in ("train", "valid", "test")
 }
-_SMALL_CTC = {**_SMALL, "downstream_expert.corpus.num_workers": 0}
+_SMALL_CTC = {
+    **_SMALL,
+    "downstream_expert.corpus.num_workers": 0,
+    "downstream_expert.corpus.batch_size": 16,
+}
 
 TASKS = {
     "ks": Task(

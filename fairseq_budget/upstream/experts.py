@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,11 +151,10 @@ def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
 
 
 def _supply_ctc_corpora(cache: str) -> None:
-    """The package of corpora that s3prl's wheel leaves out; a checkout's own stays."""
+    """The modules of corpora that s3prl's wheel leaves out, the same beside a checkout's others."""
     package = f"{CTC}.corpus"
-    if package in sys.modules or importlib.util.find_spec(package) is not None:
-        return
-    stand_in(package)
+    if importlib.util.find_spec(package) is None:
+        stand_in(package)
     for module, name in ctc_corpora.DATASETS.items():
         stand_in(f"{package}.{module}", **{name: getattr(ctc_corpora, name)})
 

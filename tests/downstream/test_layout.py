@@ -262,6 +262,17 @@ def test_a_class_that_is_never_trained_on_is_an_error(digits: Path, tmp_path: Pa
         lay(digits, tmp_path / "ic", "ic", train="label=0,1 take=2-7")
 
 
+def test_a_table_without_valid_rows_has_some_of_its_training_rows_held_out(tmp_path: Path) -> None:
+    rows = ["path,label,split"]
+    for number in range(12):
+        write_audio(tmp_path / f"{number}.wav", np.zeros(400, dtype=np.float32), 16000)
+        rows.append(f"{number}.wav,{number % 2},{'test' if number < 2 else 'train'}")
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    request = Request("ic", str(tmp_path), table=str(tmp_path / "a.csv"))
+    layout = make_layout(request, tmp_path / "ic")
+    assert layout.num_utterances == {"train": 9, "valid": 1, "test": 2}
+
+
 def test_without_a_train_filter_the_rest_is_trained_on(digits: Path, tmp_path: Path) -> None:
     layout = lay(digits, tmp_path / "ic", "ic", train=None, shots=1)
     assert layout.num_utterances == {"train": 6, "valid": 4, "test": 12}

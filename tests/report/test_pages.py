@@ -1,6 +1,9 @@
 """Pages of Markdown about finished runs."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 from fairseq_budget.report.pages import scores_page
 
@@ -20,3 +23,23 @@ def test_names_that_somebody_chose_are_no_html_and_no_borders(tmp_path):
     table, page = scores_page([folder / "results.json"])
     assert "<" not in "".join([table, *page])
     assert len(table.splitlines()) == 3
+
+
+def write_comparison(folder: Path, **content: object) -> Path:
+    run = {"upstream": "tera", "seed": 0, "test": 0.2, "key": {"command": "s3prl run"}}
+    counts = {"train": 2, "test": 1}
+    found = {"task": folder.name, "num_classes": 3, "num_utterances": counts, "runs": [run]}
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({**found, **content}))
+    return folder / "results.json"
+
+
+def test_scores_that_are_no_accuracy_say_what_they_are(tmp_path: Path) -> None:
+    row = {"upstream": "tera", "test accuracy (%)": "90.0"}
+    old = write_comparison(tmp_path / "ic", table=[row])
+    column = "test WER (%), lower is better"
+    row = {"upstream": "tera", column: "20.0 ± 1.0"}
+    new = write_comparison(tmp_path / "asr", metric="WER", column=column, table=[row])
+    table, _ = scores_page([old, new])
+    assert "| ic   | 90.0           |" in table
+    assert "| asr  | 20.0 ± 1.0 WER |" in table

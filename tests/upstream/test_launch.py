@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,22 @@ def test_the_score_is_the_first_of_the_best_on_validation(tmp_path: Path) -> Non
     write_scores(tmp_path, "fluent_commands/{}-acc", [])
     with pytest.raises(BudgetError, match="no evaluation of dev and test"):
         read_score(tmp_path, TASKS["ic"])
+
+
+def test_the_least_error_is_the_best_and_per_cent_become_shares(tmp_path: Path) -> None:
+    lines = [
+        f"asr/{split}-{metric}\t{update}\t{value}"
+        for split in ("dev-clean", "test-clean")
+        for update, wer, uer in [(10, 90.0, 50.0), (20, 40.0, 10.0), (30, 60.0, 5.0)]
+        for metric, value in (("wer", wer), ("uer", uer))
+    ]
+    (tmp_path / "scalars.tsv").write_text("\n".join(lines))
+    score = read_score(tmp_path, TASKS["asr"])
+    assert (score.update, score.valid, score.test) == (20, 0.4, 0.4)
+    assert score.others == {"letter error rate": 0.1}
+    [row] = summarize([{"upstream": "a", **asdict(score)}], TASKS["asr"])
+    assert row["test WER (%), lower is better"] == "40.0"
+    assert row["letter error rate (%), lower is better"] == "10.0"
 
 
 def test_the_table_has_mean_and_sample_deviation() -> None:
