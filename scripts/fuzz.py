@@ -1,6 +1,6 @@
 """Changed files, and what every reader of the project makes of them.
 
-    python scripts/fuzz.py --minutes 10 --seed 0 --work fuzz --out docs/fuzz.md
+    python scripts/fuzz.py --minutes 10 --seed 0
 
 Of each kind of file a sound one is written; then a seed changes its bytes, lines, fields and
 structure again and again, and the project's own reader reads it, under a limit of time and memory.
@@ -64,19 +64,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=10, help="in all (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="of all changes (default: 0)")
     parser.add_argument("--readers", nargs="+", choices=NAMES, metavar="FILE", help="some only")
-    parser.add_argument("--cases", type=int, default=1 << 16, help="files of each reader at most")
-    parser.add_argument("--work", type=Path, default=Path("fuzz"), help="folder of findings")
+    parser.add_argument("--cases", type=int, default=1 << 30, help="files of each reader at most")
+    parser.add_argument(
+        "--work", type=Path, default=Path("results/fuzz"), help="folder of findings"
+    )
     parser.add_argument("--out", type=Path, help="Markdown file of the table")
     return parser
 
 
 def _fuzz(args: argparse.Namespace, folder: Path) -> list[Verdict]:
-    cases = [
+    cases = (
         Case(name, number)
         for start in range(0, args.cases, IN_TURN)
         for name in args.readers or NAMES
         for number in range(start, min(start + IN_TURN, args.cases))
-    ]
+    )
     verdicts, until = [], time.monotonic() + 60 * args.minutes
     for verdict in judge_all(cases, args.seed, folder, until=until):
         verdicts.append(verdict)

@@ -87,7 +87,7 @@ def find_machine(name: str | None = None) -> tuple[str, Machine] | None:
         raise BudgetError(
             f"no measurements of {name!r}; measured: {', '.join(map(repr, machines)) or 'none'}"
         )
-    here = name or machine_name(default_device())
+    here = machine_name(default_device()) if name is None else name
     if here not in machines and len(machines) == 1:
         here = next(iter(machines))
     return (here, machines[here]) if here in machines else None

@@ -84,7 +84,12 @@ class Column:
         return len(self._lines)
 
     def __getitem__(self, index: int) -> str:
-        return self._lines[index].decode()
+        try:
+            return self._lines[index].decode()
+        except UnicodeDecodeError as error:
+            raise BudgetError(
+                f"line {index + 1} of column {self.name!r}: {error}; write it again"
+            ) from error
 
     def is_empty(self, index: int) -> bool:
         return not self[index]

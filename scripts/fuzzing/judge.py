@@ -16,7 +16,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -29,6 +29,7 @@ LIMIT_S = 20.0  # of one file; the slowest sound one takes a tenth of a second
 LIMIT_BYTES = 1 << 30  # beyond what the process has when it begins
 START_S = 120.0  # for a process to import everything, and for each of its sound files
 FINE = ("refused", "same", "valid")
+HUNG, DIED = "hung", "died"
 TABLE = "fuzzing.readers"  # the module of READERS
 
 
@@ -61,7 +62,7 @@ class Verdict:
 
 
 def judge_all(
-    cases: Sequence[Case],
+    cases: Iterable[Case],
     seed: int,
     work: Path,
     *,
@@ -73,64 +74,65 @@ def judge_all(
 
     A changed file lies at the verdict's path until the next one is asked for.
     """
-    start = 0
-    while start < len(cases) and time.monotonic() < until:
-        with _Process(cases[start:], seed, work, table) as process:
-            for verdict in process.verdicts(until, limit_s):
-                yield verdict
-                start += 1
+    process = None
+    try:
+        for case in cases:
+            if time.monotonic() > until:
+                return
+            process = process or _Process(seed, work, table)
+            verdict = process.judge(case, limit_s)
+            yield verdict
+            if verdict.kind in (HUNG, DIED):
+                process.end()
+                process = None
+    finally:
+        if process is not None:
+            process.end()
 
 
 class _Process:
-    """A process that reads `cases`."""
+    """A process that reads changed files."""
 
-    def __init__(self, cases: Sequence[Case], seed: int, work: Path, table: str) -> None:
-        self._cases = cases
+    def __init__(self, seed: int, work: Path, table: str) -> None:
         context = multiprocessing.get_context("spawn")  # a fork copies locks in whatever state
         self._ours, theirs = context.Pipe()
-        task = (theirs, cases, seed, work, table)
+        task = (theirs, seed, work, table)
         self._process = context.Process(target=_read_all, args=task, daemon=True)
         self._process.start()
         theirs.close()
 
-    def __enter__(self) -> _Process:
-        return self
+    def judge(self, case: Case, limit_s: float) -> Verdict:
+        self._ours.send(case)
+        begun = self._receive(START_S)
+        if isinstance(begun, str):
+            raise RuntimeError(f"{case}: its process {begun} before the file was there")
+        path, name = begun
+        found = self._receive(limit_s)
+        if isinstance(found, str):
+            return Verdict(case, found, name, path=path)
+        return Verdict(case, found[0], name, found[1], path)
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         self._ours.close()  # which ends it, unless it hangs
         self._process.join(1)
         self._process.kill()
         self._process.join()
 
-    def verdicts(self, until: float, limit_s: float) -> Iterator[Verdict]:
-        for case in self._cases:
-            if time.monotonic() > until:
-                return
-            begun = self._receive(START_S)
-            if isinstance(begun, str):
-                raise RuntimeError(f"{case}: its process {begun} before the file was there")
-            path, name = begun
-            found = self._receive(limit_s)
-            if isinstance(found, str):
-                yield Verdict(case, found, name, path=path)
-                return
-            yield Verdict(case, found[0], name, found[1], path)
-            self._ours.send("next")
-
     def _receive(self, limit_s: float) -> Any:
         try:
-            return self._ours.recv() if self._ours.poll(limit_s) else "hung"
+            return self._ours.recv() if self._ours.poll(limit_s) else HUNG
         except (EOFError, ConnectionResetError):
-            return "died"
+            return DIED
 
 
-def _read_all(pipe: Connection, cases: Sequence[Case], seed: int, work: Path, table: str) -> None:
+def _read_all(pipe: Connection, seed: int, work: Path, table: str) -> None:
     warnings.simplefilter("ignore")
     os.environ["OMP_NUM_THREADS"] = "1"  # before anything imports torch
     readers = {reader.name: reader for reader in importlib.import_module(table).READERS}
     sound: dict[str, _Sound] = {}
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # no more is asked for
-        for case in cases:
+        while True:
+            case = pipe.recv()
             if case.reader not in sound:
                 place = work / case.reader.replace("/", " ")
                 sound[case.reader] = _Sound(readers[case.reader], place)
@@ -163,8 +165,6 @@ class _Sound:
         self._path.write_bytes(content)
         pipe.send((self._path, name))
         pipe.send(self._read(name))
-        pipe.recv()  # the file has been looked at
-        self._path.write_bytes(self._bytes)
 
     def _changed(self, number: random.Random) -> tuple[str, bytes]:
         """The first change out of a row of them that changes anything."""

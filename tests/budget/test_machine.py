@@ -68,8 +68,11 @@ def test_the_only_machine_serves_where_this_one_was_not_measured():
 
 def test_unknown_machine_lists_the_known_ones():
     store_measurements("A", {}, [])
-    with pytest.raises(BudgetError, match="measured: 'A'"):
-        find_machine("B")
+    for name in ("B", ""):
+        with pytest.raises(BudgetError, match="measured: 'A'"):
+            find_machine(name)
+    store_measurements("", {}, [])
+    assert find_machine("")[0] == ""
 
 
 def test_a_damaged_cache_names_the_file_and_the_cure(cache):

@@ -280,6 +280,15 @@ def test_a_header_that_nothing_has_packed_is_an_error_that_names_the_pack(
         open_corpus(folder, "train", ["txt", "ids"])
 
 
+def test_text_that_has_changed_into_none_is_an_error(folder, packed) -> None:
+    place = Pack(packed).header.arrays["txt.lines"].offset
+    content = bytearray(packed.read_bytes())
+    content[place] = 0xFF
+    packed.write_bytes(content)
+    with pytest.raises(BudgetError, match=r"line 1 of column 'txt': .*write it again"):
+        open_corpus(folder, "train", ["txt"]).columns["txt"][0]
+
+
 def test_a_size_that_is_not_its_lines_is_found_when_the_utterance_is_read(folder, packed) -> None:
     place = Pack(packed).header.arrays["sizes"].offset
     content = bytearray(packed.read_bytes())
