@@ -18,8 +18,8 @@ from typing import Any
 
 from fairseq_budget.console.table import column
 from fairseq_budget.downstream.layout import LAYOUT_FILE, Layout, read_layout
+from fairseq_budget.downstream.runs import OUTPUT_FILE, Protocol, Run, Upstream
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
-from fairseq_budget.downstream.scores import OUTPUT_FILE, Protocol, Run, Upstream
 from fairseq_budget.downstream.tasks import TASKS, Task
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.structured import read_yaml

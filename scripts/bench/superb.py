@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fairseq_budget.console.table import column, table
 from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.scores import Protocol, Upstream, run_all
+from fairseq_budget.downstream.runs import Protocol, Upstream, run_all
 from fairseq_budget.downstream.sweep import Sweep, parse_rates
 
 

@@ -46,9 +46,11 @@ from fairseq_budget.corpus.segments import open_segments, write_segments
 from fairseq_budget.corpus.symbols import open_symbols, read_vocabulary
 from fairseq_budget.corpus.symbols import write_dictionary as write_symbols
 from fairseq_budget.demo.corpus import read_phones, read_utterances
+from fairseq_budget.downstream.comparison import write_results
 from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_layout
 from fairseq_budget.downstream.recordings import read_recordings
-from fairseq_budget.downstream.scores import RESULT_FILE, Run, Upstream, read_score, write_results
+from fairseq_budget.downstream.runs import RESULT_FILE, Run, Upstream
+from fairseq_budget.downstream.scores import read_score
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.downstream.layout import Layout, Request
-from fairseq_budget.downstream.scores import Protocol, Run, Upstream
+from fairseq_budget.downstream.runs import Protocol, Run, Upstream
 from fairseq_budget.downstream.sweep import (
     Sweep,
     choose,

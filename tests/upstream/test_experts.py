@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fairseq_budget.downstream.layout import Request, make_layout
-from fairseq_budget.downstream.scores import read_score, update_overrides
+from fairseq_budget.downstream.runs import update_overrides
+from fairseq_budget.downstream.scores import read_score
 from fairseq_budget.upstream.compat import prepare_s3prl
 from fairseq_budget.upstream.experts import (
     _let_keywords_be_listed,

@@ -14,15 +14,11 @@ import yaml
 
 from fairseq_budget.cli.downstream.command import main as downstream
 from fairseq_budget.cli.run_downstream import s3prl_main
+from fairseq_budget.downstream.comparison import summarize
 from fairseq_budget.downstream.layout import Request, make_layout
+from fairseq_budget.downstream.runs import Upstream, update_overrides
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
-from fairseq_budget.downstream.scores import (
-    Score,
-    Upstream,
-    read_score,
-    summarize,
-    update_overrides,
-)
+from fairseq_budget.downstream.scores import Score, read_score
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.upstream.launch import CONFIGS, complete_arguments, find_config

@@ -10,7 +10,7 @@ import torch
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import write_segments
 from fairseq_budget.downstream.layout import Request, make_layout
-from fairseq_budget.downstream.scores import update_overrides
+from fairseq_budget.downstream.runs import update_overrides
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.upstream.hubconf import budget_upstream

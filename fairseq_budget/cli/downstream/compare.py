@@ -10,8 +10,9 @@ from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
 from fairseq_budget.cli.downstream.upstreams import add_upstreams, read_upstreams
 from fairseq_budget.console.table import markdown_table
+from fairseq_budget.downstream.comparison import summarize, write_results
 from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.scores import Run, run_all, summarize, write_results
+from fairseq_budget.downstream.runs import Run, run_all
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 

@@ -18,8 +18,8 @@ from fairseq_budget.cli.rows import write_csv
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column, latex_table, markdown_table, table
 from fairseq_budget.downstream.layout import shell_command
+from fairseq_budget.downstream.runs import Protocol, Run, run_all
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
-from fairseq_budget.downstream.scores import Protocol, Run, run_all
 from fairseq_budget.downstream.sweep import (
     Cell,
     Sweep,

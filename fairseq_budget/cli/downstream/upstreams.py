@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_budget.downstream.scores import Upstream
+from fairseq_budget.downstream.runs import Upstream
 from fairseq_budget.errors import BudgetError
 
 

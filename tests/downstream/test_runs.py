@@ -1,0 +1,44 @@
+"""Runs that were stored stand for themselves, as long as they are what was asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairseq_budget.downstream.layout import Layout, Request
+from fairseq_budget.downstream.runs import Run, Upstream
+
+STORED = {
+    "task": "ic", "upstream": "a", "seed": 0, "learning_rate": None, "update": 5, "valid": 0.5,
+    "test": 0.75, "others": {}, "layer_weights": [0.25, 0.75], "wall_s": 1.0,
+}  # fmt: skip
+COUNTS = {"train": 2, "valid": 1, "test": 1}
+
+
+class Runner:
+    def run(self, *_: object) -> int:
+        raise InterruptedError("trains")
+
+
+def result(folder: Path, **changes: Any) -> dict[str, Any]:
+    run = Run(Layout(folder, Request("ic", "audio"), COUNTS, {}, 0), Upstream("a"), 0, folder)
+    content = {**STORED, "key": run.key(), **changes}
+    (folder / "result.json").write_text(json.dumps(content))
+    return run.result(Runner())  # type: ignore[arg-type]
+
+
+def test_a_stored_result_stands_for_its_run(tmp_path: Path) -> None:
+    assert result(tmp_path)["test"] == 0.75
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"test": 4.55}, {"valid": -1}, {"test": "0.75"}, {"update": None}, {"upstream": "b"},
+     {"seed": 1}, {"key": {}}],
+)  # fmt: skip
+def test_a_result_that_is_none_is_made_again(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InterruptedError):
+        result(tmp_path, **wrong)
