@@ -22,10 +22,16 @@ from fairseq_budget.downstream.runs import OUTPUT_FILE, Protocol, Run, Upstream
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.tasks import TASKS, Task
 from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.papers import compute_budget, sequence_compression
 from fairseq_budget.structured import read_yaml
 from fairseq_budget.upstream.launch import find_config
 
 MAX_STEPS = 10  # of a range; more powers of ten are a slip
+
+PUBLISHED = {
+    "on a compute budget": compute_budget.SUPERB,
+    "compressing sequences": sequence_compression.SUPERB,
+}
 
 Result = dict[str, Any]
 
@@ -166,6 +172,20 @@ def wide_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
         shown = {_header(task): _shown(own.get(task)) for task in tasks}
         rows.append({"upstream": upstream, **shown})
     return rows
+
+
+def published_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """What the papers printed of the tasks of `cells`, in columns as `wide_rows` has them."""
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    return [
+        {
+            "upstream": f"{name} ({paper})",
+            **{_header(task): f"{scores[task]:.2f}" if task in scores else "-" for task in tasks},
+        }
+        for paper, rows in PUBLISHED.items()
+        for name, scores in rows.items()
+        if scores.keys() & set(tasks)
+    ]
 
 
 def _header(task: str) -> str:

@@ -12,6 +12,7 @@ from fairseq_budget.downstream.sweep import (
     choose,
     num_updates,
     parse_rates,
+    published_rows,
     read_layouts,
     wide_rows,
 )
@@ -75,6 +76,12 @@ def test_validation_chooses_the_rate_and_test_is_reported():
         {"upstream": "b", "PR PER (%) ↓": "-", "IC accuracy (%) ↑": "70.0"},
     ]
     assert second.upstream == "b"
+    published = published_rows(cells)
+    assert all(row.keys() == wide_rows(cells)[0].keys() for row in published)
+    rows = {row["upstream"]: row for row in published}
+    assert rows["TERA Slim (on a compute budget)"]["PR PER (%) ↓"] == "30.47"
+    assert rows["avg 4 (compressing sequences)"]["IC accuracy (%) ↑"] == "93.12"
+    assert rows["MFA (compressing sequences)"]["IC accuracy (%) ↑"] == "-"
 
 
 def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_path):

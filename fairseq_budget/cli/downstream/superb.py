@@ -26,6 +26,7 @@ from fairseq_budget.downstream.sweep import (
     choose,
     num_updates,
     parse_rates,
+    published_rows,
     read_layouts,
     seconds_per_update,
     wide_rows,
@@ -97,6 +98,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--keep-checkpoints", action="store_true", help="of the downstream models, too"
     )
     parser.add_argument(
+        "--published", action="store_true",
+        help="add the rows that the papers printed, of SUPERB's own corpora",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true",
         help="print the commands, and what they will cost by a measured second",
     )  # fmt: skip
@@ -126,7 +131,7 @@ def _superb(args: argparse.Namespace) -> int:
     failures: list[BudgetError] = []
     results = run_all(runs, args.jobs, failures)
     if args.job is None and results:
-        _write_tables(args.out, choose(results))
+        _write_tables(args.out, choose(results), published=args.published)
     elif args.job is not None:
         print(f"{len(results)} of {len(runs)} runs of part {args.job} are done")
     if failures:
@@ -160,8 +165,8 @@ def _print_costs(runs: Sequence[Run]) -> None:
     )
 
 
-def _write_tables(folder: Path, cells: Sequence[Cell]) -> None:
-    wide = wide_rows(cells)
+def _write_tables(folder: Path, cells: Sequence[Cell], *, published: bool) -> None:
+    wide = wide_rows(cells) + (published_rows(cells) if published else [])
     shown = markdown_table(wide)
     commands = "\n".join(
         f"- {cell.task}, {cell.upstream}, weights {cell.sha256 or 'none'}: `{cell.command}`"
