@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import open_checkpoint
 from fairseq_budget.run.lock import hold_folder
-from fairseq_budget.run.provenance import record
+from fairseq_budget.run.provenance import history
 from fairseq_budget.run.recovery import (
     LAST,
     Start,
@@ -56,7 +56,7 @@ def _begin(cfg: Any, held: ExitStack) -> BudgetError | None:
         before = None
         if start and str(cfg.model._name).startswith("budget_"):
             before = _compare(start, cfg)
-        record.begin(None if start is None or start.weights_only else before)
+        history.begin(None if start is None or start.weights_only else before)
     except BudgetError as error:
         return error
     return None

@@ -15,7 +15,7 @@ from fairseq import checkpoint_utils
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.run.provenance import record
+from fairseq_budget.run.provenance import history
 from fairseq_budget.run.recovery import newest_whole, put_copy
 
 _fairseq_save = checkpoint_utils.torch_persistent_save
@@ -32,7 +32,7 @@ def save(content: Any, path: str, async_write: bool = False) -> None:
 
     Raises BudgetError that says what is still there and what to free.
     """
-    if sessions := record.sessions():
+    if sessions := history.sessions():
         content = {**content, "sessions": sessions}
     if async_write:
         _fairseq_save(content, path, async_write=True)

@@ -78,7 +78,7 @@ def _version(*names: str) -> str | None:
     return None
 
 
-class Record:
+class History:
     """The sessions of the run of this process, its own the last; and the data that it opens."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Record:
         return [*self._earlier, {**own, "from_update": self._from_update}]
 
 
-record = Record()
+history = History()
 
 
 def read_sessions(found: Any) -> list[Session]:

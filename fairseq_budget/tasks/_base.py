@@ -16,7 +16,7 @@ from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, hours
 from fairseq_budget.run.interrupt import interrupt
-from fairseq_budget.run.provenance import record
+from fairseq_budget.run.provenance import history
 from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._heard import Heard
@@ -93,7 +93,7 @@ class BudgetTask(FairseqTask):
                 "another part in each epoch; null crops nothing"
             )
         hashes = {column.name: column.sha256 for column in columns}
-        record.add_data(split, dataset.corpus.hash, hashes)
+        history.add_data(split, dataset.corpus.hash, hashes)
         self.datasets[split] = dataset
 
     def get_batch_iterator(

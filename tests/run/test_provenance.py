@@ -8,7 +8,7 @@ import torch
 
 from fairseq_budget import __version__
 from fairseq_budget.run import provenance
-from fairseq_budget.run.provenance import Record, checkout, read_sessions, software, summary
+from fairseq_budget.run.provenance import History, checkout, read_sessions, software, summary
 
 
 def git(folder, *words: str) -> str:
@@ -60,16 +60,16 @@ def test_fairseq_is_found_by_whatever_name_it_is_distributed():
 def train(command: str, monkeypatch, *earlier: dict, **manifests: str) -> list[dict]:
     """The sessions of a run that goes on from update 7, if there are earlier ones."""
     monkeypatch.setattr(provenance.sys, "argv", command.split())
-    record = Record()
+    history = History()
     for split, manifest in manifests.items():
-        record.add_data(split, manifest, {"km": "b" * 64, "txt": None})
+        history.add_data(split, manifest, {"km": "b" * 64, "txt": None})
     checkpoint = {"sessions": list(earlier), "optimizer_history": [{"num_updates": 7}]}
-    record.begin(checkpoint if earlier else None)
-    return record.sessions()
+    history.begin(checkpoint if earlier else None)
+    return history.sessions()
 
 
 def test_a_session_joins_the_last_one_unless_it_is_made_with_something_else(monkeypatch):
-    assert Record().sessions() == []  # of a process that trains nothing
+    assert History().sessions() == []  # of a process that trains nothing
     one = train("/somewhere/train lr=1", monkeypatch, train="m1")
     assert [(each["command"], each["from_update"]) for each in one] == [("train lr=1", 0)]
     assert one[0]["data"] == {"train": {"manifest": "m1", "km": "b" * 64}}
