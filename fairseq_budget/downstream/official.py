@@ -94,8 +94,8 @@ OFFICIAL = {
         "audio SNIPS",
         "https://github.com/aws-samples/aws-lex-noisy-spoken-language-understanding, prepared by "
         "s3prl's preprocess/snips_prepare_data.sh",
-        115,
-        13,
+        90,
+        10,
         {
             "all.iob.snips.txt": 1,
             "slots.txt": 1,
