@@ -7,6 +7,7 @@ in the order of time. An utterance's id is the name of its file without folder a
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,23 +25,30 @@ NO_PHONE = -1
 Span = tuple[float, float, str]
 """Start and end in seconds, and what is heard between them."""
 
+SpansOf = Callable[[str], list[Span]]
+"""The intervals of the recording at a relative path; BudgetError if it has none."""
 
-def read_spans(path: str | Path) -> dict[str, list[Span]]:
-    """The rows of the table by utterance; BudgetError names the line that is none of its rows."""
+
+def read_spans(path: str | Path, unit: str = COLUMNS[-1]) -> dict[str, list[Span]]:
+    """The rows of the table by utterance; BudgetError names the line that is none of its rows.
+
+    `unit` heads the last column: ``phone``, or ``word`` of a table of words.
+    """
+    columns = (*COLUMNS[:-1], unit)
     spans: dict[str, list[Span]] = {}
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             for number, row in enumerate(rows, start=1):
-                if number == 1 and tuple(row) == COLUMNS:
+                if number == 1 and tuple(row) == columns:
                     continue
-                if number == 1 or len(row) != len(COLUMNS):
+                if number == 1 or len(row) != len(columns):
                     raise ValueError(f"line {number}: {row}")
                 spans.setdefault(row[0], []).append((float(row[1]), float(row[2]), row[3]))
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"cannot read the alignments {path} ({error}); expected a table with the header "
-            f"{'<TAB>'.join(COLUMNS)}, as the demo corpus's phones.tsv has"
+            f"{'<TAB>'.join(columns)}, as the demo corpus's {unit}s.tsv has"
         ) from error
     return spans
 
@@ -55,6 +63,24 @@ def check_order(spans: list[Span], *, where: str) -> None:
                 f"at {previous} s; expected intervals in the order of time, without overlap"
             )
         previous = end
+
+
+def spans_within(utterance: Utterance, spans_of: SpansOf) -> list[Span]:
+    """The intervals that lie wholly within an utterance, in its own time, in order.
+
+    Pieces of recordings keep their place in the recording; intervals that they cut are left out.
+    """
+    found, offset = [], 0
+    for piece in utterance.segments:
+        length = piece.num_samples or 0
+        shift_s, end_s = (offset - piece.start) / SAMPLE_RATE, (piece.start + length) / SAMPLE_RATE
+        found += [
+            (start + shift_s, end + shift_s, text)
+            for start, end, text in spans_of(piece.path)
+            if start >= piece.start / SAMPLE_RATE - 1e-6 and end <= end_s + 1e-6
+        ]
+        offset += length
+    return found
 
 
 @dataclass(frozen=True)
