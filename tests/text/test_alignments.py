@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_budget.corpus.manifest import parse_utterance
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.text.alignments import NO_PHONE, Alignments
+from fairseq_budget.text.alignments import NO_PHONE, Alignments, read_spans
 
 HEADER = "utterance_id\tstart_s\tend_s\tphone\n"
 ROWS = 'a\t0.0\t0.5\tsil\na\t0.5\t1.0\tə\nb\t0.25\t0.5\tsil\nb\t0.75\t1.0\t"\n'
@@ -52,3 +52,13 @@ def test_a_table_that_is_none_is_an_error(tmp_path, content):
             Alignments.read(path)
     with pytest.raises(BudgetError, match=r"cannot read the alignments"):
         Alignments.read(tmp_path / "missing.tsv")
+
+
+def test_a_table_of_words_is_headed_by_word(tmp_path):
+    path = tmp_path / "words.tsv"
+    path.write_text(HEADER.replace("phone", "word") + "a\t0.5\t1\tof the\n")
+    assert read_spans(path, "word") == {"a": [(0.5, 1.0, "of the")]}
+    with pytest.raises(BudgetError, match=r"words.tsv has$"):
+        read_spans(tmp_path / "missing.tsv", "word")
+    with pytest.raises(BudgetError, match="cannot read the alignments"):
+        read_spans(path)

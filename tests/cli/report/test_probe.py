@@ -19,7 +19,7 @@ def arguments(demo_folder, tmp_path_factory) -> list[object]:
     folder = tmp_path_factory.mktemp("probe")
     run("budget-manifest", "--trainpref", demo_folder / "train", "--destdir", folder)
     tera = save_fresh(folder / "tera", "budget_tera", EncoderConfig(size="tiny", encoder_layers=1))
-    return ["--checkpoint", tera, "--manifest", folder / "train.tsv", "--hours", 0.02]
+    return ["--checkpoint", tera, "--manifest", folder / "train.tsv", "--hours", 0.03]
 
 
 def probe(arguments, *more) -> int:
@@ -41,6 +41,7 @@ def test_it_prints_the_best_layers_and_writes_all_of_them(arguments, tmp_path, c
     assert content["speakers"] == 4
     chance, *layers = content["rows"]
     assert max(row["phones"] for row in layers) > 2 * chance["phones"]
+    assert max(row["words"] for row in layers) > 2 * chance["words"]
     assert max(row["speakers"] for row in layers) > 2 * chance["speakers"]
     assert min(row["abx_across"] for row in layers) < 0.4
 
@@ -51,7 +52,7 @@ def test_an_untrained_twin_has_rows_of_its_own_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     tera = str(arguments[1])
     assert probe(arguments, "--checkpoint", tera, f"{tera}:untrained", "--json") == 0
-    chance, *rows = json.loads(capsys.readouterr().out)
+    _, *rows = json.loads(capsys.readouterr().out)
     assert [row["checkpoint"] for row in rows] == [tera] * 2 + [f"{tera}:untrained"] * 2
     assert rows[0]["phones"] != rows[2]["phones"]
     assert not list(tmp_path.iterdir())
