@@ -12,11 +12,23 @@ from torch import Tensor
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import hours
+from fairseq_budget.prepare.speakers import SpeakerRule
 from fairseq_budget.report.abx import CHANCE, abx_error, draw_triples
 from fairseq_budget.report.linear_probe import chance_accuracy, probe_accuracy, standardized
 from fairseq_budget.report.probe_features import Layers, layer_means
-from fairseq_budget.report.probe_items import Item
+from fairseq_budget.report.probe_items import (
+    Item,
+    answerable,
+    bounded,
+    draw_utterances,
+    most_frequent,
+    span_items,
+    speaker_items,
+)
+from fairseq_budget.text.alignments import SpansOf
 
 PHONES, WORDS, SPEAKERS = "phones", "words", "speakers"
 ERRORS = ("abx_within", "abx_across")  # of which less is better
@@ -39,13 +51,32 @@ HEADERS: dict[str, str] = {field.name: field.metadata["header"] for field in fie
 """Of each probe."""
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Hours of audio that are heard, and how many phones, words and different words are kept."""
+
+    hours: float
+    max_items: int
+    num_words: int
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was drawn of a manifest."""
+
+    hours: float
+    utterances: int
+    speakers: int
+
+
 class Questions:
     """Items of probes by name (`PHONES`, `WORDS`, `SPEAKERS`), and the same triples for all rows.
 
     BudgetError if there are none.
     """
 
-    def __init__(self, items: Mapping[str, Sequence[Item]], seed: int) -> None:
+    def __init__(self, items: Mapping[str, Sequence[Item]], heard: Heard, seed: int) -> None:
+        self.heard = heard
         self.items = {name: own for name, own in items.items() if own}
         if not self.items:
             raise BudgetError(
@@ -58,6 +89,30 @@ class Questions:
             name: draw_triples(phones, across=name == "abx_across", seed=seed) for name in ERRORS
         }
         self.triples = {name: drawn for name, drawn in triples.items() if drawn is not None}
+
+    @classmethod
+    def draw(
+        cls,
+        manifest: Manifest,
+        rule: SpeakerRule,
+        spans_of: Mapping[str, SpansOf],
+        bounds: Bounds,
+        seed: int,
+    ) -> Questions:
+        """Draw utterances, and of these speakers, and phones and words where there are spans."""
+        drawn = draw_utterances(manifest, rule, bounds.hours, seed)
+        items = {SPEAKERS: answerable(speaker_items(drawn, rule))}
+        for unit, find in spans_of.items():
+            found = span_items(drawn, manifest, find)
+            if unit == WORDS:
+                found = most_frequent(found, bounds.num_words)
+            items[unit] = answerable(bounded(found, bounds.max_items, seed))
+        heard = Heard(
+            hours(sum(utterance.num_samples for utterance in drawn)),
+            len(drawn),
+            len({utterance.speaker for utterance in drawn}),
+        )
+        return cls(items, heard, seed)
 
     def chance(self) -> ProbeRow:
         """What guessing gives: the commonest class, and half of the triples."""

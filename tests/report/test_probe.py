@@ -12,10 +12,12 @@ from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.report import probe_features
-from fairseq_budget.report.probe import PHONES, SPEAKERS, ProbeRow, Questions, best_layers
+from fairseq_budget.report.probe import PHONES, SPEAKERS, Heard, ProbeRow, Questions, best_layers
 from fairseq_budget.report.probe_features import Layers, encoder_layers, layer_means, open_layers
 from fairseq_budget.report.probe_items import Item
 from tests.synthetic import write_tone_corpus
+
+HEARD = Heard(0.1, 1, 2)
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def separable(corpus) -> tuple[dict[str, list[Item]], Layers]:
 
 def test_rows_are_of_layers_and_the_best_is_told(corpus):
     items, layers = separable(corpus)
-    questions = Questions(items, seed=0)
+    questions = Questions(items, HEARD, seed=0)
     rows = [questions.chance(), *questions.rows("mine", layers, corpus)]
     assert [(row.checkpoint, row.layer) for row in rows] == [
         ("chance", None), ("mine", 0), ("mine", 1),
@@ -104,7 +106,7 @@ def test_rows_are_of_layers_and_the_best_is_told(corpus):
 
 def test_without_items_there_is_nothing_to_probe():
     with pytest.raises(BudgetError, match="nothing to probe"):
-        Questions({PHONES: [], SPEAKERS: []}, seed=0)
+        Questions({PHONES: [], SPEAKERS: []}, HEARD, seed=0)
 
 
 def test_a_figure_has_a_panel_for_each_checkpoint(corpus, tmp_path, monkeypatch):
@@ -112,7 +114,7 @@ def test_a_figure_has_a_panel_for_each_checkpoint(corpus, tmp_path, monkeypatch)
     drawn = []
     monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
     items, layers = separable(corpus)
-    questions = Questions(items, seed=0)
+    questions = Questions(items, HEARD, seed=0)
     rows = [questions.chance()]
     for name in ("one", "two"):
         rows += questions.rows(name, layers, corpus)

@@ -6,7 +6,6 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
@@ -17,19 +16,10 @@ from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.frames import hours
 from fairseq_budget.prepare.speakers import find_speaker_rule
 from fairseq_budget.report.pages import write_page
-from fairseq_budget.report.probe import PHONES, SPEAKERS, WORDS, ProbeRow, Questions, best_layers
+from fairseq_budget.report.probe import PHONES, WORDS, Bounds, ProbeRow, Questions, best_layers
 from fairseq_budget.report.probe_features import LOG_MEL, open_layers
-from fairseq_budget.report.probe_items import (
-    answerable,
-    bounded,
-    draw_utterances,
-    most_frequent,
-    span_items,
-    speaker_items,
-)
 from fairseq_budget.segmentation.intervals import table_spans, textgrid_spans
 from fairseq_budget.text.alignments import SpansOf
 
@@ -90,36 +80,24 @@ def _probe(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"rows {', '.join(names) or 'none'}: give different --checkpoint, --logmel, or both"
         )
-    questions, heard = _ask(args)
+    questions = _ask(args)
     rows = [questions.chance()]
     corpus = read_text(args.manifest)
     for name in names:
         rows += questions.rows(name, open_layers(name, device=args.device, seed=args.seed), corpus)
     if args.out:
-        _write(args, rows, {**heard, "manifest_sha256": corpus.hash, "items": questions.counts()})
+        _write(args, rows, questions, corpus.hash)
     print_rows(rows if args.json else best_layers(rows), as_json=args.json)
     return 0
 
 
-def _ask(args: argparse.Namespace) -> tuple[Questions, dict[str, Any]]:
-    """What is asked of each layer, and what is heard for it."""
+def _ask(args: argparse.Namespace) -> Questions:
     manifest = Manifest.read(args.manifest)
     rule = find_speaker_rule([u.pieces[0].path for u in manifest.utterances], args.speaker)
-    drawn = draw_utterances(manifest, rule, args.hours, args.seed)
-    items = {SPEAKERS: answerable(speaker_items(drawn, rule))}
-    for unit in (PHONES, WORDS):
-        if (spans_of := _spans_of(args, unit, manifest.root)) is not None:
-            found = span_items(drawn, manifest, spans_of)
-            if unit == WORDS:
-                found = most_frequent(found, args.num_words)
-            items[unit] = answerable(bounded(found, args.items, args.seed))
-    heard = {
-        "hours": hours(sum(utterance.num_samples for utterance in drawn)),
-        "utterances": len(drawn),
-        "speakers": len({utterance.speaker for utterance in drawn}),
-        "seed": args.seed,
-    }
-    return Questions(items, args.seed), heard
+    found = {unit: _spans_of(args, unit, manifest.root) for unit in (PHONES, WORDS)}
+    spans_of = {unit: spans for unit, spans in found.items() if spans is not None}
+    bounds = Bounds(args.hours, args.items, args.num_words)
+    return Questions.draw(manifest, rule, spans_of, bounds, args.seed)
 
 
 def _spans_of(args: argparse.Namespace, unit: str, root: Path) -> SpansOf | None:
@@ -132,21 +110,25 @@ def _spans_of(args: argparse.Namespace, unit: str, root: Path) -> SpansOf | None
     return textgrid_spans(path, unit) if path.is_dir() else table_spans(path, unit[:-1])
 
 
-def _write(args: argparse.Namespace, rows: list[ProbeRow], settings: dict[str, Any]) -> None:
+def _write(
+    args: argparse.Namespace, rows: list[ProbeRow], questions: Questions, manifest_hash: str
+) -> None:
     from fairseq_budget.report.plots import plot_probes  # asks for matplotlib
 
     plot_probes(rows, args.out / "probe.png")
+    heard, counts = asdict(questions.heard), questions.counts()
     with atomic_write(args.out / "probe.json") as file:
-        json.dump({**settings, "rows": [asdict(row) for row in rows]}, file, indent=2)
+        content = {"manifest": manifest_hash, "seed": args.seed, "heard": heard, "asked": counts}
+        json.dump({**content, "rows": [asdict(row) for row in rows]}, file, indent=2)
         file.write("\n")
-    heard = f"{settings['hours']:.2f} h, {settings['utterances']:,} utterances of "
-    asked = table([{"asked": name} | numbers for name, numbers in settings["items"].items()])
     parts = [
         f"# Probes of {escaped(args.manifest.stem)}",
         table(best_layers(rows)),
-        f"{EXPLANATION} Heard: {heard}{settings['speakers']} speakers, seed {args.seed}.",
+        EXPLANATION,
         "![all layers](probe.png)",
         table(rows),
-        asked,
+        table([{"asked": name} | numbers for name, numbers in counts.items()]),
+        f"Seed {args.seed}; heard:",
+        table([heard]),
     ]
     write_page(args.out / "probe.md", parts)

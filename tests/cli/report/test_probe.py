@@ -38,7 +38,7 @@ def test_it_prints_the_best_layers_and_writes_all_of_them(arguments, tmp_path, c
     assert (tmp_path / "probe.png").read_bytes().startswith(b"\x89PNG")
     content = json.loads((tmp_path / "probe.json").read_text())
     assert [row["layer"] for row in content["rows"]] == [None, 0, 1, 0]
-    assert content["speakers"] == 4
+    assert content["heard"]["speakers"] == 4
     chance, *layers = content["rows"]
     assert max(row["phones"] for row in layers) > 2 * chance["phones"]
     assert max(row["words"] for row in layers) > chance["words"]
