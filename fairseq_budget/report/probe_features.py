@@ -15,6 +15,7 @@ from torch import Tensor
 from fairseq_budget.audio.mfcc import LogMel
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, frame_centres
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import UNTRAINED, untrained
@@ -56,7 +57,7 @@ def encoder_layers(encoder: SpeechEncoder, device: str = "cpu") -> Layers:
 def layer_means(layers: Layers, corpus: Corpus, items: Sequence[Item], what: str) -> list[Tensor]:
     """The mean of each layer over each item, layers of (N, D) float32; `what` heads the bar.
 
-    A frame belongs to the item that its middle lies in.
+    A frame belongs to the item that its middle lies in. BudgetError for what is not finite.
     """
     rows: dict[int, list[int]] = defaultdict(list)
     for row, item in enumerate(items):
@@ -70,6 +71,12 @@ def layer_means(layers: Layers, corpus: Corpus, items: Sequence[Item], what: str
         means = means or [torch.empty(len(items), state.shape[1]) for state in states]
         for layer, state in zip(means, states, strict=True):
             layer[own] = weights @ state
+    for number, layer in enumerate(means):
+        if not layer.isfinite().all():
+            raise BudgetError(
+                f"{what}: layer {number} is not finite: expected a checkpoint from before its "
+                "training went wrong; take an earlier one"
+            )
     return means
 
 

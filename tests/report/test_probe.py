@@ -67,6 +67,13 @@ def test_only_the_beginning_of_a_long_utterance_is_heard(corpus, monkeypatch):
     assert heard == [4000]
 
 
+def test_a_checkpoint_that_went_wrong_is_told_and_not_scored(corpus):
+    time = num_frames(int(corpus.sizes[0]))
+    layers = Layers(lambda _: [torch.zeros(time, 1), torch.full((time, 1), torch.nan)], 50)
+    with pytest.raises(BudgetError, match=r"mine: layer 1 is not finite.*take an earlier one"):
+        layer_means(layers, corpus, [item(0, 0, 4000)], "mine")
+
+
 def test_log_mel_is_a_layer_of_100_frames_a_second(corpus):
     layers = open_layers("log-mel")
     assert layers.states(torch.zeros(16000))[0].shape == (98, 80)

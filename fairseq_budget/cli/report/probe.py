@@ -80,12 +80,15 @@ def _probe(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"rows {', '.join(names) or 'none'}: give different --checkpoint, --logmel, or both"
         )
-    questions = _ask(args)
-    rows = [questions.chance()]
-    corpus = read_text(args.manifest)
-    for name in names:
-        rows += questions.rows(name, open_layers(name, device=args.device, seed=args.seed), corpus)
     if args.out:
+        from fairseq_budget.report.plots import plot_probes  # asks for matplotlib, before the work
+    opened = {name: open_layers(name, device=args.device, seed=args.seed) for name in names}
+    questions, corpus = _ask(args), read_text(args.manifest)
+    rows = [questions.chance()]
+    for name, layers in opened.items():
+        rows += questions.rows(name, layers, corpus)
+    if args.out:
+        plot_probes(rows, args.out / "probe.png")
         _write(args, rows, questions, corpus.hash)
     print_rows(rows if args.json else best_layers(rows), as_json=args.json)
     return 0
@@ -113,9 +116,6 @@ def _spans_of(args: argparse.Namespace, unit: str, root: Path) -> SpansOf | None
 def _write(
     args: argparse.Namespace, rows: list[ProbeRow], questions: Questions, manifest_hash: str
 ) -> None:
-    from fairseq_budget.report.plots import plot_probes  # asks for matplotlib
-
-    plot_probes(rows, args.out / "probe.png")
     heard, counts = asdict(questions.heard), questions.counts()
     with atomic_write(args.out / "probe.json") as file:
         content = {"manifest": manifest_hash, "seed": args.seed, "heard": heard, "asked": counts}
