@@ -81,3 +81,8 @@ def label_indices(start: int, num_frames: int, label_rate: float) -> NDArray[np.
     """
     frames = start / FRAME_SHIFT + np.arange(num_frames)
     return np.floor(frames * label_rate / FRAME_RATE_HZ + 1e-6).astype(np.int64)
+
+
+def frame_centres(num_frames: int, rate: int) -> NDArray[np.int64]:
+    """The sample in the middle of each frame: MFCC and the encoder both see 25 ms, unpadded."""
+    return np.arange(num_frames) * (SAMPLE_RATE // rate) + RECEPTIVE_FIELD // 2

@@ -10,6 +10,7 @@ from fairseq_budget.frames import (
     FRAME_RATE_HZ,
     FRAME_SHIFT,
     RECEPTIVE_FIELD,
+    frame_centres,
     num_frames,
     num_frames_after,
 )
@@ -50,3 +51,8 @@ def test_tensors_are_counted_like_ints() -> None:
     counted = num_frames(torch.arange(5000))
     assert counted.dtype == torch.int64
     assert counted.tolist() == [num_frames(length) for length in range(5000)]
+
+
+def test_frames_are_judged_by_the_sample_in_their_middle() -> None:
+    assert frame_centres(3, 100).tolist() == [200, 360, 520]
+    assert frame_centres(3, 50).tolist() == [200, 520, 840]

@@ -1,8 +1,8 @@
-"""A small synthetic speech corpus with transcripts, commands and phone times, from a seed.
+"""A small synthetic speech corpus with transcripts, commands, phones and words in time.
 
-Made so that every stage, from pre-training to a downstream task, can be tried within minutes and
-checked against known answers. Several speakers, voices of espeak-ng with a pitch and a rate of
-their own, read two kinds of utterances:
+Made from a seed, so that every stage, from pre-training to a downstream task, can be tried within
+minutes and checked against known answers. Several speakers, voices of espeak-ng with a pitch and a
+rate of their own, read two kinds of utterances:
 
 - ``sentence``: five to ten words, each sentence read once;
 - ``command``: an action, an object and a location, in the manner of Fluent Speech Commands; every
@@ -19,7 +19,8 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,7 +88,17 @@ class DemoPhone:
             raise ValueError(f"{self.phone!r} from {self.start_s} to {self.end_s} s")
 
 
-Row = TypeVar("Row", DemoUtterance, DemoPhone)
+@dataclass(frozen=True)
+class DemoWord:
+    """One row of ``words.tsv``: a word, or words that are run together, such as ``of the``."""
+
+    utterance_id: str
+    start_s: float
+    end_s: float
+    word: str
+
+
+Row = TypeVar("Row", DemoUtterance, DemoPhone, DemoWord)
 
 
 def make_demo_corpus(
@@ -99,12 +110,12 @@ def make_demo_corpus(
     seed: int = 1,
     progress: bool = True,
 ) -> list[DemoUtterance]:
-    """Write ``{split}/{speaker}/{id}.wav``, ``utterances.tsv`` and ``phones.tsv`` into ``folder``.
+    """Write ``{split}/{speaker}/{id}.wav`` and their tables into ``folder``.
 
-    The wavs are 16-bit, 16 kHz and mono, with pauses of at most 50 ms at their ends, a little noise
-    and various levels. Equal arguments give equal bytes. The folder appears only when it is
-    complete, and a complete one that was made with the same arguments is used as it is. Returns the
-    utterances.
+    The tables are ``utterances.tsv``, ``phones.tsv`` and ``words.tsv``. The wavs are 16-bit, 16 kHz
+    and mono, with pauses of at most 50 ms at their ends, a little noise and various levels. Equal
+    arguments give equal bytes. The folder appears only when it is complete, and a complete one that
+    was made with the same arguments is used as it is. Returns the utterances.
 
     Raises BudgetError for a folder that holds anything else, for counts out of range, and when
     espeak-ng is missing.
@@ -137,6 +148,11 @@ def read_utterances(folder: str | Path) -> list[DemoUtterance]:
 def read_phones(folder: str | Path) -> list[DemoPhone]:
     """The rows of ``phones.tsv``, in the order of the utterances and of time; raises likewise."""
     return _read_table(Path(folder, "phones.tsv"), DemoPhone)
+
+
+def read_words(folder: str | Path) -> list[DemoWord]:
+    """The rows of ``words.tsv``, in the same order; raises likewise."""
+    return _read_table(Path(folder, "words.tsv"), DemoWord)
 
 
 def _check_counts(counts: dict[str, int], seed: int) -> None:
@@ -181,6 +197,7 @@ def _make(folder: Path, script: Iterable[Line], seed: int, made_with: str) -> No
 def _record_all(corpus: Path, script: Iterable[Line], seed: int) -> None:
     utterances: list[DemoUtterance] = []
     phones: list[DemoPhone] = []
+    words: list[DemoWord] = []
     with Espeak() as espeak:
         for number, line in enumerate(script):
             speech = espeak.speak(line.transcript, _voice(line.speaker, seed))
@@ -191,9 +208,12 @@ def _record_all(corpus: Path, script: Iterable[Line], seed: int) -> None:
             rng = np.random.default_rng([seed, 2, number])
             write_audio(corpus / utterance.path, _degrade(wave, rng), SAMPLE_RATE)
             utterances.append(utterance)
-            phones += _shift(speech.phones, start / speech.sample_rate, utterance)
+            spans = _shift(speech.phones, start / speech.sample_rate, utterance)
+            phones += [DemoPhone(utterance.id, s.start_s, s.end_s, s.phone) for s in spans]
+            words += _words(spans, utterance)
     _write_table(corpus / "utterances.tsv", utterances)
     _write_table(corpus / "phones.tsv", phones)
+    _write_table(corpus / "words.tsv", words)
 
 
 def _voice(speaker: int, seed: int) -> Voice:
@@ -238,15 +258,29 @@ def _degrade(wave: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
 
 def _shift(
     phones: Sequence[PhoneSpan], start_s: float, utterance: DemoUtterance
-) -> list[DemoPhone]:
+) -> list[PhoneSpan]:
     """Times from the first kept sample, in whole samples at 16 kHz and within the utterance."""
 
     def moved(time_s: float) -> float:
         num_samples = round((time_s - start_s) * SAMPLE_RATE)
         return min(max(num_samples, 0), utterance.num_samples) / SAMPLE_RATE
 
-    rows = [DemoPhone(utterance.id, moved(p.start_s), moved(p.end_s), p.phone) for p in phones]
-    return [row for row in rows if row.start_s < row.end_s]
+    spans = [replace(p, start_s=moved(p.start_s), end_s=moved(p.end_s)) for p in phones]
+    return [span for span in spans if span.start_s < span.end_s]
+
+
+def _words(phones: Sequence[PhoneSpan], utterance: DemoUtterance) -> list[DemoWord]:
+    """From the first phone of each word to its last."""
+    spoken = [span for span in phones if span.phone != SILENCE]
+    words = [list(own) for _, own in groupby(spoken, key=lambda span: span.word)]
+    ends = [own[0].word for own in words[1:]] + [None]
+    return [
+        DemoWord(
+            utterance.id, own[0].start_s, own[-1].end_s,
+            utterance.transcript[own[0].word : end].strip(),
+        )
+        for own, end in zip(words, ends, strict=True)
+    ]  # fmt: skip
 
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:

@@ -44,11 +44,15 @@ class Voice:
 
 @dataclass(frozen=True)
 class PhoneSpan:
-    """A phone in IPA without stress marks, or ``sil``, and its times from the first sample."""
+    """A phone in IPA without stress marks, or ``sil``, and its times from the first sample.
+
+    ``word`` is where its word begins in the text; words that are run together ("of the") are one.
+    """
 
     start_s: float
     end_s: float
     phone: str
+    word: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,15 @@ class Speech:
     samples: NDArray[np.int16]
     sample_rate: int
     phones: list[PhoneSpan]
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Where a phone begins, the first sample of it, and its word."""
+
+    sample: int
+    phone: str = SILENCE
+    word: int = 0
 
 
 class _Event(ctypes.Structure):
@@ -90,7 +103,7 @@ class Espeak:
 
     def __enter__(self) -> Espeak:
         self._chunks: list[NDArray[np.int16]] = []
-        self._marks: list[tuple[int, str]] = []  # (first sample, phone)
+        self._marks: list[_Mark] = []
         with ExitStack() as stack:
             self._library, self._data = _load_copy(stack)
             options = _PHONEME_EVENTS | _IPA_NAMES | _DO_NOT_EXIT
@@ -121,7 +134,7 @@ class Espeak:
         encoded = text.encode()
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
-        if all(phone == SILENCE for _, phone in self._marks):
+        if all(mark.phone == SILENCE for mark in self._marks):
             raise BudgetError(f"espeak-ng speaks nothing for {text!r}; expected English words")
         samples = np.concatenate(self._chunks)
         return Speech(samples, self.sample_rate, self._spans(len(samples)))
@@ -146,22 +159,24 @@ class Espeak:
         for event in itertools.takewhile(lambda event: event.type != _EVENT_TERMINATED, events):
             if event.type == _EVENT_PHONEME:
                 phone = event.name.decode("utf-8", "ignore").translate(_STRESS)
-                self._marks.append((event.sample, phone or SILENCE))
+                place = event.text_position - 1  # espeak counts from 1
+                self._marks.append(_Mark(event.sample, phone or SILENCE, place))
             elif event.type == _EVENT_END:
-                self._marks.append((event.sample, SILENCE))
+                self._marks.append(_Mark(event.sample))
         return 0
 
     def _spans(self, num_samples: int) -> list[PhoneSpan]:
         """Tile the samples: join neighbouring pauses and leave out phones of no length."""
-        end = (num_samples, SILENCE)
-        kept: list[tuple[int, str]] = []
-        for mark, (next_start, _) in itertools.pairwise([(0, SILENCE), *self._marks, end]):
-            joins_pause = bool(kept) and mark[1] == kept[-1][1] == SILENCE
-            if mark[0] < next_start and not joins_pause:
+        end = _Mark(num_samples)
+        kept: list[_Mark] = []
+        for mark, after in itertools.pairwise([_Mark(0), *self._marks, end]):
+            joins_pause = bool(kept) and mark.phone == kept[-1].phone == SILENCE
+            if mark.sample < after.sample and not joins_pause:
                 kept.append(mark)
+        rate = self.sample_rate
         return [
-            PhoneSpan(start / self.sample_rate, stop / self.sample_rate, phone)
-            for (start, phone), (stop, _) in itertools.pairwise([*kept, end])
+            PhoneSpan(mark.sample / rate, after.sample / rate, mark.phone, mark.word)
+            for mark, after in itertools.pairwise([*kept, end])
         ]
 
 

@@ -26,12 +26,11 @@ from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.scores import Score, read_layer_weights, read_score
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
-from fairseq_budget.pretrained import MODEL_FILE
+from fairseq_budget.pretrained import MODEL_FILE, UNTRAINED
 from fairseq_budget.structured import conform, read_json
 from fairseq_budget.upstream.scalars import SCALARS_FILE
 
 RESULT_FILE, OUTPUT_FILE, OPTIONS_FILE = "result.json", "output.txt", "upstream.json"
-UNTRAINED = ":untrained"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,6 @@ from fairseq_budget.files import reading
 from fairseq_budget.structured import Range, Rate, conform
 from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
-RESULT_FILE, OUTPUT_FILE, OPTIONS_FILE = "result.json", "output.txt", "upstream.json"
-UNTRAINED = ":untrained"
-
 
 @dataclass(frozen=True)
 class Score:

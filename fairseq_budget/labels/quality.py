@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import Labels
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
+from fairseq_budget.frames import frame_centres
 from fairseq_budget.text.alignments import NO_PHONE, Alignments
 
 DOMINANT = 0.5  # share of one cluster above which there is little left to predict
@@ -96,11 +96,6 @@ def count_split(
             phones = alignments.phones_at(corpus.utterance(index), centres)
         counts.add(ids, phones)
     return counts
-
-
-def frame_centres(num_frames: int, rate: int) -> NDArray[np.int64]:
-    """The sample in the middle of each frame: MFCC and the encoder both see 25 ms, unpadded."""
-    return np.arange(num_frames) * (SAMPLE_RATE // rate) + RECEPTIVE_FIELD // 2
 
 
 def verdict(summary: dict[str, float]) -> list[str]:

@@ -59,6 +59,13 @@ class EncoderOutput:
     def last_hidden_state(self) -> Tensor:
         return self.hidden_states[-1]
 
+    def at_frame_rate(self) -> list[Tensor]:
+        """All layers, (B, T, D): segments are repeated; the last is upsampled if the model does."""
+        if self.segments is None:
+            return self.hidden_states
+        states = [self.segments.expand(state) for state in self.hidden_states]
+        return states if self.output is self.last_hidden_state else [*states[:-1], self.output]
+
     def at_output_rate(self, x: Tensor, *, gradient: bool = False) -> Tensor:
         """x (B, T, F), a target of every frame -> the mean over each segment (B, K, F) float32.
 

@@ -3,6 +3,7 @@
 from fairseq_budget.pretrained.portable import (
     ENCODER_PREFIX,
     MODEL_FILE,
+    UNTRAINED,
     Pretrained,
     is_ours,
     load_pretrained,
@@ -15,6 +16,7 @@ from fairseq_budget.pretrained.portable import (
 __all__ = [
     "ENCODER_PREFIX",
     "MODEL_FILE",
+    "UNTRAINED",
     "Pretrained",
     "is_ours",
     "load_pretrained",

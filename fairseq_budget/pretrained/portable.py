@@ -34,6 +34,7 @@ MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
 OURS = "budget_"  # how the names of models begin
 ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
+UNTRAINED = ":untrained"  # behind a path on the command line: its architecture (see `untrained`)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.segmentation.agreement import TOLERANCE_S, BoundaryScore, score_boundaries
-from fairseq_budget.segmentation.intervals import SpansOf, boundary_times
+from fairseq_budget.segmentation.intervals import boundary_times
+from fairseq_budget.text.alignments import SpansOf
 
 STUDENT, EVEN = "student", "evenly spaced, as many"
 

@@ -7,7 +7,7 @@ utterance that is made of pieces they keep their place in the recording, and a j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,9 @@ from fairseq_budget.corpus.segments import Ends, ends_from_times
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.segmentation.textgrid import read_tier
-from fairseq_budget.text.alignments import Span, read_spans
+from fairseq_budget.text.alignments import Span, SpansOf, read_spans
 
 TOLERANCE_S = 0.04  # two frames, between the ends of audio and of its boundaries
-
-SpansOf = Callable[[str], list[Span]]
-"""The intervals of the recording at a relative path; BudgetError if it has none."""
 
 
 def interval_ends(corpus: Corpus, spans_of: SpansOf) -> Iterator[Ends]:
@@ -79,9 +76,9 @@ def textgrid_spans(folder: Path, tier: str) -> SpansOf:
     return spans_of
 
 
-def table_spans(table: Path) -> SpansOf:
-    """The intervals of a table ``utterance_id start_s end_s phone`` (text/alignments.py)."""
-    spans = read_spans(table)
+def table_spans(table: Path, unit: str = "phone") -> SpansOf:
+    """The intervals of a table ``utterance_id start_s end_s {unit}`` (text/alignments.py)."""
+    spans = read_spans(table, unit)
 
     def spans_of(path: str) -> list[Span]:
         if (rows := spans.get(Path(path).stem)) is None:

@@ -7,6 +7,7 @@ in the order of time. An utterance's id is the name of its file without folder a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,20 +27,25 @@ NO_PHONE = -1
 Span = tuple[float, float, str]
 """Start and end in seconds, and what is heard between them."""
 
+SpansOf = Callable[[str], list[Span]]
+"""The intervals of the recording at a relative path; BudgetError if it has none."""
 
-def read_spans(path: str | Path) -> dict[str, list[Span]]:
+
+def read_spans(path: str | Path, unit: str = COLUMNS[-1]) -> dict[str, list[Span]]:
     """The rows of the table by utterance; BudgetError names the line that is none of its rows.
 
-    So it does for rows that overlap or are not in the order of time.
+    So it does for rows that overlap or are not in the order of time. `unit` heads the last column:
+    ``phone``, or ``word`` of a table of words.
     """
+    columns = [*COLUMNS[:-1], unit]
     spans: dict[str, list[Span]] = {}
-    header = f"expected a table with the header {'<TAB>'.join(COLUMNS)}"
-    with reading(f"the alignments {path}", f"{header}, as the demo corpus's phones.tsv has"):
+    header = f"expected a table with the header {'<TAB>'.join(columns)}"
+    with reading(f"the alignments {path}", f"{header}, as the demo corpus's {unit}s.tsv has"):
         rows = read_table(Path(path), is_quoted=False)
-        if (found := next(rows, [])) != list(COLUMNS):
+        if (found := next(rows, [])) != columns:
             raise ValueError(f"line 1: {found}")
-        for name, start, end, phone in rows:
-            spans.setdefault(name, []).append((seconds(start), seconds(end), phone))
+        for name, start, end, text in rows:
+            spans.setdefault(name, []).append((seconds(start), seconds(end), text))
     for name, own in spans.items():
         check_order(own, where=f"{path}, {name!r}")
     return spans
@@ -62,6 +68,24 @@ def check_order(spans: list[Span], *, where: str) -> None:
                 f"at {previous} s; expected intervals in the order of time, without overlap"
             )
         previous = end
+
+
+def spans_within(utterance: Utterance, spans_of: SpansOf) -> list[Span]:
+    """The intervals that lie wholly within an utterance, in its own time, in order.
+
+    Pieces of recordings keep their place in the recording; intervals that they cut are left out.
+    """
+    found, offset = [], 0
+    for piece in utterance.segments:
+        length = piece.num_samples or 0
+        shift_s, end_s = (offset - piece.start) / SAMPLE_RATE, (piece.start + length) / SAMPLE_RATE
+        found += [
+            (start + shift_s, end + shift_s, text)
+            for start, end, text in spans_of(piece.path)
+            if start >= piece.start / SAMPLE_RATE - 1e-6 and end <= end_s + 1e-6
+        ]
+        offset += length
+    return found
 
 
 @dataclass(frozen=True)

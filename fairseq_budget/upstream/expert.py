@@ -112,7 +112,7 @@ class UpstreamExpert(nn.Module):
             result["hidden_states_len"] = result["segment_lengths"]
         else:
             index = held_frames(num_samples, frames, FRAME_SHIFT)
-            states = [take_frames(state, index) for state in _at_frame_rate(out)]
+            states = [take_frames(state, index) for state in out.at_frame_rate()]
             if self.options.output_subsample:
                 states = [self._subsample(state) for state in states]
         return {"hidden_states": states, "last_hidden_state": states[-1], **result}
@@ -125,14 +125,6 @@ class UpstreamExpert(nn.Module):
         missing = windows.size * self.options.rate - state.shape[1]
         held = state[:, -1:].expand(-1, missing, -1)
         return torch.cat([state, held], dim=1).unflatten(1, (windows.size, -1)).flatten(2)
-
-
-def _at_frame_rate(out: EncoderOutput) -> list[Tensor]:
-    """All layers, (B, T, D): segments are repeated; the last one is upsampled if the model does."""
-    if out.segments is None:
-        return out.hidden_states
-    states = [out.segments.expand(state) for state in out.hidden_states]
-    return states if out.output is out.last_hidden_state else [*states[:-1], out.output]
 
 
 def _segments_of(out: EncoderOutput) -> dict[str, Tensor]:

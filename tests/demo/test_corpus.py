@@ -19,6 +19,7 @@ from fairseq_budget.demo.corpus import (
     make_demo_corpus,
     read_phones,
     read_utterances,
+    read_words,
 )
 from fairseq_budget.demo.espeak import SILENCE
 from fairseq_budget.errors import BudgetError
@@ -109,6 +110,21 @@ def test_phones_cover_the_words_and_little_else(corpus: Path) -> None:
         assert spoken[-1].end_s >= duration_s - MAX_PAUSE_S - 1e-4
         assert 2 * len(row.transcript.split()) <= len(spoken) <= len(row.transcript)
         assert 6 < len(spoken) / duration_s < 17
+
+
+def test_words_are_the_transcript_in_time(corpus: Path) -> None:
+    words = read_words(corpus)
+    phones = phones_of(corpus)
+    for row in read_utterances(corpus):
+        own = [word for word in words if word.utterance_id == row.id]
+        assert " ".join(word.word for word in own) == row.transcript
+        assert len(own) > len(row.transcript.split()) / 2  # few are run together
+        assert all(before.end_s <= after.start_s for before, after in pairwise(own))
+        spoken = words_of(phones[row.id])
+        assert {word.start_s for word in own} <= {phone.start_s for phone in spoken}
+        assert {word.end_s for word in own} <= {phone.end_s for phone in spoken}
+        assert own[0].start_s == spoken[0].start_s
+        assert own[-1].end_s == spoken[-1].end_s
 
 
 def test_fricatives_lie_where_the_high_frequencies_are(corpus: Path) -> None:

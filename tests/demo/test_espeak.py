@@ -44,6 +44,14 @@ def test_phones_tile_the_samples() -> None:
 
 
 @pytest.mark.usefixtures("_installed")
+def test_phones_know_where_their_word_begins() -> None:
+    with Espeak() as espeak:
+        speech = espeak.speak("left hand", Voice("en-us+f1"))
+    words = [span.word for span in speech.phones if span.phone != SILENCE]
+    assert words == [0, 0, 0, 0, 5, 5, 5, 5]
+
+
+@pytest.mark.usefixtures("_installed")
 def test_rate_and_pitch_are_heard() -> None:
     with Espeak() as espeak:
         slow, fast = (

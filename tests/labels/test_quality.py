@@ -13,7 +13,6 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.quality import (
     Counts,
     count_split,
-    frame_centres,
     phone_figures,
     verdict,
 )
@@ -68,11 +67,6 @@ def test_splitting_a_cluster_never_lowers_phone_purity_and_pnmi():
 def test_alignments_of_other_recordings_are_an_error():
     with pytest.raises(BudgetError, match="none of the utterances is in the alignments"):
         phone_figures(np.zeros((3, 4), dtype=np.int64))
-
-
-def test_frames_are_judged_by_the_sample_in_their_middle():
-    assert frame_centres(3, 100).tolist() == [200, 360, 520]
-    assert frame_centres(3, 50).tolist() == [200, 520, 840]
 
 
 def test_the_phones_of_a_split_are_counted_frame_by_frame(labelled):

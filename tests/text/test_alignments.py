@@ -7,7 +7,7 @@ import pytest
 
 from fairseq_budget.corpus.manifest import parse_utterance
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.text.alignments import NO_PHONE, Alignments
+from fairseq_budget.text.alignments import NO_PHONE, Alignments, read_spans
 
 HEADER = "utterance_id\tstart_s\tend_s\tphone\n"
 ROWS = 'a\t0.0\t0.5\tsil\na\t0.5\t1.0\tə\nb\t0.25\t0.5\tsil\nb\t0.75\t1.0\t"\n'
@@ -61,3 +61,13 @@ def test_rows_that_are_not_in_the_order_of_time_are_an_error(tmp_path, rows):
     (tmp_path / "phones.tsv").write_text(HEADER + rows, encoding="utf-8")
     with pytest.raises(BudgetError, match=r"phones\.tsv, 'a': interval .* order of time"):
         Alignments.read(tmp_path / "phones.tsv")
+
+
+def test_a_table_of_words_is_headed_by_word(tmp_path):
+    path = tmp_path / "words.tsv"
+    path.write_text(HEADER.replace("phone", "word") + "a\t0.5\t1\tof the\n")
+    assert read_spans(path, "word") == {"a": [(0.5, 1.0, "of the")]}
+    with pytest.raises(BudgetError, match=r"words.tsv has$"):
+        read_spans(tmp_path / "missing.tsv", "word")
+    with pytest.raises(BudgetError, match="cannot read the alignments"):
+        read_spans(path)

@@ -16,7 +16,8 @@ from fairseq_budget.pretrained import load_pretrained
 from fairseq_budget.report.pages import write_page
 from fairseq_budget.segmentation.agreement import TOLERANCE_S, BoundaryScore
 from fairseq_budget.segmentation.fired import fire, score_split, true_boundaries
-from fairseq_budget.segmentation.intervals import SpansOf, table_spans
+from fairseq_budget.segmentation.intervals import table_spans
+from fairseq_budget.text.alignments import SpansOf
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget import cli
-from fairseq_budget.cli.report import boundaries, curve, evaluate, losses, replay, run, scores
+from fairseq_budget.cli.report import (
+    boundaries,
+    curve,
+    evaluate,
+    losses,
+    probe,
+    replay,
+    run,
+    scores,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -13,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-report",
         description="Markdown reports with figures, from finished runs.",
     )
-    cli.add_subcommands(parser, (run, scores, losses, curve, boundaries, evaluate, replay))
+    cli.add_subcommands(parser, (run, scores, losses, curve, boundaries, evaluate, probe, replay))
     return parser
 
 
