@@ -1,6 +1,6 @@
 # make demo    install, then pre-train and score on a synthetic corpus (AUDIO=/folder: on your speech)
 # make test    install, then run all tests;  make test-fast: those of a minute;  make check: linters and types
-# make soak    kills of runs of every kind, and a watch of their memory: docs/soak.md
+# make soak    kills of runs of every kind, a watch of their memory (docs/soak.md), changed files
 # make results the longer experiments behind the README's numbers (SPEECH=folder of FSDD wavs)
 
 VENV := .venv
@@ -51,6 +51,7 @@ results: $(INSTALLED)
 
 soak: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/soak.py --work results/soak --out docs/soak.md
+	$(BIN)/python scripts/fuzz.py --minutes 10 --work results/fuzz
 
 tables: $(INSTALLED)
 	$(BIN)/python scripts/write_presets.py

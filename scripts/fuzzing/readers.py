@@ -80,6 +80,7 @@ from fairseq_budget.pretrained.portable import (
 from fairseq_budget.pretrained.vocabulary import Vocabulary
 from fairseq_budget.report.curve import read_run
 from fairseq_budget.report.training_log import read_training_log
+from fairseq_budget.run.record import Batch, Record, read_record, write_record
 from fairseq_budget.segmentation.intervals import table_spans
 from fairseq_budget.segmentation.textgrid import read_tier
 from fairseq_budget.segmentation.wav2vecu import unit_ends
@@ -561,6 +562,11 @@ _SCALARS = "".join(
 _OPTIONS = "output_subsample: average\noutput_subsample_rate: 3\ncache_gib: 0.5\nsegments_name: x\n"
 
 
+def _record(folder: Path) -> Path:
+    batch = Batch(1, [0, 1], ["a.wav", "b.wav"])
+    return write_record(folder, Record(7, "the loss is NaN", "train", [batch]))
+
+
 # Checkpoints, exports, archives and audio
 
 
@@ -837,6 +843,7 @@ READERS = (
     Reader("s3prl's scalars", _file(SCALARS_FILE, _SCALARS),
            lambda p: asdict(read_score(p.parent, TASKS["ic"])),
            lambda score: _check_score({**score, "upstream": "a"})),
+    Reader("record of an update", _record, lambda p: asdict(read_record(p)), codec=JSON),
     Reader("layout.json", _layout, _read_layout, _check_layout, codec=JSON),
     Reader("options", _file("options.yaml", _OPTIONS), read_options),
     Reader("recordings", _table, _read_recordings, _check_recordings),
