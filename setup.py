@@ -49,6 +49,7 @@ COMMANDS = {
     "budget-downstream": "downstream.command:main",
     "budget-asr": "asr.command:main",
     "budget-report": "report.command:main",
+    "budget-train": "train:main",
     # s3prl installs no command of its own
     "s3prl": "run_downstream:s3prl_main",
     "run_downstream.py": "run_downstream:main",
@@ -63,9 +64,19 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     # hydra_plugins is a namespace that Hydra scans; our module in it makes the user_dir resolve
-    packages=[*find_packages(include=["fairseq_budget", "fairseq_budget.*"]), "hydra_plugins"],
-    package_dir={"hydra_plugins": "fairseq_budget/hydra_plugins"},
-    package_data={"fairseq_budget": ["py.typed", "upstream/configs/**/*.yaml"]},
+    packages=[
+        *find_packages(include=["fairseq_budget", "fairseq_budget.*"]),
+        "fairseq_budget.presets",
+        "hydra_plugins",
+    ],
+    package_dir={
+        "fairseq_budget.presets": "examples",
+        "hydra_plugins": "fairseq_budget/hydra_plugins",
+    },
+    package_data={
+        "fairseq_budget": ["py.typed", "upstream/configs/**/*.yaml"],
+        "fairseq_budget.presets": ["*.yaml"],
+    },
     install_requires=["numpy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"],
     extras_require=EXTRAS,
     entry_points={

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.errors import expected_one_of
+from fairseq_budget.run.presets import preset_folder, preset_names
 
 PACKAGE = "fairseq_budget"
-SOURCE = Path(__file__).parents[2]
 _OURS = re.compile(rf"\b{PACKAGE}\b|\b_name *[=:] *budget_")
 _TASK = re.compile(r"\+*task(\._name)?=")
 
@@ -37,32 +37,24 @@ def complaint(args: Any) -> str | None:
     if args.help or args.hydra_help or args.info or args.cfg or args.shell_completion:
         return None
     folder = args.config_dir
-    given = _presets(folder) if folder else []
+    given = preset_names(folder) if folder else []
     if args.config_name is None:
         if is_ours(args) or given or not any(map(_TASK.match, args.overrides)):
-            return _none_chosen(folder if given else _examples())
+            return _none_chosen(folder if given else preset_folder())
     elif is_ours(args) and not args.config_path and _find(args) is None:
-        there = _presets(folder, "*.yaml") if folder else []
-        cure = expected_one_of(_name(args), there) if there else f"add --config-dir {_examples()}"
+        there = preset_names(folder, "*.yaml") if folder else []
+        cure = (
+            expected_one_of(_name(args), there) if there else f"add --config-dir {preset_folder()}"
+        )
         return f"no preset {args.config_name} in {folder or 'fairseq'}: {cure}"
     return None
 
 
-def _none_chosen(folder: str) -> str:
+def _none_chosen(folder: str | Path) -> str:
     return (
         f"no preset chosen: add --config-dir {folder} --config-name PRESET task.data=DATA, PRESET "
-        f"being one of {', '.join(_presets(folder))}"
+        f"being one of {', '.join(preset_names(folder))}"
     )
-
-
-def _examples() -> str:
-    """The folder of our presets, as seen from the working folder."""
-    known = (Path("examples"), SOURCE / "examples")
-    return next((str(folder) for folder in known if _presets(folder)), "examples/")
-
-
-def _presets(folder: str | Path, names: str = "budget_*.yaml") -> list[str]:
-    return sorted(path.stem for path in Path(folder).glob(names))
 
 
 def _find(args: Any) -> Path | None:
