@@ -53,15 +53,18 @@ def columns(rows: Sequence[Any], hide: Collection[str] = ()) -> list[dict[str, A
 
 def table(rows: Sequence[Any], hide: Collection[str] = ()) -> str:
     """Rows -> a Markdown table, their columns headed and formatted as their fields say."""
+    return markdown_table(cells(rows, hide))
+
+
+def cells(rows: Sequence[Any], hide: Collection[str] = ()) -> list[dict[str, str]]:
+    """Rows -> the text of each column by its header, as their fields say."""
     fields = {}
     if rows and dataclasses.is_dataclass(rows[0]):
         fields = {field.name: field.metadata for field in dataclasses.fields(rows[0])}
-    return markdown_table(
-        [
-            {_header(name, fields): _formatted(value, fields.get(name, {})) for name, value in row}
-            for row in map(dict.items, columns(rows, hide))
-        ]
-    )
+    return [
+        {_header(name, fields): _formatted(value, fields.get(name, {})) for name, value in row}
+        for row in map(dict.items, columns(rows, hide))
+    ]
 
 
 def _header(name: str, fields: Mapping[str, Mapping[str, Any]]) -> str:
@@ -88,9 +91,9 @@ def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
         return "(no rows)"
     lines = [list(map(escaped, line)) for line in (rows[0], *(row.values() for row in rows))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    cells = [" | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
-    cells.insert(1, " | ".join("-" * width for width in widths))
-    return "\n".join(f"| {row} |" for row in cells)
+    shown = [" | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
+    shown.insert(1, " | ".join("-" * width for width in widths))
+    return "\n".join(f"| {row} |" for row in shown)
 
 
 def latex_table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.heads import classes_of
-from fairseq_budget.pretrained import read_pretrained
-from fairseq_budget.report.training_log import Record, read_training_log
+from fairseq_budget.pretrained import Pretrained, read_pretrained
+from fairseq_budget.report.training_log import Record, TrainingLog, read_training_log
 from fairseq_budget.structured import Rate, Share, conform, read_json
 
 OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
-_LAST = "checkpoint_last.pt"
+LOG, LAST = "train.log", "checkpoint_last.pt"  # in a run's folder
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
 
@@ -44,9 +44,9 @@ def loss_row(folder: Path) -> LossRow:
     Guessing is uniform over the clusters of HuBERT, or over wav2vec 2.0's frame and distractors;
     a reconstruction has no such level.
     """
-    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    log, checkpoint = read_training_log(folder / LOG), read_pretrained(folder / LAST)
     if not log.valid:
-        raise BudgetError(f"{folder / 'train.log'} holds no validation: let the run validate once")
+        raise BudgetError(f"{folder / LOG} holds no validation: let the run validate once")
     last, config = log.valid[-1], checkpoint.model_config
     loss = next(last[key] for key in OBJECTIVE_LOSSES if key in last)
     accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
@@ -69,7 +69,7 @@ def accuracy_curve(folder: Path) -> tuple[list[float], list[float]]:
     Updates cost the same but for the ends of their sequences, so the run's FLOPs, which its
     checkpoint counts, are shared among them evenly.
     """
-    log, checkpoint = read_training_log(folder / "train.log"), read_pretrained(folder / _LAST)
+    log, checkpoint = read_training_log(folder / LOG), read_pretrained(folder / LAST)
     name = next((key for record in log.valid for key in record if key.endswith("_accuracy")), None)
     flops = checkpoint.provenance["flops"]
     if name is None or not flops:
@@ -123,8 +123,11 @@ class Run:
 def read_run(folder: str | Path) -> Run:
     """Read the log, the checkpoint and the scores of a run; BudgetError for what is missing."""
     folder = Path(folder)
-    log = read_training_log(folder / "train.log")
-    checkpoint = read_pretrained(folder / "checkpoint_last.pt")
+    return run_of(folder, read_training_log(folder / LOG), read_pretrained(folder / LAST))
+
+
+def run_of(folder: Path, log: TrainingLog, checkpoint: Pretrained) -> Run:
+    """A run of which log and checkpoint are read; BudgetError for scores that cannot be."""
     updates = checkpoint.provenance["num_updates"]
     max_update = checkpoint.provenance["optimization"]["max_update"]
     return Run(

@@ -69,7 +69,7 @@ def write_run_page(
 
 
 def scores_section(path: Path) -> str:
-    content = _read_scores(path)
+    content = read_scores(path)
     return (
         f"## Downstream: {escaped(content['task'])}, {content['num_classes']} classes, "
         f"{content['num_utterances']['test']} test utterances\n\n"
@@ -81,7 +81,7 @@ def scores_section(path: Path) -> str:
 
 def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
     """A table of several comparisons, and the page around it: the command behind every number."""
-    contents = {path.parent.name: _read_scores(path) for path in results}
+    contents = {path.parent.name: read_scores(path) for path in results}
     table = markdown_table(
         [
             {
@@ -124,7 +124,8 @@ def other_budgets(runs: list[Run]) -> list[str]:
     return [f"These runs spent from {min(flops):.3g} to {max(flops):.3g} FLOPs: not one budget."]
 
 
-def _read_scores(path: Path) -> dict[str, Any]:
+def read_scores(path: Path) -> dict[str, Any]:
+    """The ``results.json`` of `budget-downstream compare`; BudgetError for anything else."""
     try:
         content: dict[str, Any] = read_json(path, dict)
         missing = _SCORES.keys() - content.keys()

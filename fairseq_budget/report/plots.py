@@ -17,7 +17,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 from fairseq_budget.report.curve import Run
-from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, best_row, by_checkpoint
+from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
 from fairseq_budget.report.reconstruction import Reconstruction
 from fairseq_budget.report.training_log import TrainingLog
 from fairseq_budget.text.units import UnitRate
@@ -252,25 +252,17 @@ def plot_probes(rows: Sequence[ProbeRow], path: Path) -> None:
 
     Colours go from chance to the best of all layers and checkpoints.
     """
-    chance, *layers = rows
-    probes = asked(chance)
-    low = np.array([getattr(chance, name) for name in probes])
-    best = np.array([getattr(best_row(layers, name), name) for name in probes])
-    span = np.where(best == low, 1, best - low)
-    grids = {
-        checkpoint: np.array([[getattr(row, name) for name in probes] for row in own])
-        for checkpoint, own in by_checkpoint(layers).items()
-    }
-    heights = list(map(len, grids.values()))
-    size = (1.6 + 1.3 * len(probes), 0.8 + 0.5 * len(grids) + 0.3 * sum(heights))
+    probes, pictures = asked(rows[0]), grids(rows)
+    heights = [len(grid.shares) for grid in pictures.values()]
+    size = (1.6 + 1.3 * len(probes), 0.8 + 0.5 * len(pictures) + 0.3 * sum(heights))
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(grids), squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (checkpoint, grid) in zip(panels, grids.items(), strict=True):
-        axes.imshow((grid - low) / span, aspect="auto", cmap="viridis", vmin=0, vmax=1.4)
-        for (layer, place), value in np.ndenumerate(grid):
+    panels = figure.subplots(len(pictures), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (checkpoint, grid) in zip(panels, pictures.items(), strict=True):
+        axes.imshow(grid.heights, aspect="auto", cmap="viridis", vmin=0, vmax=1.4)
+        for (layer, place), value in np.ndenumerate(grid.shares):
             axes.text(place, layer, f"{100 * value:.1f}", color="white", ha="center", va="center")
         axes.set_title(checkpoint, loc="left", fontsize="medium")
-        axes.set_yticks(range(len(grid)))
+        axes.set_yticks(range(len(grid.shares)))
         axes.set_xticks([])
     names = [HEADERS[name].replace(", ", "\n").replace(" error ", " error\n") for name in probes]
     panels[-1].set_xticks(range(len(probes)), names)

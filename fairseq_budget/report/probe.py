@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fairseq_budget.console.progress import Progress
@@ -14,6 +17,7 @@ from fairseq_budget.console.table import column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 from fairseq_budget.frames import hours
 from fairseq_budget.prepare.speakers import SpeakerRule
 from fairseq_budget.report.abx import CHANCE, abx_error, draw_triples
@@ -28,10 +32,18 @@ from fairseq_budget.report.probe_items import (
     span_items,
     speaker_items,
 )
+from fairseq_budget.structured import Share, conform, read_json
 from fairseq_budget.text.alignments import SpansOf
 
 PHONES, WORDS, SPEAKERS = "phones", "words", "speakers"
 ERRORS = ("abx_within", "abx_across")  # of which less is better
+
+EXPLANATION = (
+    "Accuracy: of a linear classifier of each layer's mean over a phone, a word or an utterance; "
+    "phones and words of speakers that it has not learnt from (of other utterances, where there is "
+    "one speaker), speakers in other utterances. ABX: angles between means of phones in the same "
+    "context; less is better. In brackets: the layer; 0 is what the first one hears."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,3 +202,48 @@ def by_checkpoint(rows: Sequence[ProbeRow]) -> dict[str, list[ProbeRow]]:
 def best_row(rows: Sequence[ProbeRow], probe: str) -> ProbeRow:
     """The first of the rows with the highest accuracy, or the lowest error."""
     return (min if probe in ERRORS else max)(rows, key=lambda row: getattr(row, probe))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A checkpoint's layers by probes, both (layers, probes) float64.
+
+    `shares` are the answers; `heights` go from 0, chance, to 1, the best of all checkpoints.
+    """
+
+    shares: NDArray[np.float64]
+    heights: NDArray[np.float64]
+
+
+def grids(rows: Sequence[ProbeRow]) -> dict[str, Grid]:
+    """What is drawn of each checkpoint, of rows that chance heads."""
+    chance, *layers = rows
+    probes = asked(chance)
+    low = np.array([getattr(chance, name) for name in probes])
+    best = np.array([getattr(best_row(layers, name), name) for name in probes])
+    span = np.where(best == low, 1, best - low)
+    drawn = {}
+    for checkpoint, own in by_checkpoint(layers).items():
+        shares = np.array([[getattr(row, name) for name in probes] for row in own])
+        drawn[checkpoint] = Grid(shares, (shares - low) / span)
+    return drawn
+
+
+def read_probes(path: Path) -> list[ProbeRow]:
+    """The rows of a ``probe.json``, which chance heads; BudgetError for anything else."""
+    with reading(path, "expected the probe.json of `budget-report probe --out`"):
+        content = conform(read_json(path, dict)["rows"], list[dict[str, Any]], "rows")
+        rows = [_probe_row(entry, f"rows[{place}]") for place, entry in enumerate(content)]
+        if len(rows) < 2 or not (probes := asked(rows[0])):
+            raise ValueError("it has no answers: expected those of chance and of a layer")
+        for row in rows[1:]:
+            if row.layer is None or asked(row) != probes:
+                raise ValueError(f"{row.checkpoint!r} has other answers than chance has")
+    return rows
+
+
+def _probe_row(entry: dict[str, Any], where: str) -> ProbeRow:
+    row: ProbeRow = conform(entry, ProbeRow, where)
+    for name in asked(row):
+        conform(getattr(row, name), Share, f"{where}.{name}")
+    return row

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,15 @@ from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.report import probe_features
-from fairseq_budget.report.probe import PHONES, SPEAKERS, Heard, ProbeRow, Questions, best_layers
+from fairseq_budget.report.probe import (
+    PHONES,
+    SPEAKERS,
+    Heard,
+    ProbeRow,
+    Questions,
+    best_layers,
+    read_probes,
+)
 from fairseq_budget.report.probe_features import Layers, encoder_layers, layer_means, open_layers
 from fairseq_budget.report.probe_items import Item
 from tests.synthetic import write_tone_corpus
@@ -131,3 +142,33 @@ def test_a_figure_has_a_panel_for_each_checkpoint(corpus, tmp_path, monkeypatch)
     assert np.shape(panels[0].images[0].get_array()) == (2, 3)
     assert panels[0].images[0].get_array()[1].tolist() == [1, 1, 1]  # the best
     assert len(panels[1].get_xticklabels()) == 3
+
+
+def write_rows(path, *answers: dict):
+    rows = [asdict(ProbeRow(**{"checkpoint": "a", **answer})) for answer in answers]
+    path.write_text(json.dumps({"seed": 0, "rows": rows}))
+    return path
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    path = write_rows(tmp_path / "probe.json", {"phones": 0.5}, {"phones": 0.75, "layer": 0})
+    assert read_probes(path) == [
+        ProbeRow(checkpoint="a", phones=0.5), ProbeRow(checkpoint="a", phones=0.75, layer=0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [],
+        [{"phones": 0.5}],
+        [{}, {"layer": 0}],
+        [{"phones": 0.5}, {"phones": 0.75}],
+        [{"phones": 0.5}, {"words": 0.75, "layer": 0}],
+        [{"phones": 0.5}, {"phones": 1.75, "layer": 0}],
+    ],
+    ids=["no rows", "chance alone", "no answers", "no layer", "other probes", "beyond all"],
+)
+def test_other_rows_are_refused_by_the_name_of_their_file(tmp_path, answers):
+    with pytest.raises(BudgetError, match=r"probe\.json .*budget-report probe"):
+        read_probes(write_rows(tmp_path / "probe.json", *answers))

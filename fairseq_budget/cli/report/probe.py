@@ -18,17 +18,18 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.prepare.speakers import find_speaker_rule
 from fairseq_budget.report.pages import write_page
-from fairseq_budget.report.probe import PHONES, WORDS, Bounds, ProbeRow, Questions, best_layers
+from fairseq_budget.report.probe import (
+    EXPLANATION,
+    PHONES,
+    WORDS,
+    Bounds,
+    ProbeRow,
+    Questions,
+    best_layers,
+)
 from fairseq_budget.report.probe_features import LOG_MEL, open_layers
 from fairseq_budget.segmentation.intervals import table_spans, textgrid_spans
 from fairseq_budget.text.alignments import SpansOf
-
-EXPLANATION = (
-    "Accuracy: of a linear classifier of each layer's mean over a phone, a word or an utterance; "
-    "phones and words of speakers that it has not learnt from (of other utterances, where there is "
-    "one speaker), speakers in other utterances. ABX: angles between means of phones in the same "
-    "context; less is better. In brackets: the layer; 0 is what the first one hears."
-)
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
