@@ -24,7 +24,7 @@ EXTRAS = {
     "labels": ["scikit-learn", "npy-append-array", "sentencepiece"],
     "asr": ["jiwer", "flashlight-text", "sentencepiece"],
     "demo": ["espeakng-loader", "matplotlib"],
-    "report": ["matplotlib"],
+    "report": ["matplotlib", "plotly"],
     "dev": [
         "pytest",
         "pytest-xdist",

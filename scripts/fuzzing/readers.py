@@ -51,6 +51,7 @@ from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_
 from fairseq_budget.downstream.recordings import read_recordings
 from fairseq_budget.downstream.runs import RESULT_FILE, Run, Upstream
 from fairseq_budget.downstream.scores import read_score
+from fairseq_budget.downstream.sweep import Cell
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
@@ -79,6 +80,8 @@ from fairseq_budget.pretrained.portable import (
 )
 from fairseq_budget.pretrained.vocabulary import Vocabulary
 from fairseq_budget.report.curve import read_run
+from fairseq_budget.report.probe import ProbeRow, asked, read_probes
+from fairseq_budget.report.scored import read_scored
 from fairseq_budget.report.training_log import read_training_log
 from fairseq_budget.run.record import Batch, Record, read_record, write_record
 from fairseq_budget.segmentation.intervals import table_spans
@@ -506,7 +509,8 @@ def _results(folder: Path) -> Path:
     _checkpoint(folder).rename(folder / "checkpoint_last.pt")
     _file("train.log", _LOG)(folder)
     layout = Layout(folder, Request("ic", "audio"), {"train": 2, "valid": 1, "test": 1}, {}, 0)
-    runs = [{"upstream": "a", "seed": s, "update": 5, "valid": 0.5, "test": 0.75} for s in (0, 1)]
+    own = {"upstream": "a", "update": 5, "valid": 0.5, "test": 0.75, "key": {"command": "s3prl"}}
+    runs = [{**own, "seed": seed, "layer_weights": [0.25, 0.75]} for seed in (0, 1)]
     write_results(folder / "results.json", layout, runs)
     return folder / "results.json"
 
@@ -518,6 +522,33 @@ def _read_results(path: Path) -> Any:
 def _check_results(row: Any) -> None:
     scores = [value for name, value in row.items() if "accuracy" in name]
     _require(len(scores) == 1 and 0 <= scores[0] <= 100, scores)
+
+
+def _superb(folder: Path) -> Path:
+    made = (50.0, None, 75.0, 1e-2, 1, "cac2fa7bde5f", "s3prl", (0.25, 0.75))
+    cells = [asdict(Cell(task, "a", "accuracy", *made)) for task in ("ic", "sid")]
+    return _file("superb.json", json.dumps(cells))(folder)
+
+
+def _read_scored(path: Path) -> Any:
+    return [asdict(score) for score in read_scored(path)]
+
+
+def _check_scored(content: Any) -> None:
+    shares = [share for score in content for share in score["layer_weights"] or ()]
+    _require(all(0 <= share <= 1 for share in shares), content)
+
+
+def _probes(folder: Path) -> Path:
+    answers: list[dict[str, Any]] = [{"phones": 0.5, "abx_within": 0.5}]
+    answers += [{"phones": 0.75, "abx_within": 0.25, "layer": layer} for layer in (0, 1)]
+    rows = [asdict(ProbeRow(checkpoint="a", **answer)) for answer in answers]
+    return _file("probe.json", json.dumps({"seed": 0, "rows": rows}))(folder)
+
+
+def _check_probes(rows: Any) -> None:
+    answers = [getattr(row, name) for row in rows for name in asked(rows[0])]
+    _require(len(rows) > 1 and all(0 <= answer <= 1 for answer in answers), rows)
 
 
 class _NoRunner:
@@ -839,6 +870,9 @@ READERS = (
     Reader("measurements.json", _measurements, _read_measurements, _check_measurements,
            codec=JSON),
     Reader("results.json", _results, _read_results, _check_results, codec=JSON),
+    Reader("results.json, in HTML", _results, _read_scored, _check_scored, codec=JSON),
+    Reader("superb.json", _superb, _read_scored, _check_scored, codec=JSON),
+    Reader("probe.json", _probes, read_probes, _check_probes, codec=JSON),
     Reader("result.json", _result, _read_result, _check_score, codec=JSON),
     Reader("s3prl's scalars", _file(SCALARS_FILE, _SCALARS),
            lambda p: asdict(read_score(p.parent, TASKS["ic"])),

@@ -9,6 +9,7 @@ from fairseq_budget.cli.report import (
     boundaries,
     curve,
     evaluate,
+    html,
     losses,
     probe,
     replay,
@@ -20,9 +21,11 @@ from fairseq_budget.cli.report import (
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="budget-report",
-        description="Markdown reports with figures, from finished runs.",
+        description="Reports with figures, from runs.",
     )
-    cli.add_subcommands(parser, (run, scores, losses, curve, boundaries, evaluate, probe, replay))
+    cli.add_subcommands(
+        parser, (run, html, scores, losses, curve, boundaries, evaluate, probe, replay)
+    )
     return parser
 
 

@@ -1,0 +1,164 @@
+"""Runs, scores and probes as one page of HTML that needs nothing else: a section for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import count
+from typing import Any
+
+from fairseq_budget.console.table import cell, cells
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.report import interactive
+from fairseq_budget.report.curve import Run
+from fairseq_budget.report.html_page import (
+    details,
+    element_table,
+    page,
+    paragraph,
+    section,
+    side_by_side,
+    text_table,
+)
+from fairseq_budget.report.pages import other_budgets
+from fairseq_budget.report.probe import EXPLANATION, ProbeRow, best_layers
+from fairseq_budget.report.scored import Scored
+from fairseq_budget.report.trained import Trained, trained_row
+from fairseq_budget.run.provenance import Session
+
+COMMAND = "command"
+LOSSES = (
+    "Drag over a part of the figure to see more of it, twice on it to see all again; click on a "
+    "name to switch its line off, twice to see it alone. Losses of different objectives are not "
+    "comparable."
+)
+SCORES = (
+    "Of the test set, in per cent; ± is the standard deviation over seeds. Behind each score: how "
+    "it was made, and the command that makes it again."
+)
+LAYERS = "The share of each layer in the sum that the downstream model has learned, in per cent."
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Parts in HTML, and the figures behind them."""
+
+    title: str
+    parts: list[str] = field(default_factory=list)
+    figures: Sequence[Any] = ()
+
+
+def report(
+    title: str,
+    runs: Sequence[Trained],
+    scores: Sequence[Scored],
+    probes: Mapping[str, Sequence[ProbeRow]],
+) -> str:
+    """The page, with a section for each of what there is; probes by the names of their headings.
+
+    Raises BudgetError where there is nothing.
+    """
+    found = [
+        *_trained(runs),
+        *_against_size([run.run for run in runs if run.run and run.run.is_finished]),
+        *_scores(scores),
+        *_layers(scores),
+        *_probes(probes),
+        *_provenance(runs),
+    ]
+    if not found:
+        raise BudgetError("there is nothing to report: give runs, --log, --scores or --probe")
+    names = (f"figure-{number}" for number in count(1))
+    sections = [
+        section(one.title, [*one.parts, side_by_side(_drawn(one.figures, names))]) for one in found
+    ]
+    scripts = [interactive.library()] if any(one.figures for one in found) else []
+    return page(title, sections, scripts)
+
+
+def _drawn(figures: Sequence[Any], names: Iterator[str]) -> list[str]:
+    return [interactive.markup(figure, next(names)) for figure in figures]
+
+
+def _trained(runs: Sequence[Trained]) -> Iterator[_Section]:
+    if runs:
+        yield _Section("Training", [text_table(cells([trained_row(run) for run in runs]))])
+        yield _Section("Losses", [paragraph(LOSSES)], [interactive.losses(runs)])
+
+
+def _against_size(finished: Sequence[Run]) -> Iterator[_Section]:
+    """Of the objectives that have several sizes."""
+    sizes: dict[str, set[int]] = {}
+    for run in finished:
+        sizes.setdefault(run.objective, set()).add(run.parameters)
+    own = [run for run in finished if len(sizes[run.objective]) > 1]
+    if own:
+        remarks = [paragraph(remark) for remark in other_budgets(own)]
+        yield _Section("Loss against size", remarks, interactive.against_size(own))
+
+
+def _scores(scores: Sequence[Scored]) -> Iterator[_Section]:
+    """A row for each upstream, a column for each task; a cell holds all that files say of it."""
+    if not scores:
+        return
+    header = list(dict.fromkeys(_header(score) for score in scores))
+    rows = [
+        [escape(upstream), *(_cell(scores, upstream, name) for name in header)]
+        for upstream in dict.fromkeys(score.upstream for score in scores)
+    ]
+    yield _Section("Scores", [paragraph(SCORES), element_table(["upstream", *header], rows)])
+
+
+def _cell(scores: Sequence[Scored], upstream: str, header: str) -> str:
+    own = [s for s in scores if s.upstream == upstream and _header(s) == header]
+    return "".join(map(_score, own)) or "-"
+
+
+def _header(score: Scored) -> str:
+    return f"{score.task.upper()}, {score.metric}"
+
+
+def _score(score: Scored) -> str:
+    commands = [(COMMAND, command) for command in score.commands]
+    return details(score.score, [*score.facts.items(), *commands], code=[COMMAND])
+
+
+def _layers(scores: Sequence[Scored]) -> Iterator[_Section]:
+    tasks: dict[str, list[tuple[str, Sequence[float]]]] = {}
+    for score in scores:
+        if score.layer_weights:
+            tasks.setdefault(score.task, []).append((score.upstream, score.layer_weights))
+    if tasks:
+        figures = [interactive.layer_weights(task, rows) for task, rows in tasks.items()]
+        yield _Section("Weights of layers", [paragraph(LAYERS)], figures)
+
+
+def _probes(probes: Mapping[str, Sequence[ProbeRow]]) -> Iterator[_Section]:
+    for name, rows in probes.items():
+        parts = [text_table(best_layers(rows)), paragraph(EXPLANATION)]
+        yield _Section(f"What layers hold: {name}", parts, interactive.probes(rows))
+
+
+def _provenance(runs: Sequence[Trained]) -> Iterator[_Section]:
+    known = [run for run in runs if run.provenance]
+    if known:
+        parts = [details(run.name, _made_with(run.provenance), code=[COMMAND]) for run in known]
+        yield _Section("Provenance", parts)
+
+
+def _made_with(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The weights of a run, and what each of its sessions was made with."""
+    for name in ("checkpoint", "checkpoint_sha256", "num_updates", "seed", "num_processes"):
+        yield name, cell(provenance.get(name))
+    for number, session in enumerate(provenance.get("sessions") or (), start=1):
+        yield f"session {number}", f"from update {cell(session.get('from_update'))}"
+        yield from _software(session)
+        for split, hashes in session.get("data", {}).items():
+            yield from ((f"{split}: {name}", sha256) for name, sha256 in hashes.items())
+        yield COMMAND, cell(session.get(COMMAND))
+
+
+def _software(session: Session) -> Iterator[tuple[str, str]]:
+    others = ("from_update", "data", COMMAND)
+    yield from ((name, cell(value)) for name, value in session.items() if name not in others)

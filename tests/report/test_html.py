@@ -1,0 +1,189 @@
+"""A report in HTML: sections of what there is, in one file that fetches nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_budget.cli.report.command import main
+from tests.report.test_curve import write_run
+from tests.report.test_pages import write_comparison
+from tests.report.test_scored import write_superb
+
+pytest.importorskip("plotly", reason="draws the report")
+
+ODD = '<img src="http://a.b/x">&<b>"\''
+RUN = ["Training", "Losses"]
+VOID = ("meta", "br", "img", "link", "input", "hr")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+class Page(HTMLParser):
+    """Elements that are opened, closed and in place; texts by element; what attributes name."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.source = path.read_text()
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.open += [tag] * (tag not in VOID)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and data.strip():
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+
+def report(tmp_path: Path, *words: object) -> Page:
+    assert main(["html", *map(str, words), "--out", str(tmp_path / "report.html")]) == 0
+    return Page(tmp_path / "report.html")
+
+
+def add_session(folder: Path, **session: object) -> None:
+    checkpoint = torch.load(folder / "checkpoint_last.pt")
+    made = {"commit": "0123456789abcdef", "torch": "2.13", "command": "fairseq-hydra-train x"}
+    data = {"train": {"manifest": "5eed"}}
+    checkpoint["sessions"] = [{**made, "data": data, "from_update": 0, **session}]
+    torch.save(checkpoint, folder / "checkpoint_last.pt")
+
+
+def write_probe(path: Path, **row: object) -> Path:
+    answers = {"phones": 0.5, "abx_within": 0.25}
+    rows = [{"checkpoint": "chance", **answers}]
+    rows += [{"checkpoint": "tera", "layer": layer, **answers, **row} for layer in (0, 1)]
+    path.write_text(json.dumps({"seed": 0, "rows": rows}))
+    return path
+
+
+def test_a_run_is_a_page_of_what_it_cost_its_losses_and_its_provenance(tmp_path):
+    folder = write_run(tmp_path / "slim", width=30, loss=2.0)
+    add_session(folder)
+    page = report(tmp_path, folder)
+    assert page.texts["h2"] == [*RUN, "Provenance"]
+    assert {"slim", "tera", "tiny", "30", "20", "1e+12"} <= {*page.texts["td"], *page.texts["th"]}
+    assert {"0123456789abcdef", "2.13", "fairseq-hydra-train x", "5eed"} <= {*page.texts["dd"]}
+    assert "slim, training" in page.source
+    assert "slim, validation" in page.source
+
+
+def test_a_run_that_goes_on_is_drawn_from_a_log_whose_last_line_is_cut(tmp_path):
+    (tmp_path / "my.log").write_text(
+        '{"epoch": 1, "loss": "2.5", "num_updates": "1"}\n{"epoch": 1, "loss": "nan", '
+        '"num_updates": "2"}\n{"epoch": 1, "loss": "2'
+    )
+    page = report(tmp_path, "--log", tmp_path / "my.log")
+    assert page.texts["h2"] == RUN
+    assert '"x":[1.0,2.0],"y":[2.5,null]' in page.source
+    assert "FLOPs" not in page.texts["th"]
+
+
+def test_losses_are_drawn_over_updates_or_flops(tmp_path):
+    records = [{"epoch": 1, "loss": 2, "num_updates": u, "flops": u * 1e9} for u in (1, 2)]
+    (tmp_path / "my.log").write_text("\n".join(map(json.dumps, records)))
+    page = report(tmp_path, "--log", tmp_path / "my.log")
+    assert '"x":[[1000000000.0,2000000000.0]]' in page.source
+
+
+def test_runs_of_one_objective_and_several_sizes_are_drawn_against_size(tmp_path):
+    runs = [write_run(tmp_path / f"w{w}", width=w, loss=2.0) for w in (4, 8)]
+    assert "Loss against size" in report(tmp_path, *runs).texts["h2"]
+    assert "Loss against size" not in report(tmp_path, runs[0]).texts["h2"]
+
+
+def test_scores_come_with_their_commands_behind_one_click(tmp_path):
+    superb = write_superb(tmp_path, {"task": "ic"}, {"task": "sid", "layer_weights": None})
+    row = {"upstream": "tera", "test accuracy (%)": "90.0"}
+    comparison = write_comparison(tmp_path / "ks", table=[row])
+    page = report(tmp_path, "--scores", superb, comparison)
+    assert page.texts["h2"] == ["Scores", "Weights of layers"]
+    assert page.texts["summary"] == ["20.0 ± 1.0", "20.0 ± 1.0", "90.0"]
+    assert page.tags.count("details") == 3
+    assert page.texts["th"] == ["upstream", "IC, WER", "SID, WER", "KS, accuracy", "tera"]
+    assert {"s3prl run_downstream.py -m train", "s3prl run", "cac2fa7bde5f"} <= {*page.texts["dd"]}
+
+
+def test_scores_without_figures_need_no_library(tmp_path):
+    page = report(tmp_path, "--scores", write_superb(tmp_path, {"layer_weights": None}))
+    assert "script" not in page.tags
+    assert len(page.source) < 10_000
+
+
+def test_probes_are_a_table_and_a_picture_of_each_checkpoint(tmp_path):
+    page = report(tmp_path, "--probe", write_probe(tmp_path / "probe.json", phones=0.75))
+    assert page.texts["h2"] == [f"What layers hold: {tmp_path}/probe.json"]
+    assert "75.0% (0)" in page.texts["td"]
+    assert '"text":[[75.0,25.0],[75.0,25.0]]' in page.source
+
+
+@pytest.fixture
+def full_page(tmp_path) -> Page:
+    """A page with all sections, whose every name is odd."""
+    sizes = {">&<b>": 4, "b": 8}
+    folders = [write_run(tmp_path / name, width=w, loss=2.0) for name, w in sizes.items()]
+    add_session(folders[0], command=ODD, torch=ODD, data={ODD: {ODD: ODD}})
+    superb = write_superb(tmp_path, dict.fromkeys(("task", "upstream", "metric", "command"), ODD))
+    probe = write_probe(tmp_path / "<i>.json", checkpoint=ODD)
+    return report(
+        tmp_path, *folders, "--scores", superb, "--probe", probe, "--title", ODD
+    )  # fmt: skip
+
+
+def test_names_that_somebody_chose_are_no_html(full_page):
+    assert full_page.texts["h1"] == [ODD]
+    assert ODD in full_page.texts["dd"]
+    assert not {"img", "b", "i"} & {*full_page.tags}
+    # nor in figures, which read some HTML, and stand in scripts
+    assert "&lt;img src=" in full_page.source.replace("\\u003c", "<")
+    assert "\\u003cimg" not in full_page.source
+    assert "\\u003cb\\u003e" not in full_page.source
+
+
+def test_a_page_fetches_nothing(full_page):
+    assert not {"link", "img", "iframe", "base"} & {*full_page.tags}
+    assert not {"src", "href"} & {name for name, _ in full_page.attributes}
+    assert not re.search(r"@import|url\(", "".join(full_page.texts["style"]))
+    assert any(text and text.startswith("default-src 'none'") for _, text in full_page.attributes)
+
+
+def test_the_library_is_in_it_once(full_page):
+    library = [text for text in full_page.texts["script"] if len(text) > 1_000_000]
+    assert len(library) == 1
+
+
+def test_nothing_is_no_report(tmp_path, capsys):
+    assert main(["html", "--out", str(tmp_path / "a.html")]) == 2
+    assert "nothing to report: give runs" in capsys.readouterr().err
+    assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium or google-chrome")
+def test_a_browser_draws_all_figures_and_is_asked_for_nothing_else(full_page, tmp_path):
+    words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    words += ["--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run(
+        [str(BROWSER), *words, (tmp_path / "report.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    figures = full_page.source.count('class="plotly-graph-div"')
+    assert figures == 5
+    assert done.stdout.count('class="plotly-graph-div js-plotly-plot"') == figures
+    assert "CONSOLE" not in done.stderr  # what the policy refuses, and what fails, is said there
