@@ -38,6 +38,13 @@ SCORES = (
     "it was made, and the command that makes it again."
 )
 LAYERS = "The share of each layer in the sum that the downstream model has learned, in per cent."
+_SAVED = {  # of a checkpoint's provenance, by what people read
+    "checkpoint": "checkpoint",
+    "its SHA-256": "checkpoint_sha256",
+    "its updates": "num_updates",
+    "seed": "seed",
+    "processes": "num_processes",
+}
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,8 @@ def _provenance(runs: Sequence[Trained]) -> Iterator[_Section]:
 
 def _made_with(provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The weights of a run, and what each of its sessions was made with."""
-    for name in ("checkpoint", "checkpoint_sha256", "num_updates", "seed", "num_processes"):
-        yield name, cell(provenance.get(name))
+    for shown, name in _SAVED.items():
+        yield shown, str(provenance.get(name))
     for number, session in enumerate(provenance.get("sessions") or (), start=1):
         yield f"session {number}", f"from update {cell(session.get('from_update'))}"
         yield from _software(session)

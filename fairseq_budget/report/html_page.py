@@ -49,6 +49,7 @@ th, td { padding: 0.35rem 0.8rem 0.35rem 0; text-align: left; vertical-align: to
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--faint); }
 tbody th { color: var(--ink); overflow-wrap: anywhere; min-width: 6rem; }
+th:first-child { position: sticky; left: 0; background: var(--ground); }
 summary { cursor: pointer; }
 td summary { color: var(--accent); white-space: nowrap; }
 details > dl { background: var(--raised); border-radius: 6px; padding: 0.6rem 0.8rem;

@@ -97,7 +97,7 @@ def _of_comparison(content: dict[str, Any]) -> list[Scored]:
         facts = {
             "learning rate": ", ".join(f"{rate:g}" for rate in sorted(rates)) or "the task's own",
             "validation": row.get("valid (%)", "-"),
-            "seeds": ", ".join(cell(run["seed"]) for run in own),
+            "seeds": ", ".join(str(run["seed"]) for run in own),
             "weights": ", ".join({key.get("checkpoint_sha256") or "none": "" for key in keys}),
         }
         commands = tuple(conform(key["command"], str, "command") for key in keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,5 +105,5 @@ def _read(log_file: Path, name: str) -> Trained:
     if not found:
         return Trained(name, log)
     checkpoint = read_pretrained(found[0])
-    run, size = run_of(folder, log, checkpoint), checkpoint.encoder.size
-    return Trained(name, log, run, size, checkpoint.provenance)
+    run = replace(run_of(folder, log, checkpoint), name=name)
+    return Trained(name, log, run, checkpoint.encoder.size, checkpoint.provenance)

@@ -53,6 +53,15 @@ def test_the_report_has_a_table_and_figures(training, exported, data, tmp_path):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_report_for_a_browser_tells_what_the_run_was_made_with(training, tmp_path):
+    pytest.importorskip("plotly", reason="draws the report")
+    run("budget-report", "html", training[0], "--out", tmp_path / "report.html")
+    report = (tmp_path / "report.html").read_text()
+    assert "<h2>Provenance</h2>" in report
+    assert f"checkpoint.save_dir={training[0]}" in report
+    assert '"label":"FLOPs"' in report
+
+
 def test_fairseqs_validation_and_ours_have_the_loss_that_training_logged(
     training, checkpoint, exported, data
 ):
