@@ -56,22 +56,27 @@ def losses(runs: Sequence[Trained]) -> Figure:
                 spent.append(run.flops_at(records))
     height = 420 + 12 * len(lines)  # on a phone each name takes a line
     figure = _figure(lines, height=height, xaxis_title="updates", yaxis_title="loss")
-    figure.update_layout(margin_t=80)  # for the buttons, below plotly's own
-    axes = [
-        _choice(name, {"x": x}, {"xaxis.title.text": name, "xaxis.exponentformat": ticks})
-        for name, x, ticks in (
-            ("updates", [line.x for line in lines], "SI"),
-            ("FLOPs", spent, "power"),
-        )
-    ]
-    scales = [
-        _choice(name, {}, {"yaxis.type": kind, "yaxis.autorange": True})
-        for name, kind in (("linear", "linear"), ("log", "log"))
-    ]
-    menus = [axes, scales] if any(spent) else [scales]
+    menus = [_x_axes([line.x for line in lines], spent)] if any(spent) else []
+    menus.append(_scales())
     return figure.update_layout(
-        updatemenus=[_menu(buttons, place) for place, buttons in enumerate(menus)]
+        margin_t=80,  # for the buttons, below plotly's own
+        updatemenus=[_menu(buttons, side) for side, buttons in enumerate(menus)],
     )
+
+
+def _x_axes(updates: Sequence[Any], flops: Sequence[Any]) -> list[dict[str, Any]]:
+    """Buttons for what all lines are drawn over."""
+    return [
+        _button(name, {"x": x}, {"xaxis.title.text": name, "xaxis.exponentformat": ticks})
+        for name, x, ticks in (("updates", updates, "SI"), ("FLOPs", flops, "power"))
+    ]
+
+
+def _scales() -> list[dict[str, Any]]:
+    return [
+        _button(kind, {}, {"yaxis.type": kind, "yaxis.autorange": True})
+        for kind in ("linear", "log")
+    ]
 
 
 def _line(name: str, records: Sequence[Mapping[str, float]], place: int, look: Any) -> Scatter:
@@ -181,7 +186,7 @@ def _figure(traces: Sequence[Any], **layout: Any) -> Figure:
     return figure.update_yaxes(gridcolor=_GRID, zeroline=False, automargin=True)
 
 
-def _choice(label: str, traces: dict[str, Any], layout: dict[str, Any]) -> dict[str, Any]:
+def _button(label: str, traces: dict[str, Any], layout: dict[str, Any]) -> dict[str, Any]:
     return {"label": label, "method": "update", "args": [traces, layout]}
 
 

@@ -93,6 +93,7 @@ def test_a_run_that_goes_on_is_drawn_from_a_log_whose_last_line_is_cut(tmp_path)
     assert page.texts["h2"] == RUN
     assert '"x":[1.0,2.0],"y":[2.5,null]' in page.source
     assert "FLOPs" not in page.texts["th"]
+    assert '"label":"FLOPs"' not in page.source
 
 
 def test_losses_are_drawn_over_updates_or_flops(tmp_path):
@@ -100,6 +101,7 @@ def test_losses_are_drawn_over_updates_or_flops(tmp_path):
     (tmp_path / "my.log").write_text("\n".join(map(json.dumps, records)))
     page = report(tmp_path, "--log", tmp_path / "my.log")
     assert '"x":[[1000000000.0,2000000000.0]]' in page.source
+    assert '"label":"FLOPs"' in page.source
 
 
 def test_runs_of_one_objective_and_several_sizes_are_drawn_against_size(tmp_path):
