@@ -9,9 +9,9 @@ import torch
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import Pretrained
-from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD, Vocabulary
+from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD, SPECIAL_SYMBOLS, Vocabulary
 
-LETTERS = Vocabulary(["<s>", "<pad>", "</s>", "<unk>", "|", "E", "T", "A", "'"])
+LETTERS = Vocabulary([*SPECIAL_SYMBOLS, "|", "E", "T", "A", "'"])
 
 
 def random_checkpoint(model: str = "budget_hubert", **fields: Any) -> Pretrained:

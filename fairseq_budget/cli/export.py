@@ -6,11 +6,16 @@ import argparse
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
+from fairseq_budget.pretrained.fairseq_export import save_fairseq
 from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
 from fairseq_budget.pretrained.transformers_folder import save_transformers
 from fairseq_budget.run.provenance import summary
 
-FORMATS = {"portable": save_pretrained, "transformers": save_transformers}
+FORMATS = {
+    "portable": save_pretrained,
+    "transformers": save_transformers,
+    "fairseq": save_fairseq,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,7 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         default="portable",
         help="transformers: for AutoModel and AutoFeatureExtractor, of a CTC recogniser also "
-        "AutoModelForCTC and AutoProcessor (default: portable, which this package reads)",
+        "AutoModelForCTC and AutoProcessor; fairseq: FOLDER/model.pt, which stock fairseq loads as "
+        "HuBERT or wav2vec 2.0 (default: portable, which this package reads)",
     )
     parser.add_argument(
         "--untrained",

@@ -16,10 +16,7 @@ from fairseq_budget.corpus.column import Column, column_path, description_path
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.pretrained.vocabulary import Vocabulary
-
-WORD_END = "|"
-SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # <s> is the blank
+from fairseq_budget.pretrained.vocabulary import SPECIAL_SYMBOLS, WORD_END, Vocabulary
 
 
 def letters(text: str) -> str:

@@ -23,7 +23,14 @@ from fairseq_budget.pretrained.portable import (
     write_weights,
 )
 from fairseq_budget.pretrained.transformers_names import to_transformers
-from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD, TRANSDUCER, Vocabulary
+from fairseq_budget.pretrained.vocabulary import (
+    CTC,
+    CTC_HEAD,
+    SPECIAL_SYMBOLS,
+    TRANSDUCER,
+    WORD_END,
+    Vocabulary,
+)
 
 CLASSES = {"hubert": "Hubert", "wav2vec2": "Wav2Vec2"}  # model_type -> how its classes begin
 COMPUTED = {  # fields that change the forward pass and have no counterpart here
@@ -144,10 +151,12 @@ def _letters(vocabulary: Vocabulary | None) -> list[str]:
             "tokenizer to write; fine-tune again, or export without --to"
         )
     symbols = list(vocabulary.symbols)
-    if vocabulary.word_pieces is not None or any(len(s) > 1 for s in symbols[len(_SPECIAL) :]):
+    if vocabulary.word_pieces is not None or any(
+        len(s) > 1 for s in symbols[len(SPECIAL_SYMBOLS) :]
+    ):
         raise BudgetError(
             "the classes of this recogniser are word pieces or phones: transformers' CTC tokenizer "
-            "joins letters with | between words; fine-tune with task.labels=ltr"
+            f"joins letters with {WORD_END} between words; fine-tune with task.labels=ltr"
         )
     pad, blank = symbols.index(_BLANK), vocabulary.blank
     symbols[pad], symbols[blank] = symbols[blank], _BLANK
@@ -168,7 +177,7 @@ def _write_tokenizer(folder: Path, symbols: list[str]) -> None:
     tokenizer = {
         "tokenizer_class": "Wav2Vec2CTCTokenizer",
         "processor_class": "Wav2Vec2Processor",
-        "word_delimiter_token": "|",
+        "word_delimiter_token": WORD_END,
         "replace_word_delimiter_char": " ",
         "do_lower_case": False,
         **_SPECIAL,
