@@ -6,15 +6,20 @@ transformers' modules do not compute is refused, by name. Its fields are named h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import sha256_file
 from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.pretrained.foreign import other_kind
+from fairseq_budget.pretrained.inert import load_inert
 from fairseq_budget.pretrained.portable import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -22,7 +27,7 @@ from fairseq_budget.pretrained.portable import (
     write_json,
     write_weights,
 )
-from fairseq_budget.pretrained.transformers_names import to_transformers
+from fairseq_budget.pretrained.transformers_names import from_transformers, to_transformers
 from fairseq_budget.pretrained.vocabulary import (
     CTC,
     CTC_HEAD,
@@ -31,9 +36,11 @@ from fairseq_budget.pretrained.vocabulary import (
     WORD_END,
     Vocabulary,
 )
+from fairseq_budget.pretrained.weights import check_fields, encoder_config, importing, placed
+from fairseq_budget.structured import read_json
 
 CLASSES = {"hubert": "Hubert", "wav2vec2": "Wav2Vec2"}  # model_type -> how its classes begin
-COMPUTED = {  # fields that change the forward pass and have no counterpart here
+COMPUTED = {  # fields that change the forward pass, and the one value that is computed here
     "hidden_act": "gelu",
     "feat_extract_activation": "gelu",
     "layer_norm_eps": 1e-5,
@@ -55,9 +62,61 @@ FIELDS = {  # the same number here and there
     "dropout_input": "feat_proj_dropout",
     "encoder_layerdrop": "layerdrop",
 }
-FEATURES_FILE = "preprocessor_config.json"
+DEFAULTS = {"num_attention_heads": 12, "do_stable_layer_norm": False, "feat_proj_layer_norm": True}
+FEATURES_FILE, OLD_MODEL_FILE = "preprocessor_config.json", "pytorch_model.bin"
 _BLANK = "<pad>"  # fairseq's is <s>
 _SPECIAL = {"pad_token": _BLANK, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+REFUSED = {"conv_pos_batch_norm": False, "add_adapter": False, "adapter_attn_dim": None}
+
+
+def import_transformers(folder: str | Path) -> Pretrained:
+    """A HubertModel or Wav2Vec2Model, or the encoder of a model with heads, as a portable one.
+
+    Raises BudgetError when the folder is no such model, with what it is instead, or has fields or
+    weights that have no place here, by name.
+    """
+    folder = Path(folder)
+    expected = (
+        f"a model that transformers saved: {CONFIG_FILE}, {MODEL_FILE} or {OLD_MODEL_FILE}, whole, "
+        f"and {FEATURES_FILE}, which says whether waveforms are normalised"
+    )
+    with importing(folder, expected):
+        return _imported(folder)
+
+
+def _imported(folder: Path) -> Pretrained:
+    config = read_json(folder / CONFIG_FILE, dict[str, Any])
+    kind = config.get("model_type")
+    if kind not in CLASSES:
+        names = [name for name in config if name == "format_version"]  # ours
+        expected = f"the model {kind!r}: expected {' or '.join(CLASSES)}"
+        raise BudgetError(f"this is {other_kind([f'model {kind}', *names]) or expected}")
+    check_fields(config, COMPUTED | REFUSED)
+    config = DEFAULTS | config
+    features = read_json(folder / FEATURES_FILE, dict[str, Any])
+    path = folder / MODEL_FILE
+    if path.is_file():
+        found = load_file(path)
+    else:
+        path = folder / OLD_MODEL_FILE
+        found = load_inert(path)
+    weights = from_transformers(_without_heads(kind, found))
+    fields = {ours: config[theirs] for ours, theirs in FIELDS.items() if theirs in DEFAULTS}
+    fields |= {
+        "feature_layer_norm": config["feat_proj_layer_norm"],
+        "mask_embedding": "mask_emb" in weights,
+        "normalize": features.get("do_normalize", True),
+    }
+    encoder = encoder_config(weights, fields)
+    provenance = {"imported_from": folder.name, "checkpoint_sha256": sha256_file(path)}
+    return Pretrained(f"budget_{kind}", encoder, {}, placed(weights, encoder, {}), provenance)
+
+
+def _without_heads(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the encoder alone; in a model with heads they have a prefix."""
+    prefix = f"{kind}." if any(name.startswith(f"{kind}.") for name in state) else ""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 def save_transformers(folder: str | Path, checkpoint: Pretrained) -> None:

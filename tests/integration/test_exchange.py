@@ -1,4 +1,4 @@
-"""What ``budget-export --to`` writes loads where this package is not, and hears the same."""
+"""Other tools' models used here, and ours where this package is not."""
 
 import sys
 
@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from fairseq_budget.cli.export import main
-from fairseq_budget.pretrained import load_pretrained, save_pretrained
+from fairseq_budget.cli.import_ import main as import_main
+from fairseq_budget.labels.features import Feature
+from fairseq_budget.nn.teacher import Teacher
+from fairseq_budget.pretrained import load_pretrained, read_pretrained, save_pretrained
+from fairseq_budget.pretrained.fairseq_checkpoint import read_teacher
+from fairseq_budget.upstream.expert import UpstreamExpert
 from tests.conftest import run
 from tests.own_models import noise, random_checkpoint, random_recognizer
 
@@ -41,6 +46,51 @@ tokenizer = AutoProcessor.from_pretrained(folder / "ctc_transformers").tokenizer
 assert tokenizer.decode([6, 0, 7]) == "TA"
 torch.save(found, folder / "found.pt")
 """
+
+
+def of_transformers(folder):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.HubertConfig(
+        hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=64,
+        conv_dim=(32,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+    )  # fmt: skip
+    transformers.HubertModel(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return ["--source", "transformers"]
+
+
+def of_s3prl(path):
+    distiller = pytest.importorskip("s3prl.upstream.distiller.model")
+    config = {"encoder_layers": 2, "encoder_embed_dim": 48, "encoder_attention_heads": 3}
+    config |= {"conv_pos_groups": 4, "encoder_ffn_embed_dim": 64}
+    student = distiller.DistillerModel(distiller.DistillerConfig(config))
+    torch.save({"Distiller": student.state_dict(), "Config": {"distiller": config}}, path)
+    return ["--source", "s3prl"]
+
+
+@pytest.mark.s3prl
+@pytest.mark.fairseq
+@pytest.mark.parametrize("source", [of_transformers, of_s3prl], ids=["transformers", "s3prl"])
+def test_what_is_imported_teaches_labels_is_fine_tuned_and_an_upstream(source, tmp_path):
+    pytest.importorskip("fairseq")
+    from omegaconf import OmegaConf
+
+    from fairseq_budget.models._recognizer import adopt_pretrained
+    from fairseq_budget.models.ctc import BudgetCtcConfig
+
+    options, ours = source(tmp_path / "x"), tmp_path / "ours"
+    assert import_main([f"{tmp_path / 'x'}", f"{ours}", *options]) == 0
+    [wave] = noise(4000)
+    frames = (len(wave) - 80) // 320
+    encoder = read_teacher(ours).build_encoder()
+    assert Teacher(encoder, [1, 2], False)(wave[None], None).shape == (1, frames, 2, 48)
+    [label_features] = Feature(ours, 2).build()([wave.numpy()])
+    assert label_features.shape == (frames, 48)
+    states = UpstreamExpert(str(ours))([wave])["hidden_states"]
+    assert [state.shape[2] for state in states] == [48] * 3
+    fields = OmegaConf.structured(BudgetCtcConfig(pretrained=str(ours), mask_prob=0.0))
+    assert adopt_pretrained(fields).state.keys() == read_pretrained(ours).state.keys()
+    assert (fields.encoder_layers, fields.encoder_embed_dim) == (2, 48)
 
 
 @pytest.mark.s3prl

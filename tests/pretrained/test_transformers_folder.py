@@ -7,11 +7,17 @@ import torch
 
 from fairseq_budget.asr.recognizer import Recognizer
 from fairseq_budget.cli.export import main
+from fairseq_budget.cli.import_ import main as import_main
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.lengths import normalize_wave
-from fairseq_budget.pretrained import save_pretrained
-from fairseq_budget.pretrained.transformers_folder import save_transformers
+from fairseq_budget.pretrained import load_pretrained, read_pretrained, save_pretrained
+from fairseq_budget.pretrained.transformers_folder import (
+    COMPUTED,
+    REFUSED,
+    import_transformers,
+    save_transformers,
+)
 from fairseq_budget.pretrained.vocabulary import TRANSDUCER, Vocabulary
 from fairseq_budget.sizes import TRANSFORMER_SIZES
 from tests.own_models import LETTERS, noise, random_checkpoint, random_recognizer
@@ -118,7 +124,7 @@ def test_a_recogniser_has_its_logits_and_letters(tmp_path):
 
 PIECES = Vocabulary([*LETTERS.symbols[:4], "▁TE", "A"], word_pieces=b"")
 PHONES = Vocabulary([*LETTERS.symbols[:4], "DH", "AH"])
-REFUSED = {
+INEXPRESSIBLE = {
     "have no Zipformer": lambda: random_checkpoint(size="zipformer_tiny", encoder_layers=1),
     r"have no shortened sequence \(subsample=conv\)": lambda: random_checkpoint(subsample="conv"),
     "have no transducer": lambda: random_checkpoint(TRANSDUCER),
@@ -127,11 +133,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("reason", REFUSED)
+@pytest.mark.parametrize("reason", INEXPRESSIBLE)
 def test_what_transformers_cannot_express_is_refused_and_nothing_written(reason, tmp_path, capsys):
-    save_pretrained(tmp_path / "ours", REFUSED[reason]())
+    save_pretrained(tmp_path / "ours", INEXPRESSIBLE[reason]())
     with pytest.raises(BudgetError, match=reason):
-        save_transformers(tmp_path / "out", REFUSED[reason]())
+        save_transformers(tmp_path / "out", INEXPRESSIBLE[reason]())
     assert not (tmp_path / "out").exists()
 
 
@@ -156,3 +162,117 @@ def test_the_folder_holds_no_code(tmp_path):
         "special_tokens_map.json", "tokenizer_config.json", "vocab.json",
     ]  # fmt: skip
     assert "auto_map" not in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+TINY = {
+    "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 64,
+    "conv_dim": (32,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+STABLE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
+
+
+def theirs(folder, kind="Hubert", head="Model", do_normalize=False, safe=True, **fields):
+    """A model of transformers' own, with random norms, and the folder that it saved."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(**{**TINY, **fields})
+    model = getattr(transformers, f"{kind}{head}")(config).eval()
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            parameter.data.normal_(1, 0.1)
+    model.save_pretrained(folder, safe_serialization=safe)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=do_normalize).save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("fields", [{}, STABLE], ids=["base", "large"])
+@pytest.mark.parametrize("kind", ["Hubert", "Wav2Vec2"])
+def test_models_that_transformers_made_have_their_states_here(kind, fields, tmp_path):
+    model = theirs(tmp_path / "hf", kind, do_normalize=bool(fields), **fields)
+    words = [tmp_path / "hf", tmp_path / "ours", "--source", "transformers"]
+    assert import_main([str(word) for word in words]) == 0
+    found = read_pretrained(tmp_path / "ours")
+    assert (found.model, found.encoder.normalize) == (f"budget_{kind.lower()}", bool(fields))
+    assert_states_equal(model, found, noise(4000)[0][None])
+
+
+def test_of_a_model_with_heads_the_encoder_is_imported(tmp_path):
+    for kind, head in (("Hubert", "ForCTC"), ("Wav2Vec2", "ForPreTraining")):
+        model = theirs(tmp_path / kind, kind, head)
+        inner = getattr(model, kind.lower())
+        assert_states_equal(inner, import_transformers(tmp_path / kind), noise(2000)[0][None])
+
+
+def test_pickled_weights_are_read_as_inert_data(tmp_path):
+    model = theirs(tmp_path, safe=False)
+    assert (tmp_path / "pytorch_model.bin").is_file()
+    assert_states_equal(model, import_transformers(tmp_path), noise(2000)[0][None])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", ["hubert", "wav2vec2"])
+def test_what_goes_there_comes_back_bit_for_bit(kind, variant, tmp_path):
+    checkpoint = random_checkpoint(f"budget_{kind}", **VARIANTS[variant])
+    save_transformers(tmp_path, checkpoint)
+    found = import_transformers(tmp_path)
+    assert found.state.keys() == checkpoint.state.keys()
+    assert all(torch.equal(found.state[k], value) for k, value in checkpoint.state.items())
+    ours, back = checkpoint.encoder.resolved(), found.encoder.resolved()
+    unlike = {k for k, v in vars(ours).items() if v != getattr(back, k)}
+    assert unlike <= {"size", "final_dim"}  # of heads, which are left out
+
+
+def rewritten(folder, name="config.json", **fields):
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.mark.parametrize("name", [*COMPUTED, *REFUSED])
+def test_fields_that_are_computed_otherwise_are_refused_by_name(name, tmp_path):
+    theirs(tmp_path)
+    rewritten(tmp_path, **{name: "other"})
+    with pytest.raises(BudgetError, match=f"its field {name} is 'other': only models with"):
+        import_transformers(tmp_path)
+
+
+def test_a_projection_between_equal_widths_has_no_place_here(tmp_path):
+    theirs(tmp_path, hidden_size=32, num_attention_heads=2)
+    with pytest.raises(BudgetError, match=r"no place here.*: post_extract_proj.bias"):
+        import_transformers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("WavLM", "WavLM.* gated relative positions"), ("Data2VecAudio", "data2vec, whose positions")],
+)
+def test_other_models_are_refused_with_the_reason(kind, reason, tmp_path):
+    theirs(tmp_path, kind)
+    with pytest.raises(BudgetError, match=f"this is {reason}"):
+        import_transformers(tmp_path)
+
+
+def test_our_own_folder_needs_no_import(tmp_path):
+    save_pretrained(tmp_path, random_checkpoint())
+    with pytest.raises(BudgetError, match="is a model of this package: name it without"):
+        import_transformers(tmp_path)
+    assert load_pretrained(tmp_path)
+
+
+def test_a_folder_that_lacks_something_says_what(tmp_path):
+    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
+        theirs(tmp_path)
+        (tmp_path / name).unlink()
+        with pytest.raises(BudgetError, match=name.replace("model.safetensors", "pytorch_model")):
+            import_transformers(tmp_path)
+
+
+def test_damaged_folders_are_refused(tmp_path):
+    theirs(tmp_path)
+    for name, content in (("model.safetensors", b"{"), ("config.json", b"[]")):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BudgetError, match="is not a model that transformers saved"):
+            import_transformers(tmp_path)
+        (tmp_path / name).write_bytes(whole)
+    rewritten(tmp_path, do_stable_layer_norm="yes")
+    with pytest.raises(BudgetError, match="its field layer_norm_first is 'yes': expected a bool"):
+        import_transformers(tmp_path)
