@@ -7,16 +7,14 @@ number that is, and whether more or less of it is better, the task says (tasks.p
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import torch
-
 from fairseq_budget.downstream.tasks import Metric, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
+from fairseq_budget.pretrained.inert import load_inert
 from fairseq_budget.structured import Range, Rate, conform
 from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
@@ -63,9 +61,7 @@ def read_layer_weights(folder: Path) -> list[float] | None:
     kept = [*folder.glob("*best*.ckpt"), *folder.glob("states-*.ckpt")]
     if not kept:
         return None
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        state = torch.load(kept[0], map_location="cpu", weights_only=True)
-    weights = state.get("Featurizer", {}).get("weights")
+    weights = load_inert(kept[0]).get("Featurizer", {}).get("weights")
     return None if weights is None else [round(w, 4) for w in weights.softmax(0).tolist()]
 
 
