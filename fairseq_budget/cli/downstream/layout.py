@@ -106,8 +106,8 @@ def _layout(args: argparse.Namespace) -> int:
 def _official(args: argparse.Namespace) -> Request:
     """All of a corpus, with SUPERB's settings: nothing else may be asked for."""
     choices = {field.name: field.default for field in fields(Request)} | {"audio": None}
-    for name in choices.keys() - {"task", "superb", "official"}:
-        if getattr(args, name) != choices[name]:
+    for name, usual in choices.items():
+        if name not in ("task", "superb", "official") and getattr(args, name) != usual:
             raise BudgetError(
                 f"--{name} with --official {args.official}: s3prl reads that corpus as it is; "
                 f"leave --{name} out, or lay recordings out with --audio"
