@@ -16,6 +16,7 @@ from fairseq_budget.frames import FRAME_SHIFT, RECEPTIVE_FIELD
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained.portable import Pretrained
 from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD
+from fairseq_budget.pretrained.weights import require_plain
 
 ONNX_FILE = "model.onnx"
 INPUTS, OUTPUTS = ("source", "padding_mask"), ("hidden_states", "frame_padding", "logits")
@@ -35,12 +36,7 @@ def save_onnx(folder: str | Path, checkpoint: Pretrained) -> None:
         raise BudgetError(
             "--to onnx needs the packages onnx and onnxscript: pip install 'fairseq_budget[onnx]'"
         )
-    config = checkpoint.encoder.resolved()
-    if config.zipformer is not None or config.subsample != "none":
-        raise BudgetError(
-            f"size={config.size}, subsample={config.subsample}: only transformers of 50 Hz are "
-            "written as ONNX; export without --to"
-        )
+    require_plain(checkpoint.encoder.resolved(), "ONNX")
     module = _Hearing(checkpoint.build_encoder(), _head(checkpoint)).eval()
     sizes = {
         0: torch.export.Dim("batch"),
