@@ -122,7 +122,7 @@ def test_a_recogniser_has_its_logits_and_letters(tmp_path):
     assert model.config.pad_token_id == processor.tokenizer.pad_token_id == LETTERS.blank
 
 
-PIECES = Vocabulary([*LETTERS.symbols[:4], "▁TE", "A"], word_pieces=b"")
+PIECES = Vocabulary([*LETTERS.symbols[:4], "▁THE", "A"], word_pieces=b"")
 PHONES = Vocabulary([*LETTERS.symbols[:4], "DH", "AH"])
 INEXPRESSIBLE = {
     "size=zipformer_tiny.*: for tr": lambda: random_checkpoint(
