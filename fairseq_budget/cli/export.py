@@ -9,6 +9,7 @@ from fairseq_budget.cli.arguments import seed
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
 from fairseq_budget.pretrained.fairseq_export import save_fairseq
 from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
+from fairseq_budget.pretrained.onnx_file import save_onnx
 from fairseq_budget.pretrained.transformers_folder import save_transformers
 from fairseq_budget.run.provenance import summary
 
@@ -16,6 +17,7 @@ FORMATS = {
     "portable": save_pretrained,
     "transformers": save_transformers,
     "fairseq": save_fairseq,
+    "onnx": save_onnx,
 }
 
 
@@ -35,7 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
         default="portable",
         help="transformers: for AutoModel and AutoFeatureExtractor, of a CTC recogniser also "
         "AutoModelForCTC and AutoProcessor; fairseq: FOLDER/model.pt, which stock fairseq loads as "
-        "HuBERT or wav2vec 2.0 (default: portable, which this package reads)",
+        "HuBERT or wav2vec 2.0; onnx: FOLDER/model.onnx for onnxruntime (default: portable, which "
+        "this package reads)",
     )
     parser.add_argument(
         "--untrained",

@@ -15,11 +15,11 @@ from torch import Tensor
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import CONV_GEOMETRY, FRAME_RATE_HZ, SAMPLE_RATE
-from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained.fairseq_checkpoint import HEADS, PROJECTION, QUANTIZER
 from fairseq_budget.pretrained.portable import Pretrained
 from fairseq_budget.pretrained.vocabulary import SPECIAL_SYMBOLS
+from fairseq_budget.pretrained.weights import require_plain
 
 FAIRSEQ_FILE = "model.pt"
 FIELDS = (  # of encoders, in fairseq's models too
@@ -44,7 +44,12 @@ def save_fairseq(folder: str | Path, checkpoint: Pretrained) -> None:
     have both. Raises BudgetError for what fairseq has no such model of, with the reason.
     """
     encoder = checkpoint.encoder.resolved()
-    _check(encoder)
+    require_plain(encoder, "fairseq")
+    if not encoder.feature_layer_norm:
+        raise BudgetError(
+            "feature_layer_norm=false: fairseq's HuBERT and wav2vec 2.0 have a LayerNorm before "
+            "the projection; export to transformers, whose Hubert may do without, or without --to"
+        )
     weights = checkpoint.build_encoder().state_dict()
     weights.setdefault("mask_emb", torch.zeros(encoder.encoder_embed_dim))
     is_wav2vec2 = checkpoint.model == "budget_wav2vec2" and QUANTIZER[0] in checkpoint.state
@@ -76,22 +81,6 @@ class _Part:
     task: dict[str, Any]
     head: dict[str, Tensor]
     task_state: dict[str, Any] = field(default_factory=dict)
-
-
-def _check(encoder: ResolvedConfig) -> None:
-    """Refuse what fairseq's modules do not compute."""
-    found = {
-        f"are no Zipformer ({encoder.size})": encoder.zipformer is not None,
-        f"do not shorten (subsample={encoder.subsample})": encoder.subsample != "none",
-        "have a LayerNorm before the projection (feature_layer_norm=false), which transformers' "
-        "Hubert may do without": not encoder.feature_layer_norm,
-    }
-    for what, is_so in found.items():
-        if is_so:
-            raise BudgetError(
-                f"fairseq's HuBERT and wav2vec 2.0 {what}: expected a transformer of 50 Hz with "
-                "their front-end; export without --to, or to transformers"
-            )
 
 
 def _wav2vec2(checkpoint: Pretrained) -> _Part:

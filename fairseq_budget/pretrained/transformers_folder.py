@@ -36,7 +36,13 @@ from fairseq_budget.pretrained.vocabulary import (
     WORD_END,
     Vocabulary,
 )
-from fairseq_budget.pretrained.weights import check_fields, encoder_config, importing, placed
+from fairseq_budget.pretrained.weights import (
+    check_fields,
+    encoder_config,
+    importing,
+    placed,
+    require_plain,
+)
 from fairseq_budget.structured import read_json
 
 CLASSES = {"hubert": "Hubert", "wav2vec2": "Wav2Vec2"}  # model_type -> how its classes begin
@@ -126,7 +132,12 @@ def save_transformers(folder: str | Path, checkpoint: Pretrained) -> None:
     what transformers has no such model of, with the reason.
     """
     folder, encoder = Path(folder), checkpoint.encoder.resolved()
-    _check(checkpoint, encoder)
+    require_plain(encoder, "transformers")
+    if checkpoint.model == TRANSDUCER:
+        raise BudgetError(
+            "transformers has no transducer with these encoders: expected CTC, or a pre-trained "
+            "model; export without --to"
+        )
     own_class = checkpoint.model == "budget_wav2vec2" and encoder.feature_layer_norm
     kind = "wav2vec2" if own_class else "hubert"
     config, features = _config(kind, encoder), _feature_config(encoder)
@@ -145,21 +156,6 @@ def save_transformers(folder: str | Path, checkpoint: Pretrained) -> None:
     write_weights(folder / MODEL_FILE, state)
     write_json(folder / FEATURES_FILE, features)
     write_json(folder / CONFIG_FILE, config)
-
-
-def _check(checkpoint: Pretrained, encoder: ResolvedConfig) -> None:
-    """Refuse what transformers' modules do not compute."""
-    found = {
-        f"Zipformer ({encoder.size})": encoder.zipformer is not None,
-        f"shortened sequence (subsample={encoder.subsample})": encoder.subsample != "none",
-        "transducer": checkpoint.model == TRANSDUCER,
-    }
-    for what, is_so in found.items():
-        if is_so:
-            raise BudgetError(
-                f"transformers' Hubert and Wav2Vec2 have no {what}: expected a transformer of "
-                "50 Hz, pre-trained or with CTC; export without --to"
-            )
 
 
 def _config(kind: str, encoder: ResolvedConfig) -> dict[str, Any]:

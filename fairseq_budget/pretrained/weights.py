@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import CONV_GEOMETRY
-from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained.foreign import other_kind
 from fairseq_budget.pretrained.portable import ENCODER_PREFIX
@@ -47,6 +47,15 @@ def check_fields(fields: Mapping[str, Any], computed: Mapping[str, Any]) -> None
                 f"its field {name} is {fields[name]!r}: only models with {value!r} are computed "
                 "here; take another checkpoint"
             )
+
+
+def require_plain(config: ResolvedConfig, tool: str) -> None:
+    """Refuse, for an export, the encoders that are ours alone: BudgetError."""
+    if config.zipformer is not None or config.subsample != "none":
+        raise BudgetError(
+            f"size={config.size}, subsample={config.subsample}: for {tool} expected a transformer "
+            "whose frames are 20 ms apart; export without --to"
+        )
 
 
 def encoder_config(weights: Mapping[str, Tensor], fields: Mapping[str, Any]) -> EncoderConfig:
