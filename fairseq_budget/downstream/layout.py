@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from fairseq_budget.downstream.recordings import (
     Recording,
     hold_out,
     keep_shots,
+    parse_share,
     read_recordings,
     select,
 )
@@ -238,7 +239,9 @@ def split_recordings(
         for name in ("train", "valid", "test")
     }
     if filters["test"] is None:
-        raise BudgetError("--test is missing: give a filter such as 'take=0-9'")
+        raise BudgetError(
+            "--test is missing: give a filter such as 'take=0-9', or a random share such as 20%"
+        )
     if request.valid and TASKS[request.task].draws_valid:
         raise BudgetError(
             f"--valid {request.valid!r}: s3prl draws the validation part of {request.task} from "
@@ -246,12 +249,26 @@ def split_recordings(
         )
     if TASKS[request.task].draws_valid:
         filters["valid"] = None
-    splits = {name: select(recordings, how) for name, how in filters.items() if how is not None}
+    splits: dict[str, list[Recording]] = {}
+    for name, how in sorted(filters.items(), key=lambda row: parse_share(row[1]) is not None):
+        if how is not None:  # shares are of what no filter has taken
+            splits[name] = _chosen(recordings, how, splits, request.seed)
     if "train" not in splits:
         taken = {recording.path for split in splits.values() for recording in split}
         splits["train"] = [recording for recording in recordings if recording.path not in taken]
     _check_splits(splits, filters)
     return _complete(splits, request)
+
+
+def _chosen(
+    recordings: Sequence[Recording], how: str, others: Mapping[str, Sequence[Recording]], seed: int
+) -> list[Recording]:
+    share = parse_share(how)
+    if share is None:
+        return select(recordings, how)
+    taken = {recording.path for split in others.values() for recording in split}
+    free = [recording for recording in recordings if recording.path not in taken]
+    return hold_out(free, share, seed)[1] if free else []
 
 
 def _complete(splits: dict[str, list[Recording]], request: Request) -> dict[str, list[Recording]]:

@@ -22,7 +22,8 @@ from fairseq_budget.errors import BudgetError
 
 MAX_SHOWN = 60  # classes
 LAYOUT_EPILOG = """filters:
-  Space-separated field=values, all of which must hold; values are a comma-separated list of
+  A random share such as 20%, of what no other filter takes, drawn by --seed; or
+  space-separated field=values, all of which must hold; values are a comma-separated list of
   words and of ranges of numbers. Fields are those of --pattern, or the columns of --table, or of
   the utterances.tsv in DIR, as budget-corpus writes it (ks, ic, er and sid use its commands only).
 
@@ -74,7 +75,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--label", metavar="FIELD", help="the class (default: label; sid: speaker)")
     parser.add_argument("--train", metavar="FILTER", help="default: all that is in no other split")
     parser.add_argument("--valid", metavar="FILTER", help="default: a random 10 %% of train")
-    parser.add_argument("--test", metavar="FILTER")
+    parser.add_argument("--test", metavar="FILTER", help="default: the rows whose split is test")
     parser.add_argument(
         "--shots", type=count, metavar="N", help="keep N training utterances per label and speaker"
     )
