@@ -39,7 +39,7 @@ def main() -> None:
     print(f"left alone: {duration_s:.0f} s")
     moments, num_kills = random.Random(args.seed), 0
     while num_kills < args.kills:
-        process, wait_s = start(args, killed), moments.uniform(0, duration_s / 3)
+        process, wait_s = start(args, killed), moments.uniform(0, 0.6 * duration_s)
         time.sleep(wait_s)
         if process.poll() is not None:
             break
