@@ -37,6 +37,7 @@ EXTRAS = {
     ],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+EXTRAS["onnx"] = ["onnx", "onnxscript", "onnxruntime"]  # budget-export --to onnx
 EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"
 
 COMMANDS = {

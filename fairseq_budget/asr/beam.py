@@ -19,8 +19,9 @@ from torch import Tensor
 
 from fairseq_budget.asr.ctc import BLANK
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.pretrained.vocabulary import WORD_END
 
-WORD_END, UNKNOWN = "|", "<unk>"
+UNKNOWN = "<unk>"
 NEVER = float("-inf")
 
 

@@ -13,10 +13,8 @@ from fairseq_budget.asr.decoding import beam_search, greedy_search
 from fairseq_budget.asr.predictor import TransducerHead
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import Pretrained
-from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD, TRANSDUCER, Vocabulary
 from fairseq_budget.text.wer import spell
-
-CTC, TRANSDUCER = "budget_ctc", "budget_transducer"
 
 
 class Recognizer:
@@ -80,7 +78,7 @@ def _build_head(checkpoint: Pretrained, vocabulary: Vocabulary) -> nn.Module:
     dim = checkpoint.encoder.resolved().output_dim
     head: nn.Module
     if checkpoint.model == CTC:
-        prefix, head = "ctc_output.1.", nn.Linear(dim, num_symbols)
+        prefix, head = CTC_HEAD, nn.Linear(dim, num_symbols)
     else:
         widths = {name: checkpoint.model_config[name] for name in ("decoder_dim", "joiner_dim")}
         prefix, head = "head.", TransducerHead(dim, num_symbols, **widths)

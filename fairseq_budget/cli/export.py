@@ -1,4 +1,4 @@
-"""budget-export: a fairseq checkpoint of ours becomes a portable folder."""
+"""budget-export: a fairseq checkpoint of ours becomes a portable folder, or another tool's."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ import argparse
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli.arguments import seed
 from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
+from fairseq_budget.pretrained.fairseq_export import save_fairseq
 from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
+from fairseq_budget.pretrained.onnx_file import save_onnx
+from fairseq_budget.pretrained.transformers_folder import save_transformers
 from fairseq_budget.run.provenance import summary
+
+FORMATS = {
+    "portable": save_pretrained,
+    "transformers": save_transformers,
+    "fairseq": save_fairseq,
+    "onnx": save_onnx,
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -21,6 +31,15 @@ def build_parser() -> argparse.ArgumentParser:
         "checkpoint", help="checkpoint_best.pt or another checkpoint of ours, or an exported folder"
     )
     parser.add_argument("folder", help="folder to write")
+    parser.add_argument(
+        "--to",
+        choices=FORMATS,
+        default="portable",
+        help="transformers: for AutoModel and AutoFeatureExtractor, of a CTC recogniser also "
+        "AutoModelForCTC and AutoProcessor; fairseq: FOLDER/model.pt, which stock fairseq loads as "
+        "HuBERT or wav2vec 2.0; onnx: FOLDER/model.onnx for onnxruntime (default: portable, which "
+        "this package reads)",
+    )
     parser.add_argument(
         "--untrained",
         metavar="SEED",
@@ -43,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint = untrained(checkpoint, args.untrained)
     if args.k2ssl is not None:
         export_k2ssl(args.k2ssl, checkpoint)
-    save_pretrained(args.folder, checkpoint)
+    FORMATS[args.to](args.folder, checkpoint)
     updates = checkpoint.provenance.get("num_updates", 0)
     print(f"{args.folder}: {checkpoint.model}, size {checkpoint.encoder.size}, {updates} updates")
     for name, words in summary(checkpoint.provenance).items():

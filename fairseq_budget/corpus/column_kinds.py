@@ -15,7 +15,7 @@ from fairseq_budget.errors import BudgetError
 CENTROIDS_KEY = "centroids"  # in a description: the hash of the centroids
 KIND_KEY = "kind"  # in the description of a segmentation: what made it
 LABELS = "km"  # the name of a label set, unless another is given
-_RESERVED = ("tsv", "pack", "json", "name", "wrd", "ltr", "phn", "bpe")  # manifests, transcripts
+_RESERVED = ("tsv", "pack", "json", "name", "wrd", "ltr", "phn", "bpe", "audio")
 
 
 def is_segmentation(description: Mapping[str, Any]) -> bool:

@@ -17,11 +17,9 @@ from fairseq_budget.corpus.column import Column, column_path, description_path
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
-from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.pretrained.vocabulary import SPECIAL_SYMBOLS, WORD_END, Vocabulary
 
-WORD_END = "|"
 _ENTRY = re.compile(r"(\S+) [0-9]+")  # of a dictionary
-SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # <s> is the blank
 
 
 def letters(text: str) -> str:

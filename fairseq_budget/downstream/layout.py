@@ -1,7 +1,8 @@
 """From a folder of labelled speech to a folder that one of s3prl's tasks can read.
 
 A layout is that folder and its ``layout.json``: what was asked for, how many utterances each split
-has, the classes, and the ``-o`` fields that point s3prl at it.
+has, the classes, and the ``-o`` fields that point s3prl at it. A corpus of SUPERB that s3prl reads
+where it is has ``layout.json`` alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,15 +19,17 @@ from typing import Annotated
 from fairseq_budget.audio.io import audio_info, decode, find_mismatch, write_audio
 from fairseq_budget.audio.resample import to_model_rate
 from fairseq_budget.console.progress import Progress
+from fairseq_budget.downstream.official import OFFICIAL
 from fairseq_budget.downstream.recordings import (
     Recording,
     hold_out,
     keep_shots,
+    parse_share,
     read_recordings,
     select,
 )
 from fairseq_budget.downstream.task_files import SLOTS, Options
-from fairseq_budget.downstream.tasks import TASKS, Task
+from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
@@ -45,6 +48,7 @@ class Request:
 
     ``table`` in place of ``utterances.tsv`` or ``pattern``; ``lexicon`` of phones (PR), ``pieces``
     of words (ASR-5k); ``superb``: SUPERB's own settings, for the corpora it was made of.
+    ``official``: ``audio`` is such a corpus, which s3prl reads as it is.
     """
 
     task: str
@@ -60,11 +64,15 @@ class Request:
     lexicon: str | None = None
     pieces: int = Options.pieces
     superb: bool = False
+    official: bool = False
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A finished layout; ``classes`` maps s3prl's names of the classes to ours."""
+    """A finished layout; ``classes`` maps s3prl's names of the classes to ours.
+
+    Of an official corpus neither these nor the utterances of each split are known.
+    """
 
     folder: Path
     request: Request
@@ -74,15 +82,21 @@ class Layout:
 
     @property
     def task(self) -> Task:
-        return TASKS[self.request.task]
+        return (OFFICIAL_TASKS if self.request.official else TASKS)[self.request.task]
+
+    @property
+    def folds(self) -> Sequence[int | None]:
+        """What a score is the mean of: folds from 1, or one training without any (None)."""
+        return range(1, self.task.num_folds + 1) if self.task.num_folds > 1 else (None,)
 
     def overrides(self) -> list[str]:
         """The ``-o`` fields for this data."""
-        fields = self.task.overrides(self.folder, superb=self.request.superb)
+        folder = Path(self.request.audio) if self.request.official else self.folder
+        fields = self.task.overrides(folder, superb=self.request.superb)
         keywords = self.task.downstream == "speech_commands"
-        if keywords and self.num_utterances["train"] < BATCH_SIZE * (1 + self.request.superb):
+        full = BATCH_SIZE * (1 + self.request.superb)
+        if keywords and (size := self.num_utterances.get("train", full)) < full:
             # s3prl drops incomplete batches: with no complete one it would wait for ever
-            size = self.num_utterances["train"]
             fields.append(f"config.downstream_expert.datarc.batch_size={size}")
         return fields
 
@@ -97,7 +111,8 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     """Write the layout that ``request`` asks for, or return it where it is already there.
 
     Audio that is not 16 kHz mono is converted into the folder; all other audio stays where it is.
-    Raises BudgetError for an empty split, one recording in two splits, and a folder in use.
+    Raises BudgetError for an empty split, one recording in two splits, a folder in use, and an
+    official corpus that is not complete or that s3prl cannot read as it is.
     """
     if (done := _finished(folder, request)) is not None:
         return done
@@ -109,7 +124,8 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
             f"cannot make --out {folder}: {error.strerror}; choose a folder that you may write to"
         ) from error
     with hold(place.with_name(f".{place.name}.lock"), f"--out {folder}", "another --out"):
-        return _finished(folder, request) or _write_layout(request, folder, overwrite=overwrite)
+        write = _write_official if request.official else _write_layout
+        return _finished(folder, request) or write(request, folder, overwrite=overwrite)
 
 
 def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
@@ -128,10 +144,35 @@ def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
         classes = TASKS[request.task].write(work, splits, options)
         counts = {name: len(split) for name, split in splits.items()}
         layout = Layout(folder, request, counts, classes, num_converted)
-        with atomic_write(work / LAYOUT_FILE) as file:
-            json.dump({**asdict(layout), "folder": None}, file, indent=2)
-            file.write("\n")
+        _store(layout, work)
     return layout
+
+
+def _write_official(request: Request, folder: Path, *, overwrite: bool) -> Layout:
+    task, root = request.task, request.audio
+    if task not in OFFICIAL_TASKS:
+        raise BudgetError(
+            f"--official {root}: of {task}, s3prl reads no corpus as it is, but of "
+            f"{', '.join(OFFICIAL_TASKS)}; lay it out with --audio {root} --superb"
+        )
+    if missing := OFFICIAL[task].missing(Path(root)):
+        raise BudgetError(
+            f"--official {root}: expected all of {OFFICIAL[task].name}, but it has "
+            f"{'; '.join(missing)}; budget-downstream check --task {task} --data {root} says "
+            "where it is from"
+        )
+    _require_free(folder, overwrite=overwrite)
+    layout = Layout(folder, request, {}, {}, 0)
+    with _whole_folder(folder) as work:
+        _store(layout, work)
+    return layout
+
+
+def _store(layout: Layout, work: Path) -> None:
+    counts = layout.num_utterances or None
+    with atomic_write(work / LAYOUT_FILE) as file:
+        json.dump({**asdict(layout), "folder": None, "num_utterances": counts}, file, indent=2)
+        file.write("\n")
 
 
 @contextmanager
@@ -153,14 +194,17 @@ def read_layout(folder: Path) -> Layout:
     """A layout written before; BudgetError where there is none, or an unfinished one."""
     try:
         stored = read_json(folder / LAYOUT_FILE, _Stored)
-        if stored.request.task not in TASKS:
+        official = stored.request.official
+        if stored.request.task not in (OFFICIAL_TASKS if official else TASKS):
             raise ValueError(f"request.task is {stored.request.task!r}")
+        if official != (stored.num_utterances is None):
+            raise ValueError("num_utterances must be null where official is true, and only there")
     except (OSError, ValueError) as error:
         raise BudgetError(
             f"{folder} is no finished layout ({error}): expected a {LAYOUT_FILE} that "
             "budget-downstream layout wrote; run it again with --overwrite"
         ) from error
-    counts = asdict(stored.num_utterances)
+    counts = asdict(stored.num_utterances) if stored.num_utterances else {}
     return Layout(folder, stored.request, counts, stored.classes, stored.num_converted)
 
 
@@ -180,7 +224,7 @@ class _Stored:
 
     folder: None
     request: Request
-    num_utterances: _Counts
+    num_utterances: _Counts | None
     classes: dict[str, str]
     num_converted: _Count
 
@@ -195,7 +239,9 @@ def split_recordings(
         for name in ("train", "valid", "test")
     }
     if filters["test"] is None:
-        raise BudgetError("--test is missing: give a filter such as 'take=0-9'")
+        raise BudgetError(
+            "--test is missing: give a filter such as 'take=0-9', or a random share such as 20%"
+        )
     if request.valid and TASKS[request.task].draws_valid:
         raise BudgetError(
             f"--valid {request.valid!r}: s3prl draws the validation part of {request.task} from "
@@ -203,12 +249,26 @@ def split_recordings(
         )
     if TASKS[request.task].draws_valid:
         filters["valid"] = None
-    splits = {name: select(recordings, how) for name, how in filters.items() if how is not None}
+    splits: dict[str, list[Recording]] = {}
+    for name, how in sorted(filters.items(), key=lambda row: parse_share(row[1]) is not None):
+        if how is not None:  # shares are of what no filter has taken
+            splits[name] = _chosen(recordings, how, splits, request.seed)
     if "train" not in splits:
         taken = {recording.path for split in splits.values() for recording in split}
         splits["train"] = [recording for recording in recordings if recording.path not in taken]
     _check_splits(splits, filters)
     return _complete(splits, request)
+
+
+def _chosen(
+    recordings: Sequence[Recording], how: str, others: Mapping[str, Sequence[Recording]], seed: int
+) -> list[Recording]:
+    share = parse_share(how)
+    if share is None:
+        return select(recordings, how)
+    taken = {recording.path for split in others.values() for recording in split}
+    free = [recording for recording in recordings if recording.path not in taken]
+    return hold_out(free, share, seed)[1] if free else []
 
 
 def _complete(splits: dict[str, list[Recording]], request: Request) -> dict[str, list[Recording]]:

@@ -24,7 +24,7 @@ class Corpus:
     def missing(self, root: Path) -> list[str]:
         """What is not there, a line each; BudgetError if `root` is no folder."""
         if not root.is_dir():
-            raise BudgetError(f"--data {root}: no such folder; {self.name} is from {self.source}")
+            raise BudgetError(f"{root}: no such folder; {self.name} is from {self.source}")
         return [
             f"{pattern}: {found:,} of {wanted:,} files"
             for pattern, wanted in self.parts.items()

@@ -25,6 +25,7 @@ TABLE, PHONES = "utterances.tsv", "phones.tsv"
 SNIPS_TABLE = "all.iob.snips.txt"
 LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)%")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
@@ -213,6 +214,20 @@ def _matches(value: str, wanted: list[str]) -> bool:
         if value == choice:
             return True
     return False
+
+
+def parse_share(text: str | None) -> float | None:
+    """The share that ``20%`` means; None for any other filter.
+
+    >>> parse_share("20%"), parse_share("take=3"), parse_share(None)
+    (0.2, None, None)
+    """
+    match = _SHARE.fullmatch(text or "")
+    if match is None:
+        return None
+    if not 0 < float(match[1]) < 100:
+        raise BudgetError(f"{text}: expected a share between 0% and 100%")
+    return float(match[1]) / 100
 
 
 def hold_out(

@@ -112,7 +112,10 @@ class _Result(Score):
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a classifier; ``num_updates`` None means the configuration's."""
+    """One training of a classifier; ``num_updates`` None means the configuration's.
+
+    ``fold``: of those that its layout has.
+    """
 
     layout: Layout
     upstream: Upstream
@@ -121,6 +124,7 @@ class Run:
     num_updates: int | None = None
     protocol: Protocol = field(default_factory=Protocol)
     keeps_checkpoints: bool = True
+    fold: int | None = None
 
     def options(self) -> dict[str, Any]:
         """Of the upstream (``-g``). An untrained one has the fresh weights of the run's seed."""
@@ -139,6 +143,8 @@ class Run:
         if self.options():
             arguments += ["-g", str(self.folder / OPTIONS_FILE)]
         overrides = self.protocol.overrides()
+        if self.fold is not None:
+            overrides.append(f"config.downstream_expert.datarc.test_fold=fold{self.fold}")
         if self.num_updates is not None:
             overrides += update_overrides(self.num_updates, warm_up=not self.layout.request.superb)
         return self.layout.command(arguments, overrides)
@@ -179,7 +185,7 @@ class Run:
                 upstream=self.upstream.name,
                 seed=self.seed,
                 learning_rate=self.protocol.learning_rate,
-                layer_weights=read_layer_weights(self.folder),
+                layer_weights=read_layer_weights(self.folder, score.update),
                 wall_s=round(time.monotonic() - start, 1),
                 key=self.key(),
             )
@@ -212,7 +218,7 @@ class Run:
                 f"{code}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
                 f"all it said is in {self.folder / OUTPUT_FILE}"
             )
-        return read_score(self.folder, self.layout.task)
+        return read_score(self.folder, self.layout.task, self.fold)
 
 
 def update_overrides(num_updates: int, *, warm_up: bool = True) -> list[str]:

@@ -7,16 +7,14 @@ number that is, and whether more or less of it is better, the task says (tasks.p
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import torch
-
 from fairseq_budget.downstream.tasks import Metric, Task
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
+from fairseq_budget.pretrained.inert import load_inert
 from fairseq_budget.structured import Range, Rate, conform
 from fairseq_budget.upstream.scalars import SCALARS_FILE, read_scalars
 
@@ -34,12 +32,16 @@ class Score:
     others: dict[str, Rate] = field(default_factory=dict)
 
 
-def read_score(folder: Path, task: Task) -> Score:
-    """The best evaluation of s3prl's run in a folder; BudgetError where there is none."""
+def read_score(folder: Path, task: Task, fold: int | None = None) -> Score:
+    """The best evaluation of s3prl's run in a folder, of a fold (None: s3prl's own, the first).
+
+    Raises BudgetError where there is none.
+    """
     with reading(folder / SCALARS_FILE, "remove it and train again"):
         scalars = read_scalars(folder)
         valid, test = (
-            [_values(scalars, metric, split) for metric in task.metrics] for split in task.evaluated
+            [_values(scalars, metric, split, fold or 1) for metric in task.metrics]
+            for split in task.evaluated
         )
     both = sorted(valid[0].keys() & test[0].keys())
     if not both:
@@ -55,22 +57,24 @@ def read_score(folder: Path, task: Task) -> Score:
     return Score(best, valid[0][best], test[0][best], others)
 
 
-def read_layer_weights(folder: Path) -> list[float] | None:
+def read_layer_weights(folder: Path, update: int) -> list[float] | None:
     """The share of each layer in the sum that s3prl learned, at its best update; None of one layer.
 
-    The first is the encoder's input.
+    The first is the encoder's input. s3prl keeps no best one where it evaluates test alone, but
+    its states at each update that it saves.
     """
-    kept = [*folder.glob("*best*.ckpt"), *folder.glob("states-*.ckpt")]
+    states = [folder / f"states-{update}.ckpt", *folder.glob("states-*.ckpt")]
+    kept = [*folder.glob("*best*.ckpt"), *filter(Path.is_file, states)]
     if not kept:
         return None
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        state = torch.load(kept[0], map_location="cpu", weights_only=True)
-    weights = state.get("Featurizer", {}).get("weights")
+    weights = load_inert(kept[0]).get("Featurizer", {}).get("weights")
     return None if weights is None else [round(w, 4) for w in weights.softmax(0).tolist()]
 
 
-def _values(scalars: dict[str, dict[int, float]], metric: Metric, split: str) -> dict[int, float]:
+def _values(
+    scalars: dict[str, dict[int, float]], metric: Metric, split: str, fold: int
+) -> dict[int, float]:
     scale = 0.01 if metric.percent else 1
-    tag = metric.tag.format(split)
+    tag = metric.tag.format(split=split, fold=fold)
     found = scalars.get(tag, {})
     return {update: conform(scale * value, metric.kind, tag) for update, value in found.items()}

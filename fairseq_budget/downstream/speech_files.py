@@ -12,7 +12,6 @@ from fairseq_budget.downstream.task_files import (
     SLOTS,
     Options,
     Splits,
-    label_values,
     link,
     write_csv,
     write_lines,
@@ -72,7 +71,7 @@ def write_pieces(folder: Path, splits: Splits, options: Options) -> dict[str, st
 
 def write_slots(folder: Path, splits: Splits, options: Options) -> dict[str, str]:
     """Audio SNIPS's folders, words with their slots, and lists of letters and of slots."""
-    names = label_values(splits, "speaker")
+    names = sorted({recording.speaker for row in splits.values() for recording in row})
     lines, letters, slots = [], {" "}, set()
     for split, recordings in splits.items():
         for number, recording in enumerate(recordings):

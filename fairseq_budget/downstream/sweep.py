@@ -1,7 +1,7 @@
 """Several tasks, learning rates and seeds: of each task and upstream the best rate, on validation.
 
 As SUPERB does it: each learning rate trains a classifier of its own, validation chooses, and test
-is reported at the rate that was chosen.
+is reported at the rate that was chosen. Where a task has folds, a score is the mean of theirs.
 """
 
 from __future__ import annotations
@@ -99,16 +99,41 @@ class Sweep:
                 layout,
                 upstream,
                 seed,
-                self.folder / layout.request.task / upstream.name / f"lr{rate:g}" / f"seed{seed}",
+                self._folder(layout, upstream, rate, seed, fold),
                 self.num_updates,
                 replace(self.protocol, learning_rate=rate),
                 self.keeps_checkpoints,
+                fold,
             )
             for layout in self.layouts
             for row in self.rows
             for rate in self.rates
             for seed, upstream in zip(range(self.num_seeds), cycle(row), strict=False)
+            for fold in layout.folds
         ]
+
+    def _folder(
+        self, layout: Layout, upstream: Upstream, rate: float, seed: int, fold: int | None
+    ) -> Path:
+        folder = self.folder / layout.request.task / upstream.name / f"lr{rate:g}" / f"seed{seed}"
+        return folder / f"fold{fold}" if fold else folder
+
+    def notes(self) -> list[str]:
+        """What a table must say of scores that are not a test's at the best of validation."""
+        notes = []
+        for layout in self.layouts:
+            name, task = layout.request.task.upper(), layout.task
+            if task.num_folds > 1:
+                notes.append(
+                    f"{name}: the mean of folds 1 to {task.num_folds}; ± is the spread of seeds, "
+                    "each of which is such a mean."
+                )
+            if len(set(task.evaluated)) == 1:
+                notes.append(
+                    f"{name}: update and learning rate are chosen on test itself, as SUPERB has no "
+                    "validation of it."
+                )
+        return notes
 
 
 @dataclass(frozen=True)
@@ -123,6 +148,7 @@ class Cell:
     valid_percent: float = column("valid (%)", digits=2)
     learning_rate: float = column()
     num_seeds: int = column("seeds")
+    num_folds: int = column("folds")
     sha256: str | None = column("weights")
     command: str = column(hidden=True)
     layer_weights: tuple[float, ...] | None = column(hidden=True)
@@ -130,19 +156,19 @@ class Cell:
 
 def choose(results: Iterable[Result]) -> list[Cell]:
     """The best learning rate of each task and upstream, by the mean of validation over seeds."""
-    groups: dict[tuple[str, str], dict[float, list[Result]]] = {}
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        rates = groups.setdefault((result["task"], result["upstream"]), {})
-        rates.setdefault(result["learning_rate"], []).append(result)
-    return [_best(TASKS[task], task, rates) for (task, _), rates in groups.items()]
+        groups.setdefault((result["task"], result["upstream"]), []).append(result)
+    return [_best(TASKS[task], task, own) for (task, _), own in groups.items()]
 
 
-def _best(task: Task, name: str, rates: dict[float, list[Result]]) -> Cell:
+def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
     sign = 1 if task.metrics[0].higher_is_better else -1
-    valid = {rate: statistics.mean(r["valid"] for r in own) for rate, own in rates.items()}
+    num_folds, rates = _by_rate(results)
+    valid = {rate: statistics.mean(_means(seeds, "valid")) for rate, seeds in rates.items()}
     rate = max(valid, key=lambda one: sign * valid[one])
-    own = rates[rate]
-    tests = [100 * result["test"] for result in own]
+    own = [result for folds in rates[rate] for result in folds]
+    tests = [100 * test for test in _means(rates[rate], "test")]
     first = max(own, key=lambda result: sign * float(result["valid"]))
     return Cell(
         name,
@@ -152,11 +178,33 @@ def _best(task: Task, name: str, rates: dict[float, list[Result]]) -> Cell:
         statistics.stdev(tests) if len(tests) > 1 else None,
         100 * valid[rate],
         rate,
-        len(own),
+        len(tests),
+        num_folds,
         (first["key"]["checkpoint_sha256"] or "")[:12] or None,
         first["key"]["command"],
         _mean_of_layers([r["layer_weights"] for r in own if r["layer_weights"]]),
     )
+
+
+def _by_rate(results: Sequence[Result]) -> tuple[int, dict[float, list[list[Result]]]]:
+    """The number of folds, and the seeds of each learning rate as lists of their folds.
+
+    A seed of which a fold has failed is left out: its mean would be of other data.
+    """
+    seeds: dict[tuple[float, int], list[Result]] = {}
+    for result in results:
+        seeds.setdefault((result["learning_rate"], result["seed"]), []).append(result)
+    num_folds = max(map(len, seeds.values()))
+    rates: dict[float, list[list[Result]]] = {}
+    for (rate, _), folds in seeds.items():
+        if len(folds) == num_folds:
+            rates.setdefault(rate, []).append(folds)
+    return num_folds, rates
+
+
+def _means(seeds: Sequence[Sequence[Result]], part: str) -> list[float]:
+    """Of each seed, over its folds."""
+    return [statistics.mean(result[part] for result in folds) for folds in seeds]
 
 
 def _mean_of_layers(weights: Sequence[Sequence[float]]) -> tuple[float, ...] | None:

@@ -8,7 +8,7 @@ of minutes on a CPU want.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ Setting = str | int | float | None
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of an evaluation: its name, and s3prl's tag of it, with the split in place of {}.
+    """A number of an evaluation: its name, and s3prl's tag of it, with {split} and {fold} in it.
 
     ``percent``: s3prl gives it in per cent; all of ours are shares, of which 1 is all.
     """
@@ -64,7 +64,7 @@ class Metric:
 
 
 def _accuracy(prefix: str) -> tuple[Metric, ...]:
-    return (Metric("accuracy", f"{prefix}/{{}}-acc", higher_is_better=True),)
+    return (Metric("accuracy", f"{prefix}/{{split}}-acc", higher_is_better=True),)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Task:
     below ``downstream_expert`` that must point to them. ``config``: what ``-c`` names where ``-d``
     alone does not tell it. The first of ``metrics`` chooses the best update. ``evaluated``:
     s3prl's names of valid and test. ``draws_valid``: s3prl takes the validation part from train
-    itself. ``commands_only``: of the demo corpus, its sentences are left out.
+    itself. ``commands_only``: of the demo corpus, its sentences are left out. ``num_folds``: a
+    score is the mean of so many trainings, which ``datarc.test_fold`` parts.
     """
 
     downstream: str
@@ -88,6 +89,7 @@ class Task:
     evaluated: tuple[str, str] = ("dev", "test")
     draws_valid: bool = False
     commands_only: bool = True
+    num_folds: int = 1
     small: Mapping[str, Setting] = field(default_factory=dict)
     superb: Mapping[str, Setting] = field(default_factory=dict)
 
@@ -181,7 +183,7 @@ TASKS = {
         "emotion",
         "emotion recognition",
         "label",
-        _accuracy("emotion-fold1"),
+        _accuracy("emotion-fold{fold}"),
         {"datarc.root": "", "datarc.meta_data": "meta_data"},
         write_emotions,
         draws_valid=True,
@@ -212,7 +214,7 @@ TASKS = {
         "ctc",
         "phone recognition",
         "transcript",
-        (Metric("PER", "ctc-libriphone/{}-per"),),
+        (Metric("PER", "ctc-libriphone/{split}-per"),),
         {
             "corpus.path": CORPUS,
             "corpus.lexicon": "lexicon.txt",
@@ -228,8 +230,8 @@ TASKS = {
         "speech recognition in letters",
         "transcript",
         (
-            Metric("WER", "asr/{}-wer", percent=True),
-            Metric("letter error rate", "asr/{}-uer", percent=True),
+            Metric("WER", "asr/{split}-wer", percent=True),
+            Metric("letter error rate", "asr/{split}-uer", percent=True),
         ),
         {
             "datarc.libri_root": CORPUS,
@@ -251,8 +253,8 @@ TASKS = {
         "speech recognition in word pieces",
         "transcript",
         (
-            Metric("WER", "ctc-librispeech/{}-wer"),
-            Metric("letter error rate", "ctc-librispeech/{}-cer"),
+            Metric("WER", "ctc-librispeech/{split}-wer"),
+            Metric("letter error rate", "ctc-librispeech/{split}-cer"),
         ),
         {"corpus.path": CORPUS, "text.vocab_file": "pieces.model"},
         write_pieces,
@@ -265,8 +267,8 @@ TASKS = {
         "slot filling",
         "transcript",
         (
-            Metric("slot type F1", "ctc-snips/{}-slot_type_f1", higher_is_better=True),
-            Metric("slot value CER", "ctc-snips/{}-slot_value_cer"),
+            Metric("slot type F1", "ctc-snips/{split}-slot_type_f1", higher_is_better=True),
+            Metric("slot value CER", "ctc-snips/{split}-slot_value_cer"),
         ),
         {
             "corpus.path": SNIPS,
@@ -282,7 +284,7 @@ TASKS = {
         "sv_voxceleb1",
         "speaker verification",
         "speaker",
-        (Metric("EER", "sv-voxceleb1/{}-EER"),),
+        (Metric("EER", "sv-voxceleb1/{split}-EER"),),
         {
             "datarc.file_path": VOXCELEB,
             "datarc.train_meta_data": "speakers.txt",
@@ -305,8 +307,8 @@ TASKS = {
         "speaker diarization",
         "speaker",
         (
-            Metric("DER", "diarization/{}-der"),
-            Metric("frame accuracy", "diarization/{}-acc", higher_is_better=True),
+            Metric("DER", "diarization/{split}-der"),
+            Metric("frame accuracy", "diarization/{split}-acc", higher_is_better=True),
         ),
         {"loaderrc.train_dir": "train", "loaderrc.dev_dir": "dev", "loaderrc.test_dir": "test"},
         write_mixtures,
@@ -319,3 +321,30 @@ TASKS = {
         },
     ),
 }
+
+OFFICIAL_TASKS = {
+    "ks": replace(
+        TASKS["ks"],
+        data={
+            "datarc.speech_commands_root": "speech_commands_v0.01",
+            "datarc.speech_commands_test_root": "speech_commands_test_set_v0.01",
+        },
+    ),
+    "ic": TASKS["ic"],
+    "sid": replace(
+        TASKS["sid"], data={"datarc.file_path": "", "datarc.meta_data": "iden_split.txt"}
+    ),
+    "asv": replace(
+        TASKS["asv"],
+        data={
+            "datarc.file_path": "",
+            "datarc.dev_meta_data": "veri_test2.txt",  # s3prl reads it, and evaluates test alone
+            "datarc.test_meta_data": "veri_test2.txt",
+        },
+        evaluated=("test", "test"),
+        superb={"runner.eval_dataloaders": "['test']"},
+    ),
+    "sd": TASKS["sd"],
+    "er": replace(TASKS["er"], num_folds=5),
+}
+"""As s3prl reads SUPERB's own corpora (official.py) in the folders that they come in."""

@@ -76,7 +76,7 @@ def _floats(wave: Any, what: str) -> Tensor:
 
 
 def _check_shape(batch: Tensor) -> None:
-    if batch.dim() != 2 or not len(batch):
+    if batch.dim() != 2 or not batch.shape[0]:  # len() would fix it in a traced graph
         raise BudgetError(
             f"waveforms of shape {list(batch.shape)}: expected (samples,), (utterances, samples) "
             "or a list of (samples,), of one channel each: take the mean over channels"

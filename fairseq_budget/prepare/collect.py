@@ -7,11 +7,7 @@ have begun when the work is interrupted, so that no half-written copy is left be
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -31,8 +27,8 @@ from fairseq_budget.corpus.manifest import Piece, Utterance
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.prepare.find import Source
+from fairseq_budget.prepare.processes import CHUNK, mapper
 
-_CHUNK = 16  # files per message to a worker: what is still finished after an interruption
 _UNWANTED = ("too short", "too long")
 
 
@@ -126,8 +122,8 @@ def _examine_all(
     folder: Path, sources: Sequence[Source], rules: Rules, *, num_workers: int, name: str
 ) -> list[Finding]:
     work = functools.partial(examine, folder=folder, rules=rules)
-    num_workers = max(1, min(num_workers, len(sources) // _CHUNK))
-    with _mapper(num_workers) as run:
+    num_workers = max(1, min(num_workers, len(sources) // CHUNK))
+    with mapper(num_workers) as run:
         results = run(work, sources)
         return list(Progress(results, total=len(sources), desc=name, unit="file"))
 
@@ -194,39 +190,3 @@ def _require_distinct_copies(files: Iterable[tuple[Path, Sequence[Source]]], cop
                     "--ext or --match, or another --resample-to for each split; of an archive "
                     "that holds a name twice, unpack the recording that is meant"
                 )
-
-
-Map = Callable[[Callable[[Source], Finding], Iterable[Source]], Iterator[Finding]]
-
-
-@contextmanager
-def _mapper(num_workers: int) -> Iterator[Map]:
-    """An ordered `map`, over processes if there is more than one worker.
-
-    Processes are spawned, never forked: a fork would copy the threads' locks in whatever state.
-    """
-    if num_workers == 1:
-        yield map
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-
-        def run(work: Callable[[Source], Finding], sources: Iterable[Source]) -> Iterator[Finding]:
-            with _ignoring_interrupts():
-                return pool.map(work, sources, chunksize=_CHUNK)
-
-        try:
-            yield run
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C for good, which their parent answers for them."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

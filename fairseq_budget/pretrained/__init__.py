@@ -1,4 +1,4 @@
-"""Checkpoints that outlive a run: the portable folder, fairseq's and k2SSL's files, averages."""
+"""Checkpoints that outlive a run: the portable folder, other toolkits' formats, averages."""
 
 from fairseq_budget.pretrained.portable import (
     ENCODER_PREFIX,

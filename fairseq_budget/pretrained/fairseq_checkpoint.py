@@ -13,17 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import sha256_file
-from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE
-from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.pretrained.foreign import other_kind
 from fairseq_budget.pretrained.inert import load_inert, plain
-from fairseq_budget.pretrained.portable import ENCODER_PREFIX, Pretrained, is_ours, read_pretrained
+from fairseq_budget.pretrained.portable import Pretrained, is_ours, read_pretrained
+from fairseq_budget.pretrained.weights import check_fields, encoder_config, placed
 
 # Fields that change fairseq's forward pass and have no counterpart here: the one value that is
 # computed, which is also fairseq's default. Dimensions are read off the weights.
@@ -42,14 +40,15 @@ COMPUTED = {
 CHOSEN_ANEW = ("layer_type",)  # of those: what fine-tuning replaces in its encoder's fields
 PROJECTION = ("final_proj.weight", "final_proj.bias")
 QUANTIZER = ("quantizer.vars", "quantizer.weight_proj.weight", "quantizer.weight_proj.bias")
+DATA2VEC = "data2vec_audio"  # wav2vec 2.0's encoder, if its pos_conv_depth is 1; its head goes
 HEADS = {  # model -> its weights there and here
     "hubert": {name: f"head.{name}" for name in (*PROJECTION, "label_embs_concat")},
     "wav2vec2": {
         name: name for name in (*PROJECTION, *QUANTIZER, "project_q.weight", "project_q.bias")
     },
+    DATA2VEC: {},
 }
 _MASK_EMBEDDING = re.compile(r"((?:w2v_encoder|encoder)\.w2v_model\.)?mask_emb")
-_CONV_LAYER = re.compile(r"\((\d+),(\d+),(\d+)\)\]?(?:\*(\d+))?")
 
 
 def import_fairseq(path: str | Path) -> Pretrained:
@@ -98,11 +97,14 @@ def _imported(checkpoint: Mapping[str, Any]) -> Pretrained:
     if fine_tuned:
         fields = _fields_before(fields)
     model = _model(fields, weights)
-    _check_fields(fields)
-    encoder = _encoder_config(weights, fields)
-    state = _mapped(weights, encoder, HEADS[model])
+    check_fields(fields, COMPUTED)
+    if model == DATA2VEC:
+        weights = {k: v for k, v in weights.items() if not k.startswith(("final_proj.", "_ema"))}
+    encoder = encoder_config(weights, fields)
+    state = placed(weights, encoder, HEADS[model])
     temperature = float(fields.get("logit_temp", 0.1))
-    return Pretrained(f"budget_{model}", encoder, {"logit_temp": temperature}, state)
+    ours = "budget_wav2vec2" if model == DATA2VEC else f"budget_{model}"
+    return Pretrained(ours, encoder, {"logit_temp": temperature}, state)
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,14 +120,6 @@ def _resolved(value: Any, root: Any) -> Any:
     for name in match[1].split(".") if match else []:
         root = root.get(name) if isinstance(root, Mapping) else None
     return root if match else value
-
-
-def _field(fields: Mapping[str, Any], name: str, default: Any) -> Any:
-    """A field, fairseq's default where there is none; BudgetError if it is of another type."""
-    value = fields.get(name, default)
-    if not isinstance(value, type(default)):
-        raise BudgetError(f"its field {name} is {value!r}: expected a {type(default).__name__}")
-    return value
 
 
 def _fields_before(fine_tuning: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,21 +139,12 @@ def _name(fields: Mapping[str, Any]) -> Any:
 
 
 def _model(fields: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
-    """``hubert`` or ``wav2vec2``; BudgetError for a model of another name."""
+    """One of `HEADS`; BudgetError for a model of another name."""
     name = _name(fields) or ("wav2vec2" if QUANTIZER[0] in weights else "hubert")
     if name not in HEADS:
         kind = other_kind([f"model {name}"])
         raise BudgetError(f"this is {kind or f'the model {name!r}: expected hubert or wav2vec2'}")
     return name
-
-
-def _check_fields(fields: Mapping[str, Any]) -> None:
-    for name, value in COMPUTED.items():
-        if fields.get(name) not in (None, value):
-            raise BudgetError(
-                f"its field {name} is {fields[name]!r}: only models with {value!r} are computed "
-                "here; take another checkpoint"
-            )
 
 
 def _encoder_weights(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
@@ -170,73 +155,3 @@ def _encoder_weights(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
     prefix = matches[0][1] or ""
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     return own, bool(prefix)
-
-
-def _encoder_config(weights: Mapping[str, Tensor], fields: Mapping[str, Any]) -> EncoderConfig:
-    _check_geometry(weights, fields)
-    kernel = weights["encoder.pos_conv.0.weight_v"]  # (D, D / groups, K)
-    dim = len(weights["mask_emb"])
-    layers = [re.match(r"encoder\.layers\.(\d+)\.", name) for name in weights]
-    return EncoderConfig(
-        encoder_layers=1 + max(int(match[1]) for match in layers if match),
-        encoder_embed_dim=dim,
-        encoder_ffn_embed_dim=len(weights["encoder.layers.0.fc1.weight"]),
-        encoder_attention_heads=_field(fields, "encoder_attention_heads", 12),
-        final_dim=_final_dim(weights),
-        conv_dim=len(weights["layer_norm.weight"]),
-        conv_pos=kernel.shape[2],
-        conv_pos_groups=dim // kernel.shape[1],
-        conv_bias="feature_extractor.conv_layers.0.0.bias" in weights,
-        extractor_mode=(
-            "layer_norm" if "feature_extractor.conv_layers.1.2.1.weight" in weights else "default"
-        ),
-        layer_norm_first=_field(fields, "layer_norm_first", False),
-        normalize=_field(fields, "normalize", False),
-    )
-
-
-def _final_dim(weights: Mapping[str, Tensor]) -> int:
-    """Label embeddings tell: of several label sets, projections lie one after the other."""
-    if "label_embs_concat" in weights:
-        return weights["label_embs_concat"].shape[1]
-    return len(weights.get("final_proj.bias", torch.empty(256)))
-
-
-def _check_geometry(weights: Mapping[str, Tensor], fields: Mapping[str, Any]) -> None:
-    """Kernels from the weights; strides are only in the config's text, which is never evaluated."""
-    text = re.sub(r"\s", "", str(fields.get("conv_feature_layers", "")))
-    layers = [
-        (int(kernel), int(stride))
-        for _, kernel, stride, times in _CONV_LAYER.findall(text)
-        for _ in range(int(times or 1))
-    ]
-    kernels = [
-        weights[f"feature_extractor.conv_layers.{i}.0.weight"].shape[2]
-        for i in range(len(CONV_GEOMETRY))
-    ]
-    expected = [kernel for kernel, _ in CONV_GEOMETRY]
-    if kernels != expected or (layers and layers != list(CONV_GEOMETRY)):
-        raise BudgetError(
-            f"the front-end's (kernel, stride) are {layers or kernels}; only the 20 ms front-end "
-            f"of HuBERT and wav2vec 2.0 is supported: {list(CONV_GEOMETRY)}"
-        )
-
-
-def _mapped(
-    weights: Mapping[str, Tensor], config: EncoderConfig, heads: Mapping[str, str]
-) -> dict[str, Tensor]:
-    """The weights by our names; BudgetError, by name, if one is missing, misshapen or left over."""
-    with torch.device("meta"):
-        encoder = SpeechEncoder(config).state_dict()
-    for name, ours in encoder.items():
-        found = list(weights[name].shape) if name in weights else "missing"
-        if found != list(ours.shape):
-            raise BudgetError(f"its weight {name} is {found}: expected {list(ours.shape)}")
-    places = {name: ENCODER_PREFIX + name for name in encoder} | dict(heads)
-    left_over = sorted(weights.keys() - places.keys())
-    if left_over:
-        raise BudgetError(
-            f"{len(left_over)} of its weights have no place here, so it would be another model: "
-            f"{', '.join(left_over[:3])}; take another checkpoint"
-        )
-    return {places[name]: value for name, value in weights.items()}

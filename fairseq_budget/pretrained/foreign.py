@@ -14,15 +14,16 @@ ORIGINAL = "take the original checkpoint of fairseq (hubert_base_ls960.pt and it
 _UNREAD = "it is not computed here; take HuBERT or wav2vec 2.0 of fairseq, or k2SSL's HuBERT"
 _KINDS = {  # pattern of a name in the file -> what it is, and the cure
     r"format_version|model budget_\w+": "a model of this package: name it without budget-import",
-    r"Distiller": "s3prl's DistilHuBERT, which is not read here: take its teacher, fairseq's "
-    "HuBERT, or train a budget_distilhubert",
+    r"Distiller": "s3prl's DistilHuBERT: budget-import --source s3prl reads it",
     r"model_weight": f"s3prl's conversion of a checkpoint: {ORIGINAL}",
-    r"(.*\.)?encoder\.transformer\..+": f"a model of torchaudio: {ORIGINAL}",
+    r".*\.(relative_attention_bias\.|grep_|rel_attn_embed|gru_rel_pos).*|model wavlm.*": "WavLM or "
+    f"a model like it, with gated relative positions in its attention: {_UNREAD}",
+    r"(.*\.)?encoder\.transformer\..+": "a model of torchaudio: budget-import --source torchaudio "
+    "reads it",
+    r"model data2vec(?!_audio$).*|(.*\.)?modality_encoders\..+": "data2vec, whose positions are "
+    f"several convolutions: {_UNREAD}",
     r"model_type|transformers_version|(.*\.)?(feature_projection\..+|masked_spec_embed)": "a model "
-    f"of transformers: {ORIGINAL}",
-    r"model data2vec\w*|_ema|(.*\.)?modality_encoders\..+": f"data2vec: {_UNREAD}",
-    r".*\.(relative_attention_bias\.|grep_).+": "WavLM or a model like it, with gated relative "
-    f"positions in its attention: {_UNREAD}",
+    "of transformers: budget-import --source transformers reads its folder",
     r"(.*\.)?encoder\.encoders\..+": "a Zipformer of k2SSL: budget-import --source k2ssl reads it",
 }
 

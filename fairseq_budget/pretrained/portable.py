@@ -111,16 +111,26 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         if vocabulary.word_pieces is not None:
             with atomic_write(folder / WORD_PIECES_FILE, "wb") as file:
                 file.write(vocabulary.word_pieces)
-    state = {key: value.contiguous() for key, value in checkpoint.state.items()}
-    with atomic_write(folder / MODEL_FILE, "wb") as file:
-        file.write(save(state, metadata={"format": "pt"}))
+    write_weights(folder / MODEL_FILE, checkpoint.state)
     config["sha256"] = {
         name: sha256_file(folder / name)
         for name in (MODEL_FILE, WORD_PIECES_FILE)
         if (folder / name).is_file()
     }
-    with atomic_write(folder / CONFIG_FILE) as file:
-        json.dump(config, file, indent=2, sort_keys=True)
+    write_json(folder / CONFIG_FILE, config)
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write safetensors, whole or not at all."""
+    contiguous = {key: value.contiguous() for key, value in state.items()}
+    with atomic_write(path, "wb") as file:
+        file.write(save(contiguous, metadata={"format": "pt"}))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object with its names in order, whole or not at all."""
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=2, sort_keys=True)
         file.write("\n")
 
 

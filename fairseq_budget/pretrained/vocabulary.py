@@ -13,6 +13,10 @@ from typing import Any
 from fairseq_budget.structured import conform
 
 VOCABULARY = "vocabulary"  # of checkpoints, in their task's state
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's, of which <s> is the blank
+WORD_END = "|"
+CTC, TRANSDUCER = "budget_ctc", "budget_transducer"  # the recognisers
+CTC_HEAD = "ctc_output.1."  # its linear layer
 
 
 @dataclass(frozen=True)

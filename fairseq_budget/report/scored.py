@@ -23,6 +23,7 @@ _CELL: dict[str, Any] = {  # what is read of a superb.json
     "valid_percent": _PERCENT,
     "learning_rate": float,
     "num_seeds": int,
+    "num_folds": int,
     "sha256": str | None,
     "command": str,
     "layer_weights": list[Share] | None,
@@ -65,12 +66,14 @@ def read_scored(path: Path) -> list[Scored]:
 
 
 def _of_cell(entry: dict[str, Any], where: str) -> Scored:
+    entry = {"num_folds": 1, **entry}  # as it was where a file does not say
     own = {name: conform(entry[name], kind, f"{where}.{name}") for name, kind in _CELL.items()}
     spread = "" if own["spread_percent"] is None else f" ± {own['spread_percent']:.1f}"
     facts = {
         "learning rate": f"{own['learning_rate']:g}",
         "validation": f"{own['valid_percent']:.1f}",
         "seeds": cell(own["num_seeds"]),
+        "folds": cell(own["num_folds"]),
         "weights": own["sha256"] or "none",
     }
     return Scored(

@@ -16,11 +16,13 @@ from contextlib import suppress
 from typing import Any
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.run.parent import end_with_parent
 from fairseq_budget.upstream.launch import run
 from fairseq_budget.upstream.register import register
 
 
 def main() -> None:
+    end_with_parent()
     register()
     for name in ("run_downstream", "downstream.runner", "downstream.voxceleb1.dataset"):
         importlib.import_module(f"s3prl.{name}")
@@ -30,8 +32,11 @@ def main() -> None:
 
 
 def _in_fork(job: dict[str, Any]) -> int:
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
+        end_with_parent(
+            parent
+        )  # a sweep that is killed and begun again finds nobody in its folders
         os._exit(_run(job))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

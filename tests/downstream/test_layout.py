@@ -116,6 +116,17 @@ def test_a_filter_of_another_shape_is_an_error(conditions: str, digits: Path) ->
         select(read_recordings(digits, PATTERN), conditions)
 
 
+def test_a_share_is_drawn_of_what_no_filter_takes(digits: Path, tmp_path: Path) -> None:
+    drawn = lay(digits, tmp_path / "a", "ic", train=None, test="25%", valid="take=0")
+    assert drawn.num_utterances == {"train": 32, "valid": 6, "test": 10}  # 48, less 6, a quarter
+    again = lay(digits, tmp_path / "b", "ic", train=None, test="25%", valid="take=0")
+    texts = [(tmp_path / name / "data/test_data.csv").read_text() for name in "ab"]
+    assert texts[0] == texts[1]
+    assert again.num_utterances == drawn.num_utterances
+    with pytest.raises(BudgetError, match="0%: expected a share"):
+        lay(digits, tmp_path / "c", "ic", train=None, test="0%")
+
+
 def test_shots_are_per_label_and_speaker_and_seeded(digits: Path) -> None:
     recordings = read_recordings(digits, PATTERN)
     kept = keep_shots(recordings, label="label", shots=2, seed=1)

@@ -42,3 +42,19 @@ def test_a_stored_result_stands_for_its_run(tmp_path: Path) -> None:
 def test_a_result_that_is_none_is_made_again(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InterruptedError):
         result(tmp_path, **wrong)
+
+
+def test_a_run_of_a_fold_keeps_the_score_of_that_fold(tmp_path: Path) -> None:
+    class Trains:
+        def run(self, arguments: list[str], output: Path) -> int:
+            assert arguments[-1].endswith("datarc.test_fold=fold3")
+            lines = [f"emotion-fold3/{split}-acc\t5\t0.5\n" for split in ("dev", "test")]
+            (tmp_path / "scalars.tsv").write_text("".join(lines))
+            return 0
+
+    layout = Layout(tmp_path, Request("er", "IEMOCAP", superb=True, official=True), {}, {}, 0)
+    run = Run(layout, Upstream("log-mel"), 0, tmp_path, fold=3)
+    stored = run.result(Trains())  # type: ignore[arg-type]
+    assert stored["test"] == 0.5
+    assert run.stored() == stored
+    assert Run(layout, Upstream("log-mel"), 0, tmp_path, fold=4).stored() is None

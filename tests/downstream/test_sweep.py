@@ -21,8 +21,9 @@ from fairseq_budget.errors import BudgetError
 LOGMEL = Upstream("log-mel")
 
 
-def layout(task: str, *, superb: bool = False) -> Layout:
-    return Layout(Path("data", task), Request(task, "audio", superb=superb), {"train": 100}, {}, 0)
+def layout(task: str, *, superb: bool = False, official: bool = False) -> Layout:
+    request = Request(task, "audio", superb=superb or official, official=official)
+    return Layout(Path("data", task), request, {} if official else {"train": 100}, {}, 0)
 
 
 def result(task, upstream, rate, seed, valid, test, weights=None) -> dict:
@@ -93,6 +94,48 @@ def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_
     assert taken[:3] == ["one", "two", "one"]
     assert "config.optimizer.lr=0.1" in runs[0].arguments()[-1]
     assert runs[0].folder == tmp_path / "pr/tera/lr0.1/seed0"
+
+
+def test_official_emotions_are_trained_on_each_fold_in_a_folder_of_its_own(tmp_path):
+    sweep = Sweep([layout("er", official=True), layout("ic")], [[LOGMEL]], [0.1], 1, tmp_path)
+    *folds, other = sweep.runs()
+    assert [run.folder.relative_to(tmp_path) for run in folds] == [
+        Path(f"er/log-mel/lr0.1/seed0/fold{fold}") for fold in range(1, 6)
+    ]
+    fields = [field for run in folds for field in run.arguments()[-1].split(",,")]
+    assert [field.split("=")[1] for field in fields if "test_fold" in field] == [
+        f"fold{fold}" for fold in range(1, 6)
+    ]
+    assert len({str(run.key()) for run in folds}) == 5
+    assert "test_fold" not in other.arguments()[-1]
+    [run] = Sweep([layout("er")], [[LOGMEL]], [0.1], 1, tmp_path).runs()
+    assert "test_fold" not in run.arguments()[-1]
+
+
+def test_a_score_of_folds_is_their_mean_and_its_spread_is_of_seeds():
+    """The rate with the best single fold does not win, nor does one of which a fold has failed."""
+    folds = [
+        result("er", "a", rate, seed, valid, test)
+        for rate, seed, scores in [
+            (0.1, 0, [(0.9, 0.9), (0.1, 0.1)]),
+            (0.01, 0, [(0.6, 0.7), (0.8, 0.5)]),
+            (0.01, 1, [(0.7, 0.8), (0.7, 0.8)]),
+            (0.001, 0, [(1.0, 1.0)]),
+        ]
+        for valid, test in scores
+    ]
+    [cell] = choose(folds)
+    assert (cell.learning_rate, cell.num_seeds, cell.num_folds) == (0.01, 2, 2)
+    assert (cell.valid_percent, cell.test_percent) == pytest.approx((70, 70))
+    assert cell.spread_percent == pytest.approx(statistics.stdev([60, 80]))
+
+
+def test_the_table_says_what_its_scores_are_where_they_are_others():
+    layouts = [layout(task, official=True) for task in ("er", "asv", "sid")]
+    emotions, verification = Sweep(layouts, [[LOGMEL]], [0.1], 1, Path("out")).notes()
+    assert emotions.startswith("ER: the mean of folds 1 to 5")
+    assert verification.startswith("ASV: update and learning rate are chosen on test itself")
+    assert not Sweep([layout("er"), layout("asv")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
 
 
 def test_a_protocol_says_what_the_classifier_hears_and_where_states_are_kept(tmp_path):

@@ -9,6 +9,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import load_pretrained
 from fairseq_budget.pretrained.fairseq_checkpoint import COMPUTED, import_fairseq, read_teacher
 from tests.foreign_models import (
+    FIELDS,
     LARGE,
     checkpoint,
     config_of,
@@ -78,6 +79,29 @@ def test_an_encoder_with_a_decoder_is_the_same_encoder(tmp_path):
     expected, found = (import_fairseq(tmp_path / f"{name}.pt") for name in ("ctc", "seq2seq"))
     assert found.encoder == expected.encoder
     assert all(torch.equal(found.state[name], value) for name, value in expected.state.items())
+
+
+@pytest.mark.fairseq
+def test_of_data2vec_the_encoder_is_imported_where_it_is_wav2vec2s(tmp_path, wave):
+    """Published ones have five positional convolutions, and their averaged teacher beside them."""
+    from fairseq.examples.data2vec.models.data2vec_audio import (
+        Data2VecAudioConfig,
+        Data2VecAudioModel,
+    )
+
+    fields = {**FIELDS, "pos_conv_depth": 1}
+    theirs = Data2VecAudioModel(Data2VecAudioConfig(**fields)).eval()
+    config = {"model": {"_name": "data2vec_audio", **fields}, "task": {"normalize": True}}
+    content = {"cfg": config, "model": {**theirs.state_dict(), "_ema": {"layers.0": wave}}}
+    torch.save(content, tmp_path / "x.pt")
+    found = import_fairseq(tmp_path / "x.pt")
+    assert found.model == "budget_wav2vec2"
+    assert all(name.startswith("encoder.") for name in found.state)
+    assert_states_equal(found.build_encoder(), theirs, wave, normalize=True)
+    config["model"]["pos_conv_depth"] = 5
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(BudgetError, match="its field pos_conv_depth is 5: only models with 1"):
+        import_fairseq(tmp_path / "x.pt")
 
 
 @pytest.mark.fairseq

@@ -16,25 +16,25 @@ from fairseq_budget.pretrained.inert import load_inert, plain
 from tests.foreign_models import FIELDS, checkpoint, config_of, fine_tuned_config, pretrained
 
 WEIGHT = torch.zeros(1)
-DATA2VEC = {"model": {"_name": "data2vec_audio"}, "task": {"normalize": True}}
+DATA2VEC = {"model": {"_name": "data2vec_multi"}, "task": {"normalize": True}}
 FILES = {
-    r"s3prl's DistilHuBERT.* take its teacher": {
+    r"s3prl's DistilHuBERT: budget-import --source s3prl": {
         "Distiller": {"encoder.layers.0.fc1.weight": WEIGHT}, "Config": {}, "Args": Namespace(a=1),
     },
     r"s3prl's conversion.* take the original": {
         "task_cfg": {}, "model_cfg": {}, "model_weight": {"mask_emb": WEIGHT},
     },
-    r"a model of transformers: take the original": OrderedDict(
+    r"a model of transformers: budget-import --source transformers": OrderedDict(
         {"hubert.feature_projection.projection.weight": WEIGHT}
     ),
-    r"a model of torchaudio: take the original": {
+    r"a model of torchaudio: budget-import --source torchaudio": {
         "encoder.transformer.layers.0.attention.k_proj.weight": WEIGHT,
         "encoder.feature_projection.projection.weight": WEIGHT,
     },
-    r"data2vec: it is not computed here; take HuBERT": {
+    r"data2vec, whose .* it is not computed here; take HuBERT": {
         "cfg": DATA2VEC, "model": {"mask_emb": WEIGHT},
     },
-    r"data2vec: it is": {
+    r"data2vec, whose .* it is": {
         "cfg": {"model": {"_name": "wav2vec_ctc", "w2v_args": DATA2VEC}, "task": {}},
         "model": {"w2v_encoder.w2v_model.mask_emb": WEIGHT},
     },
@@ -97,10 +97,10 @@ def test_transformers_folders_and_files_say_what_they_are(safe, tmp_path):
     model.save_pretrained(tmp_path / "hf", safe_serialization=safe)
     [weights] = [path for path in (tmp_path / "hf").iterdir() if path.suffix != ".json"]
     for path in (tmp_path / "hf", weights):
-        with pytest.raises(BudgetError, match="is a model of transformers: take the original"):
+        with pytest.raises(BudgetError, match="is a model of transformers: budget-import --source"):
             import_fairseq(path)
     for opened_by in (read_teacher, load_pretrained):
-        with pytest.raises(BudgetError, match="is a model of transformers: take the original"):
+        with pytest.raises(BudgetError, match="is a model of transformers: budget-import --source"):
             opened_by(tmp_path / "hf")
     (tmp_path / "hf" / "config.json").unlink()
     with pytest.raises(BudgetError, match=r"is no file that torch.save wrote: take the original"):

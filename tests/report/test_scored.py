@@ -36,10 +36,16 @@ def test_a_cell_of_superb_comes_with_how_it_was_made(tmp_path):
     (score,) = read_scored(write_superb(tmp_path, {}))
     assert (score.task, score.metric, score.score) == ("asr", "WER", "20.0 ± 1.0")
     assert score.facts == {
-        "learning rate": "0.01", "validation": "18.0", "seeds": "2", "weights": "cac2fa7bde5f",
+        "learning rate": "0.01", "validation": "18.0", "seeds": "2", "folds": "1",
+        "weights": "cac2fa7bde5f",
     }  # fmt: skip
     assert score.commands == ("s3prl run_downstream.py -m train",)
     assert score.layer_weights == (0.25, 0.75)
+
+
+def test_scores_of_folds_say_of_how_many(tmp_path):
+    (score,) = read_scored(write_superb(tmp_path, {"num_folds": 5}))
+    assert score.facts["folds"] == "5"
 
 
 def test_one_seed_has_no_spread_and_one_layer_no_weights(tmp_path):

@@ -55,6 +55,11 @@ def _compare(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"--task {args.task}: {args.data} is a layout for {layout.request.task}; leave it out"
         )
+    if layout.request.official:
+        raise BudgetError(
+            f"--data {args.data}: compare counts the utterances of layouts of recordings, and this "
+            "is one of an official corpus; budget-downstream superb sweeps over it"
+        )
     rows = read_upstreams(args)
     runs = [
         Run(layout, upstream, seed, args.out / upstream.name / f"seed{seed}", args.updates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import fields
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
@@ -15,12 +16,14 @@ from fairseq_budget.downstream.layout import (
     make_layout,
     shell_command,
 )
-from fairseq_budget.downstream.tasks import TASKS
+from fairseq_budget.downstream.official import OFFICIAL
+from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
 
 MAX_SHOWN = 60  # classes
 LAYOUT_EPILOG = """filters:
-  Space-separated field=values, all of which must hold; values are a comma-separated list of
+  A random share such as 20%, of what no other filter takes, drawn by --seed; or
+  space-separated field=values, all of which must hold; values are a comma-separated list of
   words and of ranges of numbers. Fields are those of --pattern, or the columns of --table, or of
   the utterances.tsv in DIR, as budget-corpus writes it (ks, ic, er and sid use its commands only).
 
@@ -55,6 +58,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--audio", type=Path, metavar="DIR", help="labelled speech (default: the folder of --table)"
     )
     parser.add_argument(
+        "--official", type=Path, metavar="ROOT",
+        help=f"{', '.join(OFFICIAL_TASKS)}: SUPERB's own corpus, read where it is, with --superb",
+    )  # fmt: skip
+    parser.add_argument(
         "--table",
         type=Path,
         metavar="FILE",
@@ -68,7 +75,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--label", metavar="FIELD", help="the class (default: label; sid: speaker)")
     parser.add_argument("--train", metavar="FILTER", help="default: all that is in no other split")
     parser.add_argument("--valid", metavar="FILTER", help="default: a random 10 %% of train")
-    parser.add_argument("--test", metavar="FILTER")
+    parser.add_argument("--test", metavar="FILTER", help="default: the rows whose split is test")
     parser.add_argument(
         "--shots", type=count, metavar="N", help="keep N training utterances per label and speaker"
     )
@@ -91,9 +98,30 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _layout(args: argparse.Namespace) -> int:
+    request = _official(args) if args.official else _recordings(args)
+    layout = make_layout(request, args.out, overwrite=args.overwrite)
+    _report(layout)
+    return 0
+
+
+def _official(args: argparse.Namespace) -> Request:
+    """All of a corpus, with SUPERB's settings: nothing else may be asked for."""
+    choices = {field.name: field.default for field in fields(Request)} | {"audio": None}
+    for name, usual in choices.items():
+        if name not in ("task", "superb", "official") and getattr(args, name) != usual:
+            raise BudgetError(
+                f"--{name} with --official {args.official}: s3prl reads that corpus as it is; "
+                f"leave --{name} out, or lay recordings out with --audio"
+            )
+    return Request(args.task, str(args.official.resolve()), superb=True, official=True)
+
+
+def _recordings(args: argparse.Namespace) -> Request:
     if args.audio is None and args.table is None:
-        raise BudgetError("nothing to lay out: give --audio DIR, --table FILE, or both")
-    request = Request(
+        raise BudgetError(
+            "nothing to lay out: give --audio DIR, --table FILE, or both, or --official ROOT"
+        )
+    return Request(
         args.task,
         str((args.audio or args.table.parent).resolve()),
         pattern=args.pattern,
@@ -108,21 +136,25 @@ def _layout(args: argparse.Namespace) -> int:
         pieces=args.pieces,
         superb=args.superb,
     )
-    layout = make_layout(request, args.out, overwrite=args.overwrite)
-    _report(layout)
-    return 0
 
 
 def _report(layout: Layout) -> None:
+    print(f"{layout.task.title} ({layout.task.downstream}) in {layout.folder}")
+    if layout.request.official:
+        print(f"  {OFFICIAL[layout.request.task].name}, read in {layout.request.audio}")
+    else:
+        _report_recordings(layout)
+    command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", "-p", "OUT"])
+    print(f"\nnext, with your checkpoint and an output folder:\n  {shell_command(command)}")
+
+
+def _report_recordings(layout: Layout) -> None:
     counts = dict(layout.num_utterances)
     if layout.task.draws_valid:
         counts["valid"] = "s3prl takes 10 % of train"  # type: ignore[assignment]
-    print(f"{layout.task.title} ({layout.task.downstream}) in {layout.folder}")
     print("  " + ", ".join(f"{split}: {count}" for split, count in counts.items()))
     shown = ", ".join(itertools.islice(layout.classes.values(), MAX_SHOWN))
     more = ", ..." if len(layout.classes) > MAX_SHOWN else ""
     print(f"  {len(layout.classes)} classes: {shown}{more}")
     if layout.num_converted:
         print(f"  {layout.num_converted} files were converted to 16 kHz mono")
-    command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", "-p", "OUT"])
-    print(f"\nnext, with your checkpoint and an output folder:\n  {shell_command(command)}")

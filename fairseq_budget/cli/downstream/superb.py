@@ -131,7 +131,7 @@ def _superb(args: argparse.Namespace) -> int:
     failures: list[BudgetError] = []
     results = run_all(runs, args.jobs, failures)
     if args.job is None and results:
-        _write_tables(args.out, choose(results), published=args.published)
+        _write_tables(args.out, choose(results), sweep.notes(), published=args.published)
     elif args.job is not None:
         print(f"{len(results)} of {len(runs)} runs of part {args.job} are done")
     if failures:
@@ -165,9 +165,11 @@ def _print_costs(runs: Sequence[Run]) -> None:
     )
 
 
-def _write_tables(folder: Path, cells: Sequence[Cell], *, published: bool) -> None:
+def _write_tables(
+    folder: Path, cells: Sequence[Cell], notes: Sequence[str], *, published: bool
+) -> None:
     wide = wide_rows(cells) + (published_rows(cells) if published else [])
-    shown = markdown_table(wide)
+    shown = "\n\n".join([markdown_table(wide), *notes])
     commands = "\n".join(
         f"- {cell.task}, {cell.upstream}, weights {cell.sha256 or 'none'}: `{cell.command}`"
         for cell in cells

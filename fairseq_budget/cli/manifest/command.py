@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import run, user_errors
-from fairseq_budget.cli.manifest import cut, pack, subset, write
+from fairseq_budget.cli.manifest import cut, hash, pack, subset, write
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,9 +19,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     write.add_arguments(parser)
     commands = parser.add_subparsers(
-        title="subcommands, which derive a manifest from another one", metavar="COMMAND"
+        title="subcommands, on manifests that are there", metavar="COMMAND"
     )
-    for subcommand in (cut, subset, pack):
+    for subcommand in (cut, subset, pack, hash):
         subcommand.add(commands)
     return parser
 

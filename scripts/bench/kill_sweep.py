@@ -1,0 +1,72 @@
+"""Ten kills at random moments of a sweep must give the table of one that was left alone.
+
+    python scripts/bench/kill_sweep.py --data data --checkpoint exported/ --work kills
+
+`budget-downstream superb` runs on the layouts below --data; SIGKILL comes again and again at a
+random moment, then the command is let finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+OWN = ("command",)  # which has the folder's name in it
+
+
+def main() -> None:
+    """Run the sweep twice, once with kills, and compare what it ends with."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of layouts")
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    shutil.rmtree(args.work, ignore_errors=True)
+    alone, killed = args.work / "alone", args.work / "killed"
+    started = time.monotonic()
+    start(args, alone).wait()
+    duration_s = time.monotonic() - started
+    print(f"left alone: {duration_s:.0f} s")
+    moments, num_kills = random.Random(args.seed), 0
+    while num_kills < args.kills:
+        process, wait_s = start(args, killed), moments.uniform(0, 0.6 * duration_s)
+        time.sleep(wait_s)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        num_kills += 1
+        done = len(list(killed.rglob("result.json")))
+        print(f"kill {num_kills} after {wait_s:.0f} s: {done} runs had ended")
+    start(args, killed).wait()
+    if cells(killed) != cells(alone):
+        sys.exit("the sweep that was killed has another table")
+    print(f"equal after {num_kills} kills")
+
+
+def start(args: argparse.Namespace, out: Path) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).parent / "budget-downstream"), "superb", "--logmel"]
+    upstream = ["--upstream", f"encoder={args.checkpoint}", "--lrs", "1e-2:1e-3"]
+    where = ["--data", str(args.data), "--out", str(out), "--updates", str(args.updates)]
+    return subprocess.Popen(
+        [*command, *upstream, *where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def cells(folder: Path) -> list[dict[str, Any]]:
+    rows = json.loads((folder / "superb.json").read_text())
+    return [{name: value for name, value in row.items() if name not in OWN} for row in rows]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""SUPERB's own corpora as layouts: nothing but where s3prl finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fairseq_budget.cli.downstream.command import main
+from fairseq_budget.downstream.layout import read_layout
+from fairseq_budget.downstream.official import OFFICIAL
+from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
+from fairseq_budget.errors import BudgetError
+
+Lay = Callable[..., Path]
+
+
+@pytest.fixture
+def lay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lay:
+    """The layout of a task's own corpus, of which one file of each part is there and enough."""
+
+    def lay(task: str, *options: str) -> Path:
+        corpus = OFFICIAL[task]
+        few = replace(corpus, parts=dict.fromkeys(corpus.parts, 1))
+        monkeypatch.setitem(OFFICIAL, task, few)
+        for pattern in few.parts:
+            path = tmp_path / "corpus" / pattern.replace("*", "id10001").replace("[1-5]", "1")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        out = tmp_path / "out" / task
+        arguments = ["--task", task, "--official", str(tmp_path / "corpus"), "--out", str(out)]
+        assert main(["layout", *arguments, *options]) == 0
+        return out
+
+    return lay
+
+
+@pytest.mark.parametrize("task", OFFICIAL_TASKS)
+def test_s3prl_is_pointed_to_files_that_the_corpus_has(task: str, lay: Lay) -> None:
+    out = lay(task)
+    assert [path.name for path in out.iterdir()] == ["layout.json"]
+    layout = read_layout(out)
+    fields = dict(field.split("=") for field in layout.overrides())
+    for name in layout.task.data:
+        path = Path(fields[f"config.downstream_expert.{name}"])
+        assert path.exists()
+        assert path.is_relative_to(out.parent.parent / "corpus")
+    assert layout.task.data.keys() >= TASKS[task].data.keys() - {"datarc.train_meta_data"}
+    for name, value in layout.task.superb.items():
+        assert fields[f"config.{name}"] == str(value)
+
+
+def test_verification_evaluates_the_trials_of_test_alone(lay: Lay) -> None:
+    layout = read_layout(lay("asv"))
+    assert "config.runner.eval_dataloaders=['test']" in layout.overrides()
+    assert layout.task.evaluated == ("test", "test")
+
+
+def test_of_official_corpora_emotions_alone_have_folds(lay: Lay) -> None:
+    assert list(read_layout(lay("er")).folds) == [1, 2, 3, 4, 5]
+    assert list(read_layout(lay("ks")).folds) == [None]
+
+
+def test_what_is_said_names_the_corpus_and_the_command(
+    lay: Lay, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lay("sid")
+    said = capsys.readouterr().out
+    assert f"VoxCeleb1, read in {tmp_path / 'corpus'}" in said
+    assert f"datarc.meta_data={tmp_path / 'corpus/iden_split.txt'}" in said
+
+
+def test_what_is_missing_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    out = tmp_path / "out"
+    command = ["layout", "--task", "sd", "--official", str(tmp_path / "corpus"), "--out", str(out)]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "dev/rttm: 0 of 1 files" in said
+    assert "budget-downstream check --task sd" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("task", sorted(TASKS.keys() - OFFICIAL_TASKS.keys()))
+def test_a_corpus_that_s3prl_cannot_read_as_it_is_is_told(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["layout", "--task", task, "--official", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert main(command) == 2
+    assert f"lay it out with --audio {tmp_path} --superb" in capsys.readouterr().err
+
+
+def test_nothing_else_can_be_asked_of_an_official_corpus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["layout", "--task", "ks", "--official", str(tmp_path), "--out", str(tmp_path / "o")]
+    assert main([*command, "--shots", "3"]) == 2
+    assert "--shots with --official" in capsys.readouterr().err
+
+
+def test_compare_is_not_for_official_corpora(
+    lay: Lay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", "--data", str(lay("er")), "--out", str(tmp_path / "c"), "--logmel"]
+    assert main(command) == 2
+    assert "budget-downstream superb sweeps over it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"official": False}, {"task": "pr"}], ids=["own recordings", "not official"]
+)
+def test_a_layout_that_contradicts_itself_is_none(lay: Lay, wrong: dict[str, object]) -> None:
+    path = lay("ic") / "layout.json"
+    content = json.loads(path.read_text())
+    content["request"] |= wrong
+    path.write_text(json.dumps(content))
+    with pytest.raises(BudgetError, match="no finished layout"):
+        read_layout(path.parent)
