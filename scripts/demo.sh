@@ -51,5 +51,6 @@ for test in ic:400 sid:100; do
 done
 run budget-report run --log $out/train.log --checkpoint $out/tera --out $out \
     --manifest $out/data/valid.tsv --scores $out/scores/{ic,sid}/results.json
+run budget-report html $out --scores $out/scores/{ic,sid}/results.json --out $out/report.html
 printf '\n'
 cat $out/report.md
