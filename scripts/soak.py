@@ -261,11 +261,15 @@ def _places(num_processes: int) -> list[list[str]]:
 
 
 def _usage(pid: int) -> tuple[float, int]:
-    """MiB of a process and its children, what they share counted once, and their open files."""
+    """MiB of a process and its children, what they share counted once, and their open files.
+
+    Of files that are mapped, such as libraries, nothing: others map them, too.
+    """
     proc = Path("/proc", str(pid))
-    pss = re.search(r"^Pss:\s+(\d+) kB", (proc / "smaps_rollup").read_text(), re.MULTILINE)
-    assert pss is not None
-    mib, files = int(pss[1]) / 1024, len(list((proc / "fd").iterdir()))
+    sizes = re.findall(
+        r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", (proc / "smaps_rollup").read_text(), re.M
+    )
+    mib, files = sum(map(int, sizes)) / 1024, len(list((proc / "fd").iterdir()))
     children = (proc / "task" / str(pid) / "children").read_text().split()
     parts = [_usage(int(child)) for child in children]
     return mib + sum(part[0] for part in parts), files + sum(part[1] for part in parts)

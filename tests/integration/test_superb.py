@@ -22,10 +22,10 @@ def layouts(demo_folder, tmp_path_factory):
 def test_one_command_makes_one_table_and_goes_on_where_it_was_stopped(layouts, exported, tmp_path):
     command = [
         "budget-downstream", "superb", "--data", layouts, "--out", tmp_path,
-        "--upstream", f"tera={exported}", "--logmel", "--lrs", "1e-2:1e-3", "--updates", 4,
+        "--upstream", f"tera={exported}", "--logmel", "--lrs", "1e-2", "--updates", 4,
     ]  # fmt: skip
     for part in ("1/2", "2/2"):
-        assert "4 of 4 runs" in run(*command, "--job", part).stdout
+        assert "2 of 2 runs" in run(*command, "--job", part).stdout
     table = run(*command).stdout
     assert "IC accuracy (%) ↑" in table
     assert "SID accuracy (%) ↑" in table
@@ -41,11 +41,8 @@ def test_one_command_makes_one_table_and_goes_on_where_it_was_stopped(layouts, e
     assert r"\toprule" in (tmp_path / "superb.tex").read_text()
     assert not list(tmp_path.rglob("*.ckpt"))
 
-    shutil.rmtree(tmp_path / "ic/tera/lr0.01")  # of a run that was killed
-    shutil.rmtree(tmp_path / "sid/tera")
-    assert run(*command).stdout == table
-    shutil.rmtree(tmp_path / "states")  # with or without what is kept there
-    shutil.rmtree(tmp_path / "ic/tera")
+    shutil.rmtree(tmp_path / "ic/tera")  # of a run that was killed
+    shutil.rmtree(tmp_path / "states")  # what is kept there changes nothing
     assert run(*command).stdout == table
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-FILES_OF_EACH = 8
+FILES_OF_EACH = 6
 
 
 @pytest.fixture
