@@ -40,6 +40,18 @@ BIN = Path(sys.executable).parent
 START_S, TRAINING_S = 8.0, 2.0  # the longest waits before a kill
 NUM_WATCHED = 2000  # updates
 
+PAGE = """# Soak
+
+What `make soak` has found: kills at random moments, and memory over 2,000 updates; [trust](trust.md) says what is compared.
+
+`python {command}`
+
+{tables}
+
+`cif` is TERA shortened by CIF, `zipformer` HuBERT on k2SSL's encoder, `ctc` a recogniser fine-tuned on TERA; `two_processes` were killed together.
+MiB are those that a run and its loader have to themselves.
+"""  # noqa: E501
+
 CROPS = (
     "task.max_sample_size=16000",
     "task.min_sample_size=8000",
@@ -112,7 +124,7 @@ def main() -> None:
     print(shown := f"{table(soaked)}\n\n{table(watched)}")
     if args.out:
         with atomic_write(args.out) as file:
-            file.write(f"# Soak\n\n`python {' '.join(sys.argv)}`\n\n{shown}\n")
+            file.write(PAGE.format(command=" ".join(sys.argv), tables=shown))
     if not all(row.is_equal for row in soaked):
         sys.exit("a run that was killed is not the run that was left alone")
 
