@@ -8,6 +8,7 @@ wherever below it, of which the first row counts.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -80,6 +81,20 @@ def accuracy_curve(folder: Path) -> tuple[list[float], list[float]]:
         )
     per_update = flops / checkpoint.provenance["num_updates"]
     return [per_update * r["num_updates"] for r in log.valid], [100 * r[name] for r in log.valid]
+
+
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """The ends of paths, as many parts of each as it takes to tell them apart.
+
+    >>> distinct_names([Path("a/tera/seed1"), Path("a/hubert/seed1")])
+    ['tera/seed1', 'hubert/seed1']
+    """
+    parts = [folder.absolute().parts for folder in folders]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-depth:]) for own in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 @dataclass(frozen=True)

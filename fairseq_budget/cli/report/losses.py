@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.console.table import table
-from fairseq_budget.report.curve import accuracy_curve, loss_row
+from fairseq_budget.report.curve import accuracy_curve, distinct_names, loss_row
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -20,10 +21,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _losses(args: argparse.Namespace) -> int:
-    rows = [loss_row(folder) for folder in args.runs]
+    names = distinct_names(args.runs)
+    rows = [
+        replace(loss_row(folder), run=name) for folder, name in zip(args.runs, names, strict=True)
+    ]
     if args.png:
         from fairseq_budget.report.plots import plot_accuracies  # asks for matplotlib
 
-        plot_accuracies({folder.name: accuracy_curve(folder) for folder in args.runs}, args.png)
+        curves = map(accuracy_curve, args.runs)
+        plot_accuracies(dict(zip(names, curves, strict=True)), args.png)
     print(table(rows))
     return 0
