@@ -63,8 +63,8 @@ class BudgetCriterion(FairseqCriterion):
         """A model's output -> the objective, and weighted penalties (means) to be added."""
         raise NotImplementedError
 
-    def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
-        """Further values to log, each as a sum and a count."""
+    def monitor(self, out: Dict[str, Any], term: LossTerm) -> Dict[str, Tuple[Number, Number]]:
+        """Further values to log, each as a sum and a count; `term` is the objective."""
         return {}
 
     def forward(
@@ -94,7 +94,7 @@ class BudgetCriterion(FairseqCriterion):
             "feature_penalty": (total.detach(), count),
             "output_spread": (out["output_spread"], 1),
             **{name: (value.detach(), 1) for name, value in guidance.items()},
-            **self.monitor(out),
+            **self.monitor(out, term),
         }
         if out["num_segments"] is not None:
             monitored["segment_rate"] = (int(out["num_segments"].sum()), sample["audio_seconds"])

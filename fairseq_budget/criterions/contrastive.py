@@ -29,7 +29,7 @@ class BudgetContrastiveCriterion(BudgetCriterion):
         diversity = self.cfg.diversity_weight * out["quantized"].diversity_loss()
         return info_nce(out["logits"]), {"diversity": diversity}
 
-    def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
+    def monitor(self, out: Dict[str, Any], term: LossTerm) -> Dict[str, Tuple[Number, Number]]:
         quantized = out["quantized"]
         correct = out["logits"].argmax(1) == 0
         weight = min(1, len(correct))  # of no frames, no codes

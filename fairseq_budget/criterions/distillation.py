@@ -29,7 +29,7 @@ class BudgetDistillationCriterion(BudgetCriterion):
     def objective(self, out: Dict[str, Any]) -> Tuple[LossTerm, Dict[str, Number]]:
         return self._distances(out).loss(self.cfg.cosine_weight), {}
 
-    def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
+    def monitor(self, out: Dict[str, Any], term: LossTerm) -> Dict[str, Tuple[Number, Number]]:
         found = self._distances(out)
         logged: Dict[str, Tuple[Number, Number]] = {}
         for place, layer in enumerate(out["layers"]):

@@ -39,7 +39,7 @@ class BudgetMaskedPredictionCriterion(BudgetCriterion):
         weighted = self.cfg.pred_nomask_weight * heard.sum
         return LossTerm(term.sum + weighted, term.count + heard.count), {}
 
-    def monitor(self, out: Dict[str, Any]) -> Dict[str, Tuple[Number, Number]]:
+    def monitor(self, out: Dict[str, Any], term: LossTerm) -> Dict[str, Tuple[Number, Number]]:
         pairs = zip(out["logits"], out["labels"], strict=True)
         predicted, labels = (
             torch.cat(each)

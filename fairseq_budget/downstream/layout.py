@@ -254,8 +254,7 @@ def split_recordings(
         if how is not None:  # shares are of what no filter has taken
             splits[name] = _chosen(recordings, how, splits, request.seed)
     if "train" not in splits:
-        taken = {recording.path for split in splits.values() for recording in split}
-        splits["train"] = [recording for recording in recordings if recording.path not in taken]
+        splits["train"] = _in_none(recordings, splits)
     _check_splits(splits, filters)
     return _complete(splits, request)
 
@@ -266,9 +265,15 @@ def _chosen(
     share = parse_share(how)
     if share is None:
         return select(recordings, how)
-    taken = {recording.path for split in others.values() for recording in split}
-    free = [recording for recording in recordings if recording.path not in taken]
+    free = _in_none(recordings, others)
     return hold_out(free, share, seed)[1] if free else []
+
+
+def _in_none(
+    recordings: Sequence[Recording], splits: Mapping[str, Sequence[Recording]]
+) -> list[Recording]:
+    taken = {recording.path for split in splits.values() for recording in split}
+    return [recording for recording in recordings if recording.path not in taken]
 
 
 def _complete(splits: dict[str, list[Recording]], request: Request) -> dict[str, list[Recording]]:

@@ -93,8 +93,10 @@ class Protocol:
         """Of the upstream (``-g``)."""
         if self.cache_gib is None or self.trainable:
             return {}
-        place = self.cache_folder and {"cache_folder": str(self.cache_folder.absolute())}
-        return {"cache_gib": self.cache_gib, **(place or {})}
+        options: dict[str, Any] = {"cache_gib": self.cache_gib}
+        if self.cache_folder is not None:
+            options["cache_folder"] = str(self.cache_folder.absolute())
+        return options
 
 
 @dataclass(frozen=True)

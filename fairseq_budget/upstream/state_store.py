@@ -149,6 +149,8 @@ class DiskStore:
         """Learn what other processes, and this one, have added."""
         for path in self._folder.glob(f"*{INDEX}"):
             known = self._read.get(path, 0)
+            if path.stat().st_size == known:
+                continue
             with path.open("rb") as file:
                 file.seek(known)
                 added = file.read()
