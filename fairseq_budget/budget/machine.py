@@ -168,6 +168,25 @@ def measured_rows(machine: str, sizes: Sequence[str]) -> list[MeasuredRow]:
     ]
 
 
+def advice(machine: Machine, sizes: Sequence[str]) -> list[str]:
+    """A line for each size that was measured in several precisions: the fastest one, and why."""
+    lines, peaks = [], machine.peak_flops
+    for size in sizes:
+        found = machine.encoders.get(size, {})
+        if "fp32" not in found or len(found) == 1:
+            continue
+        rates = {kind: m.audio_seconds / m.update_s for kind, m in found.items()}
+        best = max(rates, key=lambda kind: rates[kind])
+        others = [kind for kind in rates if kind != best]
+        times = f"{rates[best] / max(rates[kind] for kind in others):.2f} times as fast as the next"
+        why = ""
+        if best != "fp32" and {best, "fp32"} <= set(peaks):
+            why = f" (matrix products: {peaks[best] / peaks['fp32']:.2f} times fp32's)"
+        setting = "float32" if best == "fp32" else f"common.{best}=true"
+        lines.append(f"{size}: train with {setting}, {times}{why}")
+    return lines
+
+
 def predict(machine: Machine, plan: UpdatePlan, seconds_per_gpu: float) -> Prediction:
     """Predict the time and memory of a row of the plan.
 

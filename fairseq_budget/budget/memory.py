@@ -3,13 +3,13 @@
 ::
 
     16 bytes a parameter                            weight, gradient, Adam's state (timing.py)
-  + B (front-end: 3 T_1 + 2 (T_2 + ... + T_6) + 3 T   values of each of C channels
-       body                                           values, see below)
+  + B (front-end: 2 (T_1 + ... + T_7) + T   values of each of C channels, and 10 T_1
+       body                                 values, see below)
 
-T_l: steps after convolution l, T: frames; what autograd holds of our encoder, counted on its
-saved tensors. A value has 4 bytes, in mixed precision 2, but for the input of the front-end's norm,
-which is taken in float32. Left out: work space, what the allocator holds in reserve, heads'
-activations, and one copy of a transformer's positional kernel.
+T_l: steps that the front-end computes in convolution l, T: frames; what autograd holds of our
+encoder, counted on its saved tensors. A value has 4 bytes, in mixed precision 2. Left out: work
+space, what the allocator holds in reserve, heads' activations, and one copy of the kernels of all
+convolutions.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from __future__ import annotations
 from functools import cache
 
 from fairseq_budget.budget.parameters import count_parameters
-from fairseq_budget.frames import CONV_GEOMETRY, num_frames, num_frames_after
+from fairseq_budget.frames import CONV_GEOMETRY, num_frames
 from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.nn.conv_frontend import num_steps
 from fairseq_budget.sizes import ZipformerSize
 
 BYTES_PER_VALUE = {"fp32": 4, "mixed": 2}
-ATTENTION_COPIES = 3  # softmax, dropout and their product, where a kernel keeps the weights
+ATTENTION_COPIES = 2  # softmax and what dropout leaves of it, where weights are kept
 
 
 def batch_bytes(
@@ -50,15 +51,16 @@ def activation_bytes(
     """
     c, width = config.resolved(), BYTES_PER_VALUE[precision]
     frames = num_frames(num_samples)
-    first, *middle = (num_frames_after(num_samples, i) for i in range(1, len(CONV_GEOMETRY)))
-    frontend = c.conv_dim * ((4 + 2 * width) * first + width * (2 * sum(middle) + 3 * frames))
+    steps = num_steps(num_samples)
+    windows = CONV_GEOMETRY[0][0] * steps[0]
+    frontend = width * (c.conv_dim * (2 * sum(steps) + frames) + windows)
     if c.zipformer is not None:
         return frontend + width * _zipformer_values(c.zipformer, frames)
     layers, dim = c.encoder_layers, c.encoder_embed_dim
     body = (8 * layers + 4) * dim + 2 * layers * c.encoder_ffn_embed_dim
-    masks = (2 * layers + 2) * dim  # of dropout, a byte each
-    weights = ATTENTION_COPIES * layers * c.encoder_attention_heads * frames * keeps_weights
-    return frontend + frames * (width * (body + weights) + masks)
+    weights = layers * c.encoder_attention_heads * frames * keeps_weights
+    masks = (2 * layers + 2) * dim + weights  # of dropout, a byte each
+    return frontend + frames * (width * (body + ATTENTION_COPIES * weights) + masks)
 
 
 def _zipformer_values(size: ZipformerSize, num_frames: int) -> int:

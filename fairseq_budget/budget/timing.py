@@ -64,9 +64,9 @@ def default_device() -> str:
 
 
 def precisions(device: str) -> list[str]:
-    """Precisions that pay on the device: on a CPU, float32 only."""
+    """Precisions that may pay on the device: half ones where it has instructions for them."""
     if not device.startswith("cuda"):
-        return ["fp32"]
+        return ["fp32", *(["bf16"] if torch.ops.mkldnn._is_mkldnn_bf16_supported() else [])]
     return ["fp32", "fp16", *(["bf16"] if torch.cuda.is_bf16_supported() else [])]
 
 

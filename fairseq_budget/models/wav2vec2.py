@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-import torch.nn.functional as F
 from fairseq.models import register_model
 from torch import Tensor, nn
 
@@ -12,6 +11,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.losses.contrastive import contrastive_logits, sample_negatives
 from fairseq_budget.models._base import BudgetModel, common_output, noise_generator, take_frames
 from fairseq_budget.models._config import BudgetEncoderConfig
+from fairseq_budget.nn.dropout import dropout
 from fairseq_budget.nn.quantizer import GumbelQuantizer
 
 
@@ -71,9 +71,7 @@ class BudgetWav2Vec2Model(BudgetModel):
         wave = wave_from_bits(source)
         noise = noise_generator(wave.device, noise_seed)
         out = self.encode(wave, num_samples, noise, mask_indices)
-        features = F.dropout(
-            take_frames(out.features, masked), self.dropout_features, self.training
-        )
+        features = dropout(take_frames(out.features, masked), self.dropout_features, self.training)
         quantized = self.quantizer(features, temperature=self.temperature(), generator=noise)
         if negatives is None:
             rows = masked // mask_indices.shape[1]

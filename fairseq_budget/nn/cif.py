@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_budget.nn.dropout import dropout
+
 TOLERANCE = 1e-4  # 7 x 1/7 is less than 1 in any precision: sums this close to an integer reach it
 MIN_RESIDUE = 0.5  # of a segment's weight
 
@@ -92,5 +94,5 @@ class CifPredictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C), zero on padding -> (B, T) float32
         x = self.conv(x.transpose(1, 2)).transpose(1, 2)
-        x = F.dropout(F.gelu(self.norm(x)), self.dropout, self.training)
+        x = dropout(F.gelu(self.norm(x)), self.dropout, self.training)
         return self.proj(x).squeeze(2).float().sigmoid()

@@ -15,13 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.conv_frontend import ConvFrontend
+from fairseq_budget.nn.dropout import dropout
 from fairseq_budget.nn.lengths import normalize_wave, padding_mask
 from fairseq_budget.nn.masking import add_magnitude_noise, mask_channel_block
 from fairseq_budget.nn.subsample import Segments, Subsampler, Upsampler
@@ -156,7 +156,7 @@ class SpeechEncoder(nn.Module):
             masked = None if masked is None else segments.pool_mask(masked)
         if self.post_extract_proj is not None:
             x = self.post_extract_proj(x)  # (B, K, D)
-        x = F.dropout(x, self.config.dropout_input, self.training)
+        x = dropout(x, self.config.dropout_input, self.training)
         x = self._alter(x, masked, noise_generator)
         states = self.encoder(x, mask, layer_generator)
         output, output_padding = states[-1], mask
@@ -181,14 +181,13 @@ class SpeechEncoder(nn.Module):
     def _frontend(self, source: Tensor, num_samples: Tensor | None) -> Tensor:
         if self.config.normalize:
             source = normalize_wave(source.float(), num_samples)
-        source = source.to(next(self.feature_extractor.parameters()).dtype)
         scale = self.config.feature_grad_mult
         heard = num_samples if self.config.mask_padding else None
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale > 0):
             features = self.feature_extractor(source, heard)
         if features.requires_grad and scale != 1:
             features.register_hook(lambda grad: grad * scale)
-        return features.transpose(1, 2)
+        return features
 
     def _alter(
         self, x: Tensor, mask_indices: Tensor | None, generator: torch.Generator | None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fairseq_budget.nn.attention import SelfAttention
 from fairseq_budget.nn.config import ResolvedConfig
+from fairseq_budget.nn.dropout import dropout
 from fairseq_budget.nn.lengths import zero_padding
 from fairseq_budget.nn.positions import positional_conv
 
@@ -38,10 +39,10 @@ class TransformerLayer(nn.Module):
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         hidden = F.gelu(self.fc1(x))
-        return self._drop(self.fc2(F.dropout(hidden, self.activation_dropout, self.training)))
+        return self._drop(self.fc2(dropout(hidden, self.activation_dropout, self.training)))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class TransformerEncoder(nn.Module):
@@ -75,7 +76,7 @@ class TransformerEncoder(nn.Module):
         x = x + self.pos_conv(x.transpose(1, 2)).transpose(1, 2)
         if not self.norm_first:
             x = self.layer_norm(x)
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self.training)
         states = [x]
         for layer, keep in zip(self.layers, self._kept_layers(generator), strict=True):
             states.append(layer(states[-1], padding_mask) if keep else states[-1])

@@ -11,11 +11,12 @@ from typing import Any, Dict, Iterable, List, Optional
 
 import torch
 from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import register_optimizer
 from omegaconf import II, OmegaConf
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.optim.scaled_adam import ScaledAdam
+from fairseq_budget.optimizers._copies import SavedCopies
 
 logger = logging.getLogger(__name__)
 
@@ -71,19 +72,13 @@ class BudgetScaledAdamConfig(FairseqDataclass):
 
 
 @register_optimizer("budget_scaled_adam", dataclass=BudgetScaledAdamConfig)
-class BudgetScaledAdam(FairseqOptimizer):
-    """Builds ScaledAdam, logs its memory, and saves the float32 copies of a half-precision model.
-
-    fairseq's checkpoints hold the half-precision weights only, from which a run would go on with
-    other numbers; the copies travel with the optimizer's state.
-    """
+class BudgetScaledAdam(SavedCopies):
+    """Builds ScaledAdam and logs its memory."""
 
     def __init__(self, cfg: BudgetScaledAdamConfig, params: Iterable[torch.Tensor]) -> None:
         super().__init__(cfg)
-        root = cfg._get_root() if OmegaConf.is_config(cfg) else None
-        self._has_copies = root is not None and bool(root.common.fp16 or root.common.bf16)
-        if root is not None:
-            check_settings(root)
+        if self.root is not None:
+            check_settings(self.root)
         self._optimizer = ScaledAdam(params, **self.optimizer_config)
         self._is_reported = False
 
@@ -103,17 +98,3 @@ class BudgetScaledAdam(FairseqOptimizer):
             megabytes = self._optimizer.num_state_bytes() / 1e6
             num_tensors = sum(1 for _ in self.params)
             logger.info(f"ScaledAdam: {num_tensors} tensors, {megabytes:.1f} MB of state")
-
-    def state_dict(self) -> Dict[str, Any]:
-        state = super().state_dict()
-        if self._has_copies:
-            state["float32_params"] = [p.detach() for p in self.params]
-        return state
-
-    def load_state_dict(
-        self, state_dict: Dict[str, Any], optimizer_overrides: Optional[Dict[str, Any]] = None
-    ) -> None:
-        super().load_state_dict(state_dict, optimizer_overrides)
-        if self._has_copies and "float32_params" in state_dict:
-            for p, saved in zip(self.params, state_dict["float32_params"], strict=True):
-                p.data.copy_(saved)

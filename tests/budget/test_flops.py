@@ -32,7 +32,10 @@ def test_closed_form_agrees_with_torchs_counter(size, seconds):
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         encoder(wave)
     closed = 2 * encoder_macs(EncoderConfig(size=size), num_samples)
-    assert closed == pytest.approx(counter.get_total_flops(), rel=0.01)
+    # the front-end computes the steps of a frame more, and cuts it off
+    assert closed == pytest.approx(
+        counter.get_total_flops(), rel=0.01 + 1 / num_frames(num_samples)
+    )
 
 
 @pytest.mark.parametrize(

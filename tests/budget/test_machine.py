@@ -9,6 +9,7 @@ import torch
 from fairseq_budget.budget import machine as measurements
 from fairseq_budget.budget.machine import (
     Prediction,
+    advice,
     cache_file,
     find_machine,
     measure_machine,
@@ -24,6 +25,7 @@ from fairseq_budget.budget.timing import (
     machine_name,
     measure_encoder,
     measure_peak_flops,
+    precisions,
 )
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.errors import BudgetError
@@ -107,6 +109,28 @@ def test_predictions_are_in_the_fastest_precision_and_none_if_never_measured():
     assert predict(machine, plan("base"), 84.0) == Prediction()
 
 
+def test_the_fastest_precision_is_advised_with_the_reason():
+    slow, fast = (
+        Measurement("tiny", precision, 14.0, 14.0, seconds, 1)
+        for precision, seconds in (("fp32", 1.0), ("bf16", 0.5))
+    )
+    store_measurements("A", {"fp32": 1e12, "bf16": 3e12}, [slow, fast, SLIM])
+    _, machine = find_machine("A")
+    assert advice(machine, ["tiny", "slim", "base"]) == [
+        "tiny: train with common.bf16=true, 2.00 times as fast as the next "
+        "(matrix products: 3.00 times fp32's)"
+    ]
+    store_measurements("A", {}, [replace(slow, update_s=0.4)])
+    _, machine = find_machine("A")
+    assert advice(machine, ["tiny"]) == ["tiny: train with float32, 1.25 times as fast as the next"]
+
+
+def test_half_precision_is_measured_where_the_processor_has_it(monkeypatch):
+    for has_it, kinds in ((True, ["fp32", "bf16"]), (False, ["fp32"])):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda has=has_it: has)
+        assert precisions("cpu") == kinds
+
+
 def test_an_update_is_measured_on_this_machine():
     found = measure_encoder(
         "tiny", "fp32", device="cpu", seconds=1.4, sequence_s=0.5, num_updates=1
@@ -132,8 +156,8 @@ def test_measuring_keeps_what_was_found_and_names_what_did_not_fit(monkeypatch, 
     machine, left_out = measure_machine(
         ["tiny", "large"], device="cpu", seconds=14.0, sequence_s=14.0
     )
-    assert left_out == ["large, fp32"]
-    (row,) = measured_rows(machine, ["tiny", "large"])
+    assert left_out[0] == "large, fp32"
+    row = measured_rows(machine, ["tiny", "large"])[0]
     assert row.share_of_peak == pytest.approx(14 * 0.5317e9 / 1e12, rel=1e-3)
     assert machine in json.loads(cache.read_text())
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from fairseq_budget.budget.machine import measure_machine, measured_rows, read_measurements
+from fairseq_budget.budget.machine import (
+    advice,
+    measure_machine,
+    measured_rows,
+    read_measurements,
+)
 from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import device, sequence_seconds
@@ -18,7 +23,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "measure",
         help="time a few updates on this machine, for the predictions of `updates`",
         description="Time a few updates of each encoder (all objectives share it), its peak "
-        "memory, and a large matrix product; float32, and half precision on a GPU. "
+        "memory, and a large matrix product; in float32, and in half precision where the device "
+        "has it. "
         "Kept in ~/.cache/fairseq_budget/measurements.json.",
     )
     add_sizes(parser)
@@ -48,6 +54,8 @@ def _measure(args: argparse.Namespace) -> int:
         )
     print_rows(measured_rows(machine, args.size), as_json=args.json)
     if not args.json:
-        for kind, peak in read_measurements()[machine].peak_flops.items():
+        known = read_measurements()[machine]
+        print("\n".join(advice(known, args.size)))
+        for kind, peak in known.peak_flops.items():
             print(f"{machine}: {kind} matrix products reach {peak / 1e12:.3g} TFLOP/s")
     return 0
