@@ -33,6 +33,24 @@ class BudgetRow:
     curve: list[list[float]] = field(default_factory=list, metadata={"hidden": True})
 
 
+def by_budget(
+    points: Sequence[Point], rows: Sequence[BudgetRow]
+) -> dict[str, tuple[list[list[float]], list[list[float]]]]:
+    """What is drawn of each budget: its runs and its parabola, pairs of parameters and loss."""
+    curves = {row.flops: row.curve for row in rows}
+    return {
+        f"{_flops(own):.3g} FLOPs": (
+            [[point.parameters, point.valid_loss] for point in own],
+            curves.get(_flops(own), []),
+        )
+        for own in budgets(points)
+    }
+
+
+def _flops(points: Sequence[Point]) -> float:
+    return float(np.median([point.flops for point in points]))
+
+
 def budget_rows(points: Sequence[Point], seed: int) -> list[BudgetRow]:
     """A row for each budget with three sizes at least; points of one objective."""
     groups = [own for own in budgets(points) if len({p.parameters for p in own}) >= MIN_SIZES]
@@ -48,7 +66,7 @@ def _row(points: Sequence[Point], generator: np.random.Generator) -> BudgetRow:
     curve = np.exp([along, np.polyval(parabola, along - middle)]).T
     shared = {
         "objective": points[0].objective,
-        "flops": float(np.median([point.flops for point in points])),
+        "flops": _flops(points),
         "sizes": len(set(size)),
         "curve": curve.tolist(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.console.table import column
-from fairseq_budget.errors import BudgetError
+from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.files import reading
 from fairseq_budget.forecast.fit import Fit, interval
 from fairseq_budget.forecast.law import Array, Law
 from fairseq_budget.forecast.points import Amount, Count, Point
-from fairseq_budget.forecast.schedule import Stage, learn_stages
+from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained.portable import write_json
-from fairseq_budget.structured import Share, read_json
+from fairseq_budget.structured import Share, parse_json, read_json
 
 FORMAT_VERSION = 1
 MAX_FACTORS = {"flops": 30.0, "parameters": 10.0, "frames": 30.0}
@@ -37,6 +37,32 @@ class Plan:
 
     name: str
     encoder: EncoderConfig
+
+
+def read_plan(text: str) -> Plan:
+    """A plan from a size, with fields of its encoder behind commas; BudgetError for others.
+
+    >>> read_plan("tiny,encoder_layers=6").encoder.encoder_layers
+    6
+    """
+    size, *words = text.split(",")
+    values: dict[str, Any] = {"size": size}
+    known = {each.name for each in fields(EncoderConfig)}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise BudgetError(f"--size {text}: no field {name!r}; {expected_one_of(name, known)}")
+        values[name] = _value(value)
+    plan = Plan(text, EncoderConfig(**values))
+    plan.encoder.resolved()
+    return plan
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text  # a word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +82,13 @@ class PlannedRow:
     high: float | None = column("80 % high", default=None)
     as_good: bool | None = column("within 1 % of the best", default=None, optional=True)
     refused: str | None = column(default=None, optional=True)
+
+    @property
+    def expected(self) -> Expected | None:
+        """The loss at the end; None where there is no forecast."""
+        if self.loss is None or self.low is None or self.high is None:
+            return None
+        return Expected(self.loss, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -87,6 +120,12 @@ class Forecast:
     recommended: Recommended | None = None
     stages: list[Stage] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
+
+    @property
+    def recommended_row(self) -> PlannedRow | None:
+        """That of the size to take; None where none stands."""
+        best = self.recommended
+        return next((row for row in self.rows if best and row.size == best.size), None)
 
 
 def forecast(

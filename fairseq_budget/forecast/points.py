@@ -19,6 +19,7 @@ from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.report.curve import objective_loss
+from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
 from fairseq_budget.report.trained import Trained, read_trained
 from fairseq_budget.run.provenance import SHOWN
 from fairseq_budget.structured import Range, conform, read_json, read_table
@@ -125,9 +126,19 @@ def _of_run(trained: Trained, folder: Path) -> Point:
             "conditions": conditions({**saved, "model": trained.model}, data.get(valid, {})),
             "corpus": data.get(train, {}).get("manifest", "")[:SHOWN] or None,
             "validations": known,
-            "scores": run.scores,
+            "scores": {**run.scores, **_probed(folder)},
         },
     )
+
+
+def _probed(folder: Path) -> dict[str, float]:
+    """The best layer's answers of `budget-report probe --out` below a run, in per cent."""
+    found = {}
+    for path in sorted(folder.rglob("probe.json")):
+        chance, *layers = read_probes(path)
+        for name in asked(chance):
+            found[HEADERS[name]] = 100 * getattr(best_row(layers, name), name)
+    return found
 
 
 def conditions(cfg: Mapping[str, Any], hashes: Mapping[str, str]) -> str:

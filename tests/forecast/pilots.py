@@ -13,7 +13,7 @@ from fairseq_budget.forecast.law import Law
 from fairseq_budget.forecast.points import Point
 
 TRUE = Law(1.7, 400.0, 0.34, 2000.0, 0.37)
-SIZES = (2e5, 4e5, 8e5, 1.6e6)  # at the least budget; twice as large at each of the next two
+SIZES = (4e5, 8e5, 1.6e6, 3.2e6)  # at the least budget; twice as large at each of the next two
 BUDGETS = (1e15, 4e15, 1.6e16)
 FLOPS_PER_FRAME = 12  # for each parameter
 
