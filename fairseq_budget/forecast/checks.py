@@ -81,9 +81,9 @@ def _require_one_corpus(points: Sequence[Point]) -> None:
 def require_enough(points: Sequence[Point]) -> None:
     """Raise BudgetError for fewer runs than the law's parameters allow."""
     found = {
-        "runs": (len(points), MIN_RUNS),
-        "sizes": (len({point.parameters for point in points}), MIN_SIZES),
         "budgets": (len(budgets(points)), MIN_BUDGETS),
+        "sizes": (len({point.parameters for point in points}), MIN_SIZES),
+        "runs": (len(points), MIN_RUNS),
     }
     for what, (number, least) in found.items():
         if number < least:

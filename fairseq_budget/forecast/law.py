@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 HUBER_DELTA = 1e-3  # Hoffmann's
 PUBLISHED_REPEATS = 15.39  # Muennighoff's R*_D: repetitions after which most of their worth is gone
 EXPONENTS = (0.02, 2.0)  # bounds; a fit that ends there has found no law
+CORPORA_APART = 1.1  # in unique frames, above which runs have heard different ones
+MIN_HEARD = 4  # times, by one run at least; to there repetitions cost next to nothing
 MIN_SPARE = 3  # runs beyond the number of parameters of a law
 _STARTS = (0.1, 0.25, 0.5, 1.0)  # exponents of the grid
 _REPEATS = (1.0, 1e3)
@@ -97,9 +99,10 @@ class Sample:
     @property
     def can_tell_repeats(self) -> bool:
         """Whether the runs repeat so differently that R* can be fitted to them."""
-        repeated = self.frames / self.unique
-        several = len(np.unique(self.unique[np.isfinite(self.unique)])) > 1
-        return bool(several and repeated.max() > 4 and len(self.frames) >= 6 + MIN_SPARE)
+        known = self.unique[np.isfinite(self.unique)]
+        differ = len(known) > 1 and known.max() > CORPORA_APART * known.min()
+        heard = (self.frames / self.unique).max()
+        return bool(differ and heard > MIN_HEARD and len(self.frames) >= 6 + MIN_SPARE)
 
     def around(self, law: Law, errors: Array) -> Sample:
         """The same runs with the law's losses, times e^errors."""

@@ -1,12 +1,11 @@
 """Finished runs as points of a law: how large, how much heard, with what loss.
 
 A run is a folder as scripts/sweep.sh makes it. Points are also a table (``.tsv``), in which what a
-paper printed can be written by hand, and JSON, which holds losses on the way and scores, too.
+paper printed can be written by hand, and JSON, which holds losses on the way, too.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -27,6 +26,7 @@ from fairseq_budget.structured import Range, conform, read_json, read_table
 Count = Annotated[int, Range(1, 10**15)]
 Amount = Annotated[float, Range(1e-9, 1e40)]
 
+MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
 COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
 
 # what a loss depends on besides the data: it is another loss where one of these differs
@@ -174,13 +174,16 @@ def _unique_frames(trained: Trained) -> float | None:
     """Frames of one epoch, by the share of epochs that a JSON log has at its last update."""
     last = trained.log.train[-1]
     epochs, hours = last.get("update"), last.get("audio_hours")
-    return hours * 3600 * FRAME_RATE_HZ / epochs if epochs and hours else None
+    if not hours or not epochs or epochs < MIN_EPOCHS:
+        return None
+    return hours * 3600 * FRAME_RATE_HZ / epochs
 
 
 # Files of points
 
 _TEXTS = ("name", "objective", "size", "conditions", "corpus")
 _NUMBERS = ("parameters", "frames", "unique_frames", "flops", "valid_loss", "seed", "layers")
+_SCORE = "scores."  # before the names of scores
 
 
 def _read_file(path: Path) -> list[Point]:
@@ -194,10 +197,13 @@ def _read_file(path: Path) -> list[Point]:
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     header, *rows = read_table(path, is_quoted=False)
-    return [
-        {name: _value(name, text) for name, text in zip(header, row, strict=True) if text}
-        for row in rows
-    ]
+    return [_row({n: text for n, text in zip(header, row, strict=True) if text}) for row in rows]
+
+
+def _row(cells: Mapping[str, str]) -> dict[str, Any]:
+    scores = {name: text for name, text in cells.items() if name.startswith(_SCORE)}
+    row = {name: _value(name, text) for name, text in cells.items() if name not in scores}
+    return row | {"scores": {n.removeprefix(_SCORE): float(text) for n, text in scores.items()}}
 
 
 def _value(name: str, text: str) -> Any:
@@ -219,16 +225,29 @@ def _point(where: object, row: Mapping[str, Any]) -> Point:
 
 
 def write_points(path: Path, points: Sequence[Point]) -> None:
-    """Write a table without losses on the way and scores, or JSON (``.json``) with all."""
+    """Write a table (``.tsv``), without losses on the way, or JSON with all."""
     with atomic_write(path) as file:
-        if path.suffix == ".json":
+        if path.suffix == ".tsv":
+            file.write(points_table(points))
+        else:
             json.dump([asdict(point) for point in points], file, indent=1)
             file.write("\n")
-            return
-        names = [each.name for each in fields(Point) if each.name in (*_TEXTS, *_NUMBERS)]
-        writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_cell(getattr(point, name)) for name in names] for point in points)
+
+
+def points_table(points: Sequence[Point]) -> str:
+    """The text of a table: a line for each point, and the columns in which some have a value.
+
+    Those of scores begin with ``scores.``.
+    """
+    kept = [each.name for each in fields(Point) if each.name in (*_TEXTS, *_NUMBERS)]
+    names = [name for name in kept if any(_cell(getattr(point, name)) for point in points)]
+    scores = list(dict.fromkeys(name for point in points for name in point.scores))
+    lines = [[*names, *(_SCORE + name for name in scores)]]
+    for point in points:
+        values = [getattr(point, name) for name in names]
+        values += [point.scores.get(name) for name in scores]
+        lines.append(list(map(_cell, values)))
+    return "".join("\t".join(line) + "\n" for line in lines)
 
 
 def _cell(value: Any) -> str:

@@ -31,6 +31,18 @@ def objective_loss(record: Record) -> float | None:
     return next((record[name] for name in OBJECTIVE_LOSSES if name in record), None)
 
 
+FORECAST = ("forecast_loss", "forecast_low", "forecast_high")  # what task.forecast logs
+
+
+def forecast_lines(log: TrainingLog) -> list[list[float]]:
+    """Rows of update, the objective's loss, and its forecast's loss, low and high, where logged."""
+    return [
+        [record["num_updates"], loss, *(record[name] for name in FORECAST)]
+        for record in log.valid
+        if (loss := objective_loss(record)) is not None and all(n in record for n in FORECAST)
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossRow:
     """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing."""

@@ -17,7 +17,7 @@ from fairseq_budget.budget.task_training import TaskRow
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
-from fairseq_budget.report.curve import Run
+from fairseq_budget.report.curve import Run, forecast_lines
 from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
 from fairseq_budget.report.reconstruction import Reconstruction
 from fairseq_budget.report.training_log import TrainingLog
@@ -43,6 +43,11 @@ def plot_loss(log: TrainingLog, path: Path) -> None:
     ):
         updates, losses = [r["num_updates"] for r in records], [r["loss"] for r in records]
         axes.plot(updates, losses, label=label, **style)
+    updates, losses, expected, low, high = _columns(forecast_lines(log), 5)
+    if updates:
+        axes.plot(updates, losses, "o", markersize=3, color=DARK, label="validation, no penalties")
+        axes.plot(updates, expected, "--", color=GREY, label="forecast")
+        axes.fill_between(updates, low, high, color=GREY, alpha=0.3, linewidth=0, label="of 80 %")
     axes.set(xlabel="update", ylabel="loss", title="Masked reconstruction")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -1,5 +1,6 @@
 """Validations beside the forecast of the run: logged, and told where they leave it."""
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Dict
 
@@ -9,7 +10,7 @@ from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.forecast.points import conditions
 from fairseq_budget.forecast.running import Running
 from fairseq_budget.pretrained.portable import OURS
-from fairseq_budget.report.curve import objective_loss
+from fairseq_budget.report.curve import FORECAST, objective_loss
 from fairseq_budget.run.provenance import history
 from fairseq_budget.tasks._introduction import UpdateAudio, num_updates, update_flops
 from fairseq_budget.tasks._trouble import Trouble
@@ -41,8 +42,7 @@ class ExpectedLoss:
         if loss is None or expected is None or update == self._last:
             return
         self._last = update
-        stats["forecast_loss"] = expected.loss
-        stats["forecast_low"], stats["forecast_high"] = expected.low, expected.high
+        stats.update(zip(FORECAST, astuple(expected), strict=True))
         if words := self._running.judge(loss, expected):
             # a loss that is too good is worth a look, and no reason to end
             name = "above" if self._running.is_above else "below"

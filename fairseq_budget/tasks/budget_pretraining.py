@@ -27,7 +27,6 @@ from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking
 from fairseq_budget.tasks._base import BudgetTask
-from fairseq_budget.tasks._expected import ExpectedLoss
 from fairseq_budget.tasks._progress import Progress
 from fairseq_budget.tasks._trouble import Trouble, gradient_norm
 
@@ -105,7 +104,7 @@ class BudgetPretrainingTask(BudgetTask):
             stop=cfg.on_trouble == "stop",
             warmup_updates=self._warmup_updates(),
         )
-        self._expected: Optional[ExpectedLoss] = None
+        self._expected: Optional[Any] = None
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -178,6 +177,9 @@ class BudgetPretrainingTask(BudgetTask):
         for warning in self._schedule_warnings(model.encoder.config):
             logger.warning(warning)
         if self.cfg.forecast is not None:
+            # which imports much that a run without a forecast does without
+            from fairseq_budget.tasks._expected import ExpectedLoss
+
             heard = self.update_audio()
             self._expected = ExpectedLoss(self._root(), model, heard, self._trouble)
 
