@@ -244,7 +244,14 @@ def read_forecast(path: Path) -> Forecast:
             raise ValueError(f"its format is {found.format_version}, expected {FORMAT_VERSION}")
         for row in found.rows:
             _check_row(row)
+        _check_stages(found.stages)
         return found
+
+
+def _check_stages(stages: Sequence[Stage]) -> None:
+    shares = [stage.share for stage in stages]
+    if shares != sorted(set(shares)) or not all(s.low <= s.ratio <= s.high for s in stages):
+        raise ValueError("its stages are not in order, or their intervals upside down")
 
 
 def _check_row(row: PlannedRow) -> None:

@@ -25,6 +25,7 @@ from fairseq_budget.structured import Range, conform, read_json, read_table
 
 Count = Annotated[int, Range(1, 10**15)]
 Amount = Annotated[float, Range(1e-9, 1e40)]
+Score = Annotated[float, Range(-1e4, 1e4)]  # in per cent
 
 MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
 COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
@@ -68,7 +69,7 @@ class Point:
     conditions: str = ""
     corpus: str | None = None
     validations: list[list[Amount]] = field(default_factory=list)
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
 
 
 def read_points(paths: Sequence[Path]) -> list[Point]:
@@ -215,13 +216,20 @@ def _value(name: str, text: str) -> Any:
 def _point(where: object, row: Mapping[str, Any]) -> Point:
     try:
         point: Point = conform(dict(row), Point, "the point")
-        if any(len(pair) != 2 for pair in point.validations):
-            raise ValueError("its validations are no pairs of share and loss")
+        _check_validations(point.validations)
     except ValueError as error:
         raise BudgetError(
             f"{where}: {error}; expected the columns {', '.join((*_TEXTS, *_NUMBERS))}"
         ) from error
     return point
+
+
+def _check_validations(validations: Sequence[Sequence[float]]) -> None:
+    shares = [pair[0] for pair in validations if len(pair) == 2]
+    if len(shares) < len(validations):
+        raise ValueError("its validations are no pairs of share and loss")
+    if shares != sorted(set(shares)):
+        raise ValueError("its validations are not in the order of their shares")
 
 
 def write_points(path: Path, points: Sequence[Point]) -> None:

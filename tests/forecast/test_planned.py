@@ -13,6 +13,7 @@ from fairseq_budget.forecast.planned import (
     read_plan,
     write_forecast,
 )
+from fairseq_budget.forecast.schedule import Stage
 from tests.forecast.pilots import TRUE, points
 
 CONDITIONS = "model.encoder_type=transformer task.mask_prob=0.8"
@@ -107,6 +108,13 @@ def test_an_interval_that_is_upside_down_is_refused(found, tmp_path):
     row = replace(made.rows[0], low=9.0)
     write_forecast(tmp_path / "a.json", replace(made, rows=[row]))
     with pytest.raises(BudgetError, match="low, loss and high of slim_30"):
+        read_forecast(tmp_path / "a.json")
+
+
+def test_stages_that_are_out_of_order_are_refused(found, tmp_path):
+    stages = [Stage(0.5, 1.2, 1.1, 1.3), Stage(0.25, 1.0, 1.0, 1.0)]
+    write_forecast(tmp_path / "a.json", replace(plan(found, "slim_30"), stages=stages))
+    with pytest.raises(BudgetError, match="its stages are not in order"):
         read_forecast(tmp_path / "a.json")
 
 

@@ -85,6 +85,10 @@ def test_validations_are_pairs(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(BudgetError, match="row 3: its validations are no pairs"):
         read_points([tmp_path / "a.json"])
+    content[2]["validations"] = [[0.5, 2.0], [0.25, 1.0]]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(BudgetError, match="row 3: its validations are not in the order"):
+        read_points([tmp_path / "a.json"])
 
 
 @pytest.mark.parametrize(
