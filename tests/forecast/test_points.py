@@ -8,6 +8,7 @@ from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.forecast.points import Point, read_points, write_points
 from tests.forecast.pilots import points, write_pilot
+from tests.report.test_curve import write_scores
 
 LOSSES = {10: 2.5, 20: 2.0}
 
@@ -28,6 +29,19 @@ def test_a_run_is_a_point_by_its_encoder_and_its_objective(tmp_path):
         "task.mask_prob=0.8",
         f"valid.manifest={'a' * 12}",
     ]
+
+
+def test_scores_of_a_run_are_those_below_it_and_the_best_of_its_probes(tmp_path):
+    folder = write_pilot(tmp_path / "small", losses=LOSSES)
+    write_scores(folder / "ic", "ic", [0.5, 0.7])
+    answers = [
+        {"phones": 0.1},
+        *({"phones": share, "layer": n} for n, share in ((0, 0.3), (1, 0.2))),
+    ]
+    rows = [{"checkpoint": "a", **answer} for answer in answers]
+    (folder / "probe.json").write_text(json.dumps({"rows": rows}))
+    (point,) = read_points([folder])
+    assert point.scores == {"ic accuracy": pytest.approx(60.0), "phones, accuracy": 30.0}
 
 
 @pytest.mark.parametrize("name", ["points.tsv", "points.json"])

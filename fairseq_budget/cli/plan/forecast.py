@@ -141,10 +141,12 @@ def _recommendation(found: Forecast) -> str:
 
 def _law(found: Forecast) -> str:
     law = found.law
-    repeats = "fitted" if law.is_repeats_fitted else "as Muennighoff et al. 2023 published it"
+    source = "fitted" if law.is_repeats_fitted else "as Muennighoff et al. 2023 published it"
+    repeats = f"Frames that are heard again count less, by R* = {law.repeats:.4g}, {source}."
+    if all(row.repetitions is None for row in found.rows):
+        repeats = "All frames are taken to be new ones: give --hours if the corpus is repeated."
     return (
         f"L = {law.irreducible:.4g} + {law.size_factor:.4g} N^-{law.size_exponent:.3g} + "
         f"{law.data_factor:.4g} D^-{law.data_exponent:.3g}, N encoder parameters and D frames of "
-        f"50 Hz; losses lie {found.noise:.2%} around it. Frames that are heard again count less, "
-        f"by R* = {law.repeats:.4g}, {repeats}."
+        f"50 Hz; losses lie {found.noise:.2%} around it. {repeats}"
     )

@@ -32,7 +32,8 @@ def pilots(tmp_path_factory):
 
 def test_a_budget_is_forecast_with_its_size_law_parabolas_and_scores(pilots, tmp_path, capsys):
     out, png = tmp_path / "forecast.json", tmp_path / "forecast.png"
-    assert main(["forecast", str(pilots), *PLANNED, "--out", str(out), "--png", str(png)]) == 0
+    extras = ["--hours", "100", "--out", str(out), "--png", str(png)]
+    assert main(["forecast", str(pilots), *PLANNED, *extras]) == 0
     text = capsys.readouterr().out
     best = read_forecast(out).recommended.size
     for words in (
@@ -45,6 +46,13 @@ def test_a_budget_is_forecast_with_its_size_law_parabolas_and_scores(pilots, tmp
     ):
         assert words in text
     assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_hours_no_repetitions_are_counted_and_it_says_so(pilots, capsys):
+    assert main(["forecast", str(pilots), *PLANNED]) == 0
+    text = capsys.readouterr().out
+    assert "All frames are taken to be new ones: give --hours" in text
+    assert "times heard" not in text
 
 
 def test_json_has_all_of_it(pilots, capsys):
