@@ -34,10 +34,7 @@ def test_a_run_is_a_point_by_its_encoder_and_its_objective(tmp_path):
 def test_scores_of_a_run_are_those_below_it_and_the_best_of_its_probes(tmp_path):
     folder = write_pilot(tmp_path / "small", losses=LOSSES)
     write_scores(folder / "ic", "ic", [0.5, 0.7])
-    answers = [
-        {"phones": 0.1},
-        *({"phones": share, "layer": n} for n, share in ((0, 0.3), (1, 0.2))),
-    ]
+    answers = [{"phones": 0.1}, {"phones": 0.3, "layer": 0}, {"phones": 0.2, "layer": 1}]
     rows = [{"checkpoint": "a", **answer} for answer in answers]
     (folder / "probe.json").write_text(json.dumps({"rows": rows}))
     (point,) = read_points([folder])

@@ -131,11 +131,12 @@ def _recommendation(found: Forecast) -> str:
     best = found.recommended
     if best is None:
         return "recommended: none, for the reasons above"
+    edge = f" It is the {best.edge} of them: ask about others, too." if best.edge else ""
     as_good = ", ".join(escaped(row.size) for row in found.rows if row.as_good)
     return (
         f"recommended: {escaped(best.size)}, the best of these sizes by {best.share:.0%} of the "
         f"laws that the runs allow; by 80 % of them the best has {best.low:,} to {best.high:,} "
-        f"encoder parameters. Within 1 % of its loss: {as_good}."
+        f"encoder parameters. Within 1 % of its loss: {as_good}.{edge}"
     )
 
 
