@@ -99,8 +99,9 @@ class Recommended:
     """The size with the least expected loss.
 
     `share`: of the laws that the runs allow, for which it is the best one; `low` and `high` are the
-    encoder parameters between which the best size lies for 80 % of them. `edge`: the "smallest",
-    the "largest" or the "only one" of the sizes that were asked about, so that others may be better.
+    encoder parameters between which the best size lies for 80 % of them. `edge`: whether it is the
+    "smallest", "largest" or "only one" of the sizes that have a forecast, so that others may be
+    better.
     """
 
     size: str

@@ -7,8 +7,8 @@ paper printed can be written by hand, and JSON, which holds losses on the way, t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.report.curve import objective_loss
+from fairseq_budget.report.curve import distinct_names, objective_loss
 from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
 from fairseq_budget.report.trained import Trained, read_trained
 from fairseq_budget.run.provenance import SHOWN
@@ -78,15 +78,16 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
     Raises BudgetError for what cannot be read, and for a run that is not finished.
     """
     points: list[Point] = []
-    folders = {path: run for path, run in _read_folders(paths)}
+    folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
+    names = dict(zip(folders, distinct_names(folders) if folders else [], strict=True))
     for path in paths:
-        points += [_of_run(folders[path], path)] if path in folders else _read_file(path)
+        points += [_read_run(path, names[path])] if path in names else _read_file(path)
     return points
 
 
-def _read_folders(paths: Sequence[Path]) -> Iterable[tuple[Path, Trained]]:
-    folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
-    return zip(folders, read_trained(folders), strict=True)
+def _read_run(folder: Path, name: str) -> Point:
+    (trained,) = read_trained([folder])
+    return _of_run(replace(trained, name=name), folder)
 
 
 def _of_run(trained: Trained, folder: Path) -> Point:

@@ -41,6 +41,11 @@ def test_scores_of_a_run_are_those_below_it_and_the_best_of_its_probes(tmp_path)
     assert point.scores == {"ic accuracy": pytest.approx(60.0), "phones, accuracy": 30.0}
 
 
+def test_runs_of_two_sweeps_are_named_by_what_tells_them_apart(tmp_path):
+    folders = [write_pilot(tmp_path / budget / "tiny", losses=LOSSES) for budget in ("1e9", "2e9")]
+    assert [point.name for point in read_points(folders)] == ["1e9/tiny", "2e9/tiny"]
+
+
 @pytest.mark.parametrize("name", ["points.tsv", "points.json"])
 def test_points_that_are_saved_are_read_again(tmp_path, name):
     made = [*points(), *read_points([write_pilot(tmp_path / "run", losses=LOSSES)])]
