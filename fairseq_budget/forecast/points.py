@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 from fairseq_budget.budget.parameters import num_encoder_parameters
@@ -27,6 +28,7 @@ Count = Annotated[int, Range(1, 10**15)]
 Amount = Annotated[float, Range(1e-9, 1e40)]
 Score = Annotated[float, Range(-1e4, 1e4)]  # in per cent
 
+CORPORA_APART = 1.1  # in unique frames, above which runs have heard different ones
 MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
 COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
 
@@ -111,7 +113,7 @@ def _of_run(trained: Trained, folder: Path) -> Point:
     if not run.flops or not hours:
         raise BudgetError(f"{folder} has counted no FLOPs or no audio: train it with this version")
     encoder, data = EncoderConfig.from_dict(trained.model), _data(saved)
-    valid, train = (_split(saved, name) for name in ("valid", "train"))
+    valid, train = (first_split(saved, name) for name in ("valid", "train"))
     return _point(
         folder,
         {
@@ -119,7 +121,7 @@ def _of_run(trained: Trained, folder: Path) -> Point:
             "objective": run.objective,
             "size": trained.size,
             "parameters": num_encoder_parameters(encoder),
-            "frames": hours * 3600 * FRAME_RATE_HZ,
+            "frames": round(hours * 3600 * FRAME_RATE_HZ),
             "unique_frames": _unique_frames(trained),
             "flops": run.flops,
             "valid_loss": known[-1][1],
@@ -166,9 +168,9 @@ def _data(provenance: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return sessions[-1].get("data", {})
 
 
-def _split(provenance: Mapping[str, Any], kind: str) -> str:
-    """The name of the training split, or of the first one for validation."""
-    found = (provenance.get("dataset") or {}).get(f"{kind}_subset") or kind
+def first_split(cfg: Mapping[str, Any], kind: str) -> str:
+    """The name of the split that is trained on ("train"), or of the first one for "valid"."""
+    found = (cfg.get("dataset") or {}).get(f"{kind}_subset") or kind
     return str(found).partition(",")[0]
 
 
@@ -178,7 +180,18 @@ def _unique_frames(trained: Trained) -> float | None:
     epochs, hours = last.get("update"), last.get("audio_hours")
     if not hours or not epochs or epochs < MIN_EPOCHS:
         return None
-    return hours * 3600 * FRAME_RATE_HZ / epochs
+    return round(hours * 3600 * FRAME_RATE_HZ / epochs)
+
+
+def corpus_hours(points: Sequence[Point]) -> float | None:
+    """Hours of the corpus that all runs have heard; None: they do not tell, or there are several.
+
+    >>> corpus_hours([])
+    """
+    known = [point.unique_frames for point in points if point.unique_frames]
+    if not known or len(known) < len(points) or max(known) > CORPORA_APART * min(known):
+        return None
+    return median(known) / (3600 * FRAME_RATE_HZ)
 
 
 # Files of points

@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.forecast.points import Point, read_points, write_points
+from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
 from tests.forecast.pilots import points, write_pilot
 from tests.report.test_curve import write_scores
 
@@ -86,6 +86,14 @@ def test_a_number_that_cannot_be_is_named(tmp_path, column, value, words):
     path.write_text("\n".join("\t".join(row) for row in (cells.keys(), cells.values())))
     with pytest.raises(BudgetError, match=words):
         read_points([path])
+
+
+def test_the_corpus_of_all_runs_is_known_if_it_is_one():
+    hour = 3600 * 50
+    one = [*points(unique=10 * hour), *points(unique=10.1 * hour)]
+    assert corpus_hours(one) == pytest.approx(10.05)
+    assert corpus_hours([*one, *points(unique=20 * hour)]) is None
+    assert corpus_hours([*one, *points()]) is None
 
 
 def test_an_empty_table_holds_no_point(tmp_path):
