@@ -7,6 +7,7 @@ import argparse
 from fairseq_budget.cli import add_subcommands, run, user_errors
 from fairseq_budget.cli.plan import (
     feasibility,
+    forecast,
     length,
     macs,
     match,
@@ -22,7 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-plan",
         description="Parameters, FLOPs and updates, before anything is trained.",
     )
-    add_subcommands(parser, (params, updates, measure, macs, feasibility, units, length, match))
+    modules = (params, updates, measure, forecast, macs, feasibility, units, length, match)
+    add_subcommands(parser, modules)
     return parser
 
 

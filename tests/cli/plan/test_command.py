@@ -136,7 +136,7 @@ def test_measure_prints_what_it_keeps(capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert "| slim | fp32 " in out
     assert "base, fp32: left out, 14 s do not fit into memory" in err
-    (row,) = rows(capsys, "measure", "--size", "slim", "--device", "cpu")
+    row = rows(capsys, "measure", "--size", "slim", "--device", "cpu")[0]
     assert row["tflops_per_second"] == pytest.approx(14 * 21.307e9 / 1e12, rel=1e-3)
 
 
