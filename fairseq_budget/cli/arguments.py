@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
@@ -86,3 +87,14 @@ def device(text: str) -> str:
     except BudgetError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The number of processes, by default one for each core that this one may use."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=count,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        help="processes (default: CPUs)",
+    )

@@ -10,13 +10,11 @@ import pytest
 import torch
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import num_frames
 from fairseq_budget.labels import features
 from fairseq_budget.labels.features import (
     Feature,
     LayerExtractor,
     MfccExtractor,
-    chunk_windows,
     hash_encoder,
 )
 from fairseq_budget.nn.config import EncoderConfig
@@ -108,24 +106,8 @@ def test_a_model_that_shortens_its_sequences_has_no_features():
         LayerExtractor(encoder(subsample="average", subsample_rate=2), 1)
 
 
-@pytest.mark.parametrize("num_samples", [399, 400, 3599, 3600, 3680, 3681, 50_000, 51_999])
-def test_the_frames_of_chunks_are_those_of_the_whole(num_samples):
-    windows = list(chunk_windows(num_samples, chunk_frames=10))
-    assert sum(num_frames(stop - start) for start, stop in windows) == num_frames(num_samples)
-    assert all(start == 10 * 320 * i for i, (start, _) in enumerate(windows))
-    assert not windows or windows[-1][1] == num_samples
-
-
-def test_chunks_see_the_same_convolutions_as_the_whole():
-    frontend = encoder(extractor_mode="layer_norm").feature_extractor
-    wave = torch.from_numpy(tone(20_000, 1))[None]
-    whole = frontend(wave)
-    chunks = [frontend(wave[:, a:b]) for a, b in chunk_windows(20_000, chunk_frames=10)]
-    torch.testing.assert_close(torch.cat(chunks, dim=2), whole, atol=1e-5, rtol=1e-4)
-
-
 def test_a_long_wave_is_normalised_as_a_whole(monkeypatch):
-    monkeypatch.setattr(features, "chunk_windows", lambda n: chunk_windows(n, chunk_frames=10))
+    monkeypatch.setattr(features, "CHUNK_FRAMES", 10)
     wave = np.concatenate([tone(6000, 1), 0.1 * tone(6000, 2)])
     fields = {"extractor_mode": "layer_norm"}
     ours = LayerExtractor(encoder(normalize=True, **fields), 1)([wave])[0]
