@@ -61,10 +61,13 @@ def report(
     runs: Sequence[Trained],
     scores: Sequence[Scored],
     probes: Mapping[str, Sequence[ProbeRow]],
+    *,
+    refresh_s: float | None = None,
 ) -> str:
     """The page, with a section for each of what there is; probes by the names of their headings.
 
-    Raises BudgetError where there is nothing.
+    With `refresh_s` browsers read it again after so many seconds. Raises BudgetError where there is
+    nothing.
     """
     found = [
         *_trained(runs),
@@ -81,7 +84,7 @@ def report(
         section(one.title, [*one.parts, side_by_side(_drawn(one.figures, names))]) for one in found
     ]
     scripts = [interactive.library()] if any(one.figures for one in found) else []
-    return page(title, sections, scripts)
+    return page(title, sections, scripts, refresh_s=refresh_s)
 
 
 def _drawn(figures: Sequence[Any], names: Iterator[str]) -> list[str]:

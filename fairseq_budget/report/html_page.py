@@ -16,7 +16,7 @@ _PAGE = Template("""<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
 script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
-<title>$title</title>
+$refresh<title>$title</title>
 <style>$style</style>
 $scripts</head>
 <body>
@@ -67,10 +67,21 @@ dd.code { font: 0.8rem/1.4 ui-monospace, monospace; white-space: pre-wrap; }
 """
 
 
-def page(title: str, sections: Iterable[str], scripts: Sequence[str] = ()) -> str:
-    """A whole page: the title is escaped, sections and scripts stand as they are."""
+def page(
+    title: str,
+    sections: Iterable[str],
+    scripts: Sequence[str] = (),
+    *,
+    refresh_s: float | None = None,
+) -> str:
+    """A whole page: the title is escaped, sections and scripts stand as they are.
+
+    With `refresh_s` a browser reads it again after so many seconds.
+    """
+    refresh = "" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s:g}">\n'
     return _PAGE.substitute(
         title=escape(title),
+        refresh=refresh,
         style=_STYLE,
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
         body="\n".join(sections),

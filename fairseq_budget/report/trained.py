@@ -28,6 +28,11 @@ class Trained:
     size: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end, by its updates or its budget."""
+        return self.run is not None and self.run.is_finished
+
     def counted(self, name: str) -> float | None:
         """Of what only grows the most that log or checkpoint knows of; None: neither does."""
         found = (self.log.train[-1].get(name), self.provenance.get(name))
