@@ -19,7 +19,8 @@ from fairseq_budget.report.training_log import Record, TrainingLog, read_trainin
 class Trained:
     """A run under the name that its report calls it by.
 
-    `run` and `size` are None, and `provenance` is empty, where there is no checkpoint yet.
+    `run`, `size` and `checkpoint`, its path, are None, and `provenance` is empty, where there is no
+    checkpoint yet.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Trained:
     run: Run | None = None
     size: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -111,4 +113,4 @@ def _read(log_file: Path, name: str) -> Trained:
         return Trained(name, log)
     checkpoint = read_pretrained(found[0])
     run = replace(run_of(folder, log, checkpoint), name=name)
-    return Trained(name, log, run, checkpoint.encoder.size, checkpoint.provenance)
+    return Trained(name, log, run, checkpoint.encoder.size, checkpoint.provenance, found[0])

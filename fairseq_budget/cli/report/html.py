@@ -13,6 +13,7 @@ from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.report.heard import hear
 from fairseq_budget.report.probe import read_probes
 from fairseq_budget.report.scored import read_scored
 from fairseq_budget.report.trained import Trained, read_trained
@@ -41,6 +42,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--probe", type=Path, nargs="+", default=[], metavar="JSON",
         help="probe.json of `budget-report probe`",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-audio", action="store_true",
+        help="no utterance of the validation set, which is otherwise part of the page where the "
+        "run's data are there: to listen to, with what TERA fills in, or where CIF fires",
     )  # fmt: skip
     parser.add_argument(
         "--watch", type=positive, nargs="?", const=20.0, metavar="SECONDS",
@@ -92,6 +98,8 @@ def _write(
 
     scores = [score for path in args.scores for score in read_scored(path)]
     probes = {str(path): read_probes(path) for path in args.probe}
-    text = report(args.title, runs, scores, probes, refresh_s=refresh_s)
+    found = {} if args.no_audio else {run.name: hear(run) for run in runs}
+    heard = {name: one for name, one in found.items() if one is not None}
+    text = report(args.title, runs, scores, probes, heard=heard, refresh_s=refresh_s)
     with atomic_write(args.out) as file:
         file.write(text)
