@@ -39,7 +39,7 @@ from fairseq_budget.run.lock import hold
 
 VERSION = 1  # raise it when the same arguments come to mean other bytes
 DTYPES = ("float32", "float16")
-MAX_WINDOW_S = CHUNK_FRAMES / FRAME_RATE_HZ
+MIN_WINDOW_S, MAX_WINDOW_S = 0.1, CHUNK_FRAMES / FRAME_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,16 @@ class Dump:
         return paths, unheard
 
     def _cut(self) -> Cut:
-        if not 0 <= 2 * self.overlap_s <= self.window_s <= MAX_WINDOW_S:
+        fits = MIN_WINDOW_S <= self.window_s <= MAX_WINDOW_S
+        if not (fits and 0 <= 2 * self.overlap_s <= self.window_s):
             raise BudgetError(
                 f"--window-seconds {self.window_s:g} --overlap-seconds {self.overlap_s:g}: "
-                f"expected windows of at most {MAX_WINDOW_S:g} s, at least twice their overlap"
+                f"expected windows of {MIN_WINDOW_S:g} to {MAX_WINDOW_S:g} s, at least twice "
+                "their overlap"
             )
         utterances = shard_range(len(self.corpus), self.num_shards, self.shard)
         window, overlap = (round(s * FRAME_RATE_HZ) for s in (self.window_s, self.overlap_s))
-        return Cut(utterances.start, utterances.stop, max(window, 1), overlap)
+        return Cut(utterances.start, utterances.stop, window, overlap)
 
     def _unheard(self, made: _Made) -> dict[int, str]:
         """Why audio is bad, by its utterance; BudgetError where it is too much."""

@@ -14,6 +14,7 @@ from fairseq_budget.labels import features
 from fairseq_budget.labels.features import (
     Feature,
     LayerExtractor,
+    LayersExtractor,
     MfccExtractor,
     hash_encoder,
 )
@@ -93,6 +94,34 @@ def test_the_last_layer_of_a_pre_norm_model_comes_without_the_final_norm(waves):
     normed = whole.encoder.layer_norm(torch.from_numpy(ours)).detach()
     np.testing.assert_allclose(normed, expected, atol=1e-5)
     assert not np.allclose(ours, expected, atol=1e-2)
+
+
+KINDS = {
+    "plain": {},
+    "normalised": {"normalize": True},
+    "shortened": {"subsample": "average", "upsample": True},
+    "a Zipformer": {"size": "zipformer_tiny", "encoder_layers": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_lie_side_by_side_and_batches_do_not_change_them(waves, kind):
+    fields = {"encoder_layers": 3, **KINDS[kind]}
+    together = LayersExtractor(encoder(**fields), (0, 2), batch_samples=100_000)(waves)
+    for layer, place in ((0, 0), (2, 1)):
+        alone = LayersExtractor(encoder(**fields), (layer, 2))
+        for wave, both in zip(waves, together, strict=True):
+            width = both.shape[1] // 2
+            expected = alone([wave])[0][:, :width]
+            np.testing.assert_allclose(both[:, place * width :][:, :width], expected, atol=1e-4)
+
+
+def test_where_padding_would_be_heard_each_wave_passes_alone(waves):
+    fields = {"mask_padding": False}
+    together = LayersExtractor(encoder(**fields), (1,), batch_samples=100_000)(waves)
+    for wave, ours in zip(waves, together, strict=True):
+        alone = LayersExtractor(encoder(**fields), (1,))([wave])[0]
+        np.testing.assert_array_equal(ours, alone)
 
 
 @pytest.mark.parametrize("layer", [0, 4, -1])

@@ -193,7 +193,8 @@ def test_the_command_writes_all_layers_of_a_shortened_sequence_too(manifests, tm
     ("words", "reason"),
     [
         (["--layers", "1,3"], "--layers 3: the checkpoint has 2 layers; give numbers from 0"),
-        (["--layers", "1", "--window-seconds", "200"], "windows of at most 100 s"),
+        (["--layers", "1", "--window-seconds", "200"], "windows of 0.1 to 100 s"),
+        (["--layers", "1", "--window-seconds", "0.02"], "windows of 0.1 to 100 s"),
         (["--layers", "1", "--overlap-seconds", "20"], "at least twice their overlap"),
         (["--layers", "1", "--shard", "1"], "--shard 1 of --num-shards 1: shards count from 0"),
     ],
