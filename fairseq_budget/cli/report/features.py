@@ -14,6 +14,7 @@ from fairseq_budget.cli.arguments import (
     count,
     device,
     not_negative,
+    require_workers,
     seconds,
     share,
     whole,
@@ -81,6 +82,7 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _features(args: argparse.Namespace) -> int:
+    require_workers(args)
     layers = args.layers or _all_layers(args.checkpoint)
     feature = Layers(
         args.checkpoint.absolute(), device=args.device, layers=layers, batch_samples=args.max_tokens
