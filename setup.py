@@ -38,6 +38,7 @@ EXTRAS = {
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 EXTRAS["onnx"] = ["onnx", "onnxscript", "onnxruntime"]  # budget-export --to onnx
+EXTRAS["hdf5"] = ["h5py"]  # budget-report features --format hdf5
 EXTRAS["wandb"] = ["wandb"]  # common.wandb_project logs to an account elsewhere: not in "all"
 
 COMMANDS = {

@@ -142,7 +142,7 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch, *, in_part: bool = 
     elif command == "python":
         run = runpy.run_module if words[0] == "-m" else runpy.run_path
         name, *options = words[words[0] == "-m" :]
-        path = ROOT / name if run is runpy.run_path else name
+        path = str(ROOT / name) if run is runpy.run_path else name
         parse_only(monkeypatch, lambda: run(path, run_name="__main__"), name, *options)
     elif command.endswith(".sh"):
         assert os.access(ROOT / command, os.X_OK)

@@ -70,8 +70,12 @@ def _main(argv: list[str], cwd: str, files: list[Path], num_threads: int | None)
     sys.argv = argv
     multiprocessing.set_start_method("fork", force=True)  # what loaders use outside of this
     import torch
+    from fairseq.logging import progress_bar
     from fairseq_cli.hydra_train import cli_main
 
     if num_threads:
         torch.set_num_threads(num_threads)
-    cli_main()
+    try:
+        cli_main()
+    finally:
+        progress_bar._close_writers()  # TensorBoard's, as at the end of the command's own process

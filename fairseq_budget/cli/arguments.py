@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
@@ -86,3 +87,20 @@ def device(text: str) -> str:
     except BudgetError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The number of processes, by default one for each core that this one may use."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        help="processes (default: CPUs)",
+    )
+
+
+def require_workers(args: argparse.Namespace) -> None:
+    """Raise BudgetError unless there is a process to work."""
+    if args.workers < 1:
+        raise BudgetError(f"--workers {args.workers}: expected 1 or more")

@@ -128,6 +128,13 @@ def escaped(text: str) -> str:
     return _BORDER.sub(r"\1\1\\|", line)
 
 
+def fenced(text: str, language: str) -> str:
+    """A block of code in Markdown, whatever it holds: its fence is longer than any within."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
 def cell(value: Any) -> str:
     """A value as tables show it: 1,234 and 0.1235, yes and no, a dash for None."""
     if value is None:

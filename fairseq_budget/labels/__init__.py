@@ -13,4 +13,6 @@ labelling.py    the label files of a folder, by processes and machines, through 
 parts.py        durable parts and worker processes;  jobs.py  what the workers do
 quality.py      what the labels are worth
 shards.py       feature dumps in simple_kmeans' layout, for those who ask
+layers.py       several layers for a model of somebody's own;  layer_files.py  their formats
+windows.py      long recordings in windows
 """

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from fairseq_budget.audio.mfcc import MFCC, num_mfcc_frames
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import FRAME_RATE_HZ, FRAME_SHIFT, RECEPTIVE_FIELD, num_frames
+from fairseq_budget.frames import FRAME_RATE_HZ, RECEPTIVE_FIELD, num_frames
+from fairseq_budget.labels.windows import cut_windows
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.nn.lengths import normalize_wave
 from fairseq_budget.pretrained import load_pretrained
@@ -75,13 +76,16 @@ class Feature:
         """Load what is needed; BudgetError for a checkpoint or a layer that is not there."""
         if self.checkpoint is None:
             return MfccExtractor()
-        extractor = LayerExtractor(load_pretrained(self.checkpoint), self.layer, self.device)
+        extractor = self._extractor(load_pretrained(self.checkpoint))
         if self.teacher_sha256 not in (None, extractor.teacher_sha256):
             raise BudgetError(
                 f"{self.checkpoint} was overwritten in the meantime; name a checkpoint that stays, "
                 "such as a folder written by budget-export"
             )
         return extractor
+
+    def _extractor(self, encoder: SpeechEncoder) -> LayersExtractor:
+        return LayerExtractor(encoder, self.layer, self.device)
 
 
 class MfccExtractor:
@@ -92,7 +96,7 @@ class MfccExtractor:
 
     def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
         frames: dict[int, Frames] = {}
-        for batch in _similar_lengths([len(wave) for wave in waves]):
+        for batch in _similar_lengths([len(wave) for wave in waves], BATCH_SAMPLES):
             tensors = [torch.from_numpy(waves[index]) for index in batch]
             sizes = torch.tensor([len(tensor) for tensor in tensors])
             features = MFCC()(nn.utils.rnn.pad_sequence(tensors, batch_first=True), sizes).numpy()
@@ -101,7 +105,54 @@ class MfccExtractor:
         return [frames[index] for index in range(len(waves))]
 
 
-class LayerExtractor:
+class LayersExtractor:
+    """Waves -> (T, K * D) float32 each, the outputs of K layers side by side; 0: the first's input.
+
+    Waves of like lengths pass together, up to `batch_samples` with padding; where padding would be
+    heard (``mask_padding=False``) each passes alone. A layer of a shortened sequence has every
+    frame, too: segments are repeated over theirs.
+    """
+
+    def __init__(
+        self,
+        encoder: SpeechEncoder,
+        layers: Sequence[int],
+        device: str = "cpu",
+        batch_samples: int = 1,
+    ) -> None:
+        self.teacher_sha256 = hash_encoder(encoder)
+        if encoder.subsampler is None:
+            encoder.keep_layers(max(1, *layers))  # what lies above them need not be computed
+        self.dim = len(layers) * encoder.config.output_dim
+        self._layers, self._device = layers, device
+        self._batch_samples = batch_samples if encoder.config.mask_padding else 1
+        self._encoder = encoder.to(device).eval()
+
+    @torch.inference_mode()
+    def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
+        found = [np.zeros((0, self.dim), np.float32) for _ in waves]
+        heard = [index for index, wave in enumerate(waves) if len(wave) >= RECEPTIVE_FIELD]
+        for batch in _similar_lengths([len(waves[i]) for i in heard], self._batch_samples):
+            own = [heard[place] for place in batch]
+            rows = self._rows([torch.from_numpy(waves[index]) for index in own])
+            for index, row in zip(own, rows, strict=True):
+                found[index] = row.cpu().numpy()
+        return found
+
+    def _rows(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        """(T, K * D) of each wave of a batch, however long they are."""
+        lengths = torch.tensor([len(wave) for wave in waves])
+        source = nn.utils.rnn.pad_sequence(list(waves), batch_first=True).to(self._device)
+        is_padded = bool((lengths < source.shape[1]).any())
+        states = self._states(source, lengths.to(self._device) if is_padded else None)
+        return [row[:n] for row, n in zip(states, num_frames(lengths).tolist(), strict=True)]
+
+    def _states(self, source: Tensor, num_samples: Tensor | None) -> Tensor:
+        layers = self._encoder(source, num_samples).at_frame_rate()
+        return torch.cat([layers[number].float() for number in self._layers], dim=2)
+
+
+class LayerExtractor(LayersExtractor):
     """Waves -> (T, D) float32 each, the output of one transformer layer, 1 to L."""
 
     def __init__(self, encoder: SpeechEncoder, layer: int, device: str = "cpu") -> None:
@@ -116,38 +167,22 @@ class LayerExtractor:
                 f"the checkpoint has model.subsample={encoder.config.subsample}, so its layers "
                 "have no frame every 20 ms; features need one without subsampling, as its teacher"
             )
-        self.teacher_sha256 = hash_encoder(encoder)
+        super().__init__(encoder, (layer,), device)
         self._normalize = encoder.config.normalize
-        encoder.keep_layers(layer)  # what lies above it need not be computed
-        self.dim = encoder.config.output_dim
         encoder.config = replace(encoder.config, normalize=False)  # long waves, as a whole: here
-        self._encoder, self._device = encoder.to(device).eval(), device
 
-    @torch.inference_mode()
-    def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
-        return [self._frames(torch.from_numpy(wave)).cpu().numpy() for wave in waves]
+    def _rows(self, waves: Sequence[Tensor]) -> list[Tensor]:
+        return [self._chunked(wave.to(self._device)[None]) for wave in waves]
 
-    def _frames(self, wave: Tensor) -> Tensor:
-        if len(wave) < RECEPTIVE_FIELD:
-            return torch.zeros(0, self.dim)
-        source = wave.to(self._device)[None]
+    def _chunked(self, source: Tensor) -> Tensor:
         if self._normalize:
             source = normalize_wave(source, None)
-        windows = chunk_windows(len(wave))
-        states = [self._encoder(source[:, a:b]).last_hidden_state[0] for a, b in windows]
-        return torch.cat(states)
+        chunks = cut_windows(np.array([source.shape[1]]), CHUNK_FRAMES)
+        bounds = zip(chunks.start, chunks.stop, strict=True)
+        return torch.cat([self._states(source[:, a:b], None)[0] for a, b in bounds])
 
 
-Extractor = MfccExtractor | LayerExtractor
-
-
-def chunk_windows(num_samples: int, chunk_frames: int = CHUNK_FRAMES) -> Iterator[tuple[int, int]]:
-    """First and last sample of each chunk; their frames, joined, are those of the whole wave."""
-    total = num_frames(num_samples)
-    for first in range(0, total, chunk_frames):
-        last = first + chunk_frames
-        stop = last * FRAME_SHIFT + RECEPTIVE_FIELD - FRAME_SHIFT
-        yield first * FRAME_SHIFT, stop if last < total else num_samples
+Extractor = MfccExtractor | LayersExtractor
 
 
 def hash_encoder(encoder: SpeechEncoder) -> str:
@@ -159,11 +194,11 @@ def hash_encoder(encoder: SpeechEncoder) -> str:
     return digest.hexdigest()
 
 
-def _similar_lengths(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of similar lengths, up to BATCH_SAMPLES with padding; ever the same."""
+def _similar_lengths(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Indices in batches of similar lengths, up to `limit` with padding; ever the same."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda index: (lengths[index], index)):
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_SAMPLES:
+        if batch and (len(batch) + 1) * lengths[index] > limit:
             yield batch
             batch = []
         batch.append(index)

@@ -8,9 +8,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fairseq_budget.audio.io import AudioError
 from fairseq_budget.console.progress import Progress
@@ -50,17 +51,25 @@ class Source:
 
     def features(self, utterances: Sequence[int]) -> list[Frames]:
         """(T, D) of each utterance; NaN throughout where its audio cannot be read."""
+        sizes = self.corpus.sizes[list(utterances)].tolist()
+        return self.heard([(index, 0, size) for index, size in zip(utterances, sizes, strict=True)])
+
+    def heard(self, stretches: Sequence[tuple[int, int, int]]) -> list[Frames]:
+        """(T, D) of stretches, each an utterance, its first sample and the one behind its last.
+
+        NaN throughout where the audio cannot be read.
+        """
         corpus, extractor, waves = self.corpus, load_extractor(self.feature), {}
-        for index in utterances:
+        for place, (index, start, stop) in enumerate(stretches):
             with contextlib.suppress(AudioError):
-                waves[index] = corpus.read(index)
+                waves[place] = corpus.read(index, start, stop - start)
         found = dict(zip(waves, extractor(list(waves.values())), strict=True))
         if not all(np.isfinite(frames).all() for frames in found.values()):
             raise BudgetError("the features are not finite; is the checkpoint sound?")
-        lengths = self.feature.num_frames(corpus.sizes[list(utterances)])
-        for index, length in zip(utterances, lengths, strict=True):
-            found.setdefault(index, np.full((length, extractor.dim), np.nan, np.float32))
-        return [found[index] for index in utterances]
+        lengths = self.feature.num_frames(np.array([stop - start for _, start, stop in stretches]))
+        for place, length in enumerate(lengths):
+            found.setdefault(place, np.full((length, extractor.dim), np.nan, np.float32))
+        return [found[place] for place in range(len(stretches))]
 
     def num_frames(self, run: range) -> NDArray[np.int64]:
         """Frames of each utterance of a run, known beforehand."""
@@ -82,11 +91,11 @@ def run_tasks(
     runs: dict[int, range],
     parts: Parts,
     name: str,
+    unit: str = "utterance",
 ) -> None:
-    """Make the parts of `runs` that are missing, under a progress bar."""
+    """Make the parts of `runs` that are missing, under a progress bar that counts units."""
     tasks = [(index, runs[index]) for index in parts.missing(list(runs))]
     total, left = sum(map(len, runs.values())), sum(len(run) for _, run in tasks)
-    unit = "utterance"
     with Progress(total=total, initial=total - left, desc=name, unit=unit) as bar:
         workers.run(work, tasks, bar)
 
@@ -99,14 +108,14 @@ def write_sample(task: Task, *, source: Source, sample: Sample, parts: Parts) ->
         sample_utterance(frames, int(sample.counts[i]), seed=(sample.seed, utterance))
         for frames, i, utterance in zip(source.features(chosen), run, chosen, strict=True)
     ]
-    _save_frames(parts, index, np.concatenate(rows))
+    save_frames(parts, index, np.concatenate(rows))
     return len(run)
 
 
 def write_features(task: Task, *, source: Source, parts: Parts) -> int:
     """A part of a feature dump: all frames (T, D) of a run of utterances."""
     index, run = task
-    _save_frames(parts, index, np.concatenate(source.features(run)))
+    save_frames(parts, index, np.concatenate(source.features(run)))
     return len(run)
 
 
@@ -170,8 +179,8 @@ def _load_model(path: Path, centroids: str) -> KMeans:
     return model
 
 
-def load_frames(parts: Parts, index: int) -> Frames:
-    """The frames (T, D) of a part; FileNotFoundError where it is missing or damaged.
+def load_frames(parts: Parts, index: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """The frames (T, D) of a part, of a `dtype`; FileNotFoundError if it is missing or damaged.
 
     BudgetError for a part of something else, before memory is taken for what it promises.
     """
@@ -179,15 +188,16 @@ def load_frames(parts: Parts, index: int) -> Frames:
     with reading(parts.path(index), "remove it, and start the command again"):
         file = io.BytesIO(content)
         np.lib.format.read_magic(file)
-        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        if len(shape) != 2 or is_fortran or dtype != np.float32:
-            raise ValueError(f"an array of {dtype} {shape}, expected float32 (T, D)")
-        if 4 * shape[0] * shape[1] != len(content) - file.tell():
+        shape, is_fortran, found = np.lib.format.read_array_header_1_0(file)
+        if len(shape) != 2 or is_fortran or found != dtype:
+            raise ValueError(f"an array of {found} {shape}, expected {np.dtype(dtype)} (T, D)")
+        if found.itemsize * shape[0] * shape[1] != len(content) - file.tell():
             raise ValueError(f"{len(content) - file.tell()} bytes of an array {shape}")
-        return np.frombuffer(content, np.float32, offset=file.tell()).reshape(shape).copy()
+        return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape).copy()
 
 
-def _save_frames(parts: Parts, index: int, frames: Frames) -> None:
+def save_frames(parts: Parts, index: int, frames: NDArray[Any]) -> None:
+    """Write a part that `load_frames` reads."""
     content = io.BytesIO()
     np.save(content, frames, allow_pickle=False)
     parts.write(index, content.getbuffer(), durable=False)

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
@@ -51,18 +56,20 @@ def dump_features(
         "teacher_sha256": source.feature.teacher_sha256,
     }
     path, parts = folder / f"{name}.npy", Parts(folder, name, settings)
-    if not _is_done(path, settings):
+    if not is_done(path, settings):
         first = utterances.start
         sizes = corpus.sizes[first : utterances.stop]
         runs = [range(first + run.start, first + run.stop) for run in cut_parts(sizes)]
         work = functools.partial(write_features, source=source, parts=parts)
         run_tasks(workers, work, dict(enumerate(runs)), parts, f"{name}: features")
-        _join(parts, len(runs), path, feature.num_frames(sizes).tolist(), settings)
+        whole = parts.folder / "whole"
+        append_frames([whole], ([load_frames(parts, index)] for index in range(len(runs))))
+        finish(whole, path, {".len": map(str, feature.num_frames(sizes).tolist())}, settings)
     parts.remove()
     return path
 
 
-def _is_done(path: Path, settings: dict[str, Any]) -> bool:
+def is_done(path: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the dump is there, of these settings and, but for older versions', undamaged."""
     try:
         note = read_json(path.with_suffix(".json"), dict)
@@ -73,23 +80,34 @@ def _is_done(path: Path, settings: dict[str, Any]) -> bool:
     return bool(note == settings and hashes == files)
 
 
-def _join(
-    parts: Parts, num_parts: int, path: Path, lengths: list[int], settings: dict[str, Any]
-) -> None:
+def append_frames(files: Sequence[Path], pieces: Iterable[Sequence[NDArray[Any]]]) -> None:
+    """Write ``.npy`` files side by side: each piece has the next frames (T, D) of every file."""
     try:
         from npy_append_array import NpyAppendArray
     except ModuleNotFoundError as error:
         raise BudgetError(
-            "--dump-features needs npy-append-array; pip install 'fairseq_budget[labels]'"
+            "features on disk need npy-append-array; pip install 'fairseq_budget[labels]'"
         ) from error
+    with ExitStack() as stack:
+        arrays = [stack.enter_context(NpyAppendArray(f, delete_if_exists=True)) for f in files]
+        for piece in pieces:
+            for array, frames in zip(arrays, piece, strict=True):
+                array.append(np.ascontiguousarray(frames))
+
+
+def finish(
+    whole: Path, path: Path, texts: Mapping[str, Iterable[str]], settings: Mapping[str, Any]
+) -> None:
+    """Move a `whole` file to `path`, and write beside it texts by their suffixes, and the note.
+
+    The note, ``.json``, comes last: it holds the settings, and the hashes that `is_done` checks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
-    whole = parts.folder / "whole"
-    with NpyAppendArray(whole, delete_if_exists=True) as file:
-        for index in range(num_parts):
-            file.append(load_frames(parts, index))
-    Path(whole).replace(path)
-    with atomic_write(path.with_suffix(".len")) as lines:
-        lines.writelines(f"{length}\n" for length in lengths)
-    hashes = {suffix: sha256_file(path.with_suffix(suffix)) for suffix in (".npy", ".len")}
+    whole.replace(path)
+    for suffix, lines in texts.items():
+        with atomic_write(path.with_suffix(suffix)) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    hashes = {suffix: sha256_file(path.with_suffix(suffix)) for suffix in (path.suffix, *texts)}
     with atomic_write(path.with_suffix(".json")) as note:
         note.write(json.dumps({**settings, _HASHES: hashes}, indent=2) + "\n")

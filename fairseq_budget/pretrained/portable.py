@@ -8,7 +8,9 @@ holds tensors and plain containers only.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from fairseq_budget.structured import conform, read_json
 
 FORMAT_VERSION = 1
 MODEL_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+PROVENANCE_FILE = "provenance.json"  # of exports for other tools
 WORD_PIECES_FILE = "word_pieces.model"  # sentencepiece's, of recognisers that have some
 OURS = "budget_"  # how the names of models begin
 ENCODER_PREFIX = "encoder."  # everything else in a state dict belongs to heads
@@ -100,11 +103,7 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         "model": checkpoint.model,
         "encoder": asdict(checkpoint.encoder.resolved()),
         "model_config": checkpoint.model_config,
-        "provenance": {
-            "fairseq_budget": __version__,
-            "exported_with": software(),
-            **checkpoint.provenance,
-        },
+        "provenance": exported_provenance(checkpoint),
     }
     if (vocabulary := checkpoint.vocabulary) is not None:
         config["vocabulary"] = {"symbols": vocabulary.symbols, "blank": vocabulary.blank}
@@ -118,6 +117,20 @@ def save_pretrained(folder: str | Path, checkpoint: Pretrained) -> None:
         if (folder / name).is_file()
     }
     write_json(folder / CONFIG_FILE, config)
+
+
+def exported_provenance(checkpoint: Pretrained) -> dict[str, Any]:
+    """Where a checkpoint came from, and what exports it now."""
+    return {
+        "fairseq_budget": __version__,
+        "exported_with": software(),
+        **checkpoint.provenance,
+    }
+
+
+def write_provenance(folder: str | Path, checkpoint: Pretrained) -> None:
+    """Write ``provenance.json`` beside what is for another tool; ours has it in its config."""
+    write_json(Path(folder) / PROVENANCE_FILE, exported_provenance(checkpoint))
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -267,6 +280,7 @@ def _read_fairseq(path: Path) -> Pretrained:
         "num_updates": checkpoint["optimizer_history"][-1]["num_updates"],
         "audio_hours": checkpoint.get("task_state", {}).get("audio_hours"),
         "flops": checkpoint.get("task_state", {}).get("flops"),
+        "losses": _losses(checkpoint),
         "task": cfg["task"],
         "optimization": cfg["optimization"],
         "criterion": cfg["criterion"],
@@ -284,3 +298,15 @@ def _read_fairseq(path: Path) -> Pretrained:
         provenance,
         Vocabulary.from_state(checkpoint.get("task_state", {})),
     )
+
+
+def _losses(checkpoint: Mapping[str, Any]) -> dict[str, float]:
+    """The last means that fairseq has kept: of the epoch in training, and of validation."""
+    losses: dict[str, float] = {}
+    for shown, split in (("training", "train"), ("validation", "valid")):
+        with suppress(LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            metrics = checkpoint["extra_state"]["metrics"][split]
+            [mean] = [meter for _, name, _, meter in metrics if name == "loss"]
+            loss = float(mean["sum"]) / float(mean["count"])
+            losses |= {shown: loss} if math.isfinite(loss) else {}
+    return losses

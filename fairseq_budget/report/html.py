@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from fairseq_budget.console.table import cell, cells
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.report import interactive
+from fairseq_budget.report.boundaries import Fired
 from fairseq_budget.report.curve import Run
+from fairseq_budget.report.heard import Heard
 from fairseq_budget.report.html_page import (
     details,
     element_table,
@@ -19,6 +22,7 @@ from fairseq_budget.report.html_page import (
     paragraph,
     section,
     side_by_side,
+    sound,
     text_table,
 )
 from fairseq_budget.report.pages import other_budgets
@@ -37,6 +41,11 @@ SCORES = (
     "Of the test set, in per cent; ± is the standard deviation over seeds. Behind each score: how "
     "it was made, and the command that makes it again."
 )
+FILLED = (
+    "Of the validation set, at most 8 s. Black was hidden from the model, which fills it in: its "
+    "mean absolute error there is {:.3f}, that of the best constant {:.3f}."
+)
+FIRED = "Of the validation set, at most 8 s. Lines are where the model ends its segments."
 LAYERS = "The share of each layer in the sum that the downstream model has learned, in per cent."
 _SAVED = {  # of a checkpoint's provenance, by what people read
     "checkpoint": "checkpoint",
@@ -61,14 +70,19 @@ def report(
     runs: Sequence[Trained],
     scores: Sequence[Scored],
     probes: Mapping[str, Sequence[ProbeRow]],
+    *,
+    heard: Mapping[str, Heard] = MappingProxyType({}),
+    refresh_s: float | None = None,
 ) -> str:
     """The page, with a section for each of what there is; probes by the names of their headings.
 
-    Raises BudgetError where there is nothing.
+    What was `heard` goes by the names of runs. With `refresh_s` browsers read the page again after
+    so many seconds. Raises BudgetError where there is nothing.
     """
     found = [
         *_trained(runs),
         *_against_size([run.run for run in runs if run.run and run.run.is_finished]),
+        *_heard(heard),
         *_scores(scores),
         *_layers(scores),
         *_probes(probes),
@@ -81,7 +95,7 @@ def report(
         section(one.title, [*one.parts, side_by_side(_drawn(one.figures, names))]) for one in found
     ]
     scripts = [interactive.library()] if any(one.figures for one in found) else []
-    return page(title, sections, scripts)
+    return page(title, sections, scripts, refresh_s=refresh_s)
 
 
 def _drawn(figures: Sequence[Any], names: Iterator[str]) -> list[str]:
@@ -103,6 +117,18 @@ def _against_size(finished: Sequence[Run]) -> Iterator[_Section]:
     if own:
         remarks = [paragraph(remark) for remark in other_budgets(own)]
         yield _Section("Loss against size", remarks, interactive.against_size(own))
+
+
+def _heard(heard: Mapping[str, Heard]) -> Iterator[_Section]:
+    """An utterance to listen to, and what the run made of it."""
+    for name, one in heard.items():
+        if isinstance(one.made, Fired):
+            words, figure = FIRED, interactive.boundaries(one.wave, one.made)
+        else:
+            words = FILLED.format(one.made.error(), one.made.trivial_error())
+            figure = interactive.reconstruction(one.made)
+        parts = [paragraph(f"{one.utterance}. {words}"), sound(one.wave)]
+        yield _Section(f"What {name} hears", parts, [figure])
 
 
 def _scores(scores: Sequence[Scored]) -> Iterator[_Section]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import wave as wave_file
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from string import Template
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fairseq_budget import __version__
+from fairseq_budget.frames import SAMPLE_RATE
 
 # The policy is the browser's promise that nothing is fetched, whatever the page or plotly ask for.
 _PAGE = Template("""<!DOCTYPE html>
@@ -15,8 +22,9 @@ _PAGE = Template("""<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
-<title>$title</title>
+script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; \
+media-src data:">
+$refresh<title>$title</title>
 <style>$style</style>
 $scripts</head>
 <body>
@@ -58,19 +66,30 @@ td dl { min-width: 14rem; max-width: 24rem; }
 dt { color: var(--faint); font-size: 0.8rem; }
 dd { margin: 0 0 0.4rem; overflow-wrap: anywhere; }
 dd.code { font: 0.8rem/1.4 ui-monospace, monospace; white-space: pre-wrap; }
+audio { width: 100%; max-width: 44rem; margin: 0.5rem 0; }
 .figures { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
 @media (min-width: 48rem) { .figures.side { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
-.xtick text, .ytick text, .xtitle, .ytitle, .gtitle, .legendtext, .updatemenu-item-text {
-  fill: var(--ink) !important; }
+[class$="tick"] text, .infolayer text, .updatemenu-item-text { fill: var(--ink) !important; }
 .updatemenu-item-rect { fill: var(--raised) !important; stroke: var(--line) !important; }
 .modebar-btn path { fill: var(--faint) !important; }
 """
 
 
-def page(title: str, sections: Iterable[str], scripts: Sequence[str] = ()) -> str:
-    """A whole page: the title is escaped, sections and scripts stand as they are."""
+def page(
+    title: str,
+    sections: Iterable[str],
+    scripts: Sequence[str] = (),
+    *,
+    refresh_s: float | None = None,
+) -> str:
+    """A whole page: the title is escaped, sections and scripts stand as they are.
+
+    With `refresh_s` a browser reads it again after so many seconds.
+    """
+    refresh = "" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s:g}">\n'
     return _PAGE.substitute(
         title=escape(title),
+        refresh=refresh,
         style=_STYLE,
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
         body="\n".join(sections),
@@ -85,6 +104,18 @@ def section(title: str, parts: Iterable[str]) -> str:
 
 def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
+
+
+def sound(wave: NDArray[np.float32]) -> str:
+    """Buttons that play a wave (S,) at 16 kHz, which is in the page as a wav of 16 bits."""
+    content = io.BytesIO()
+    with wave_file.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes((wave * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+    text = base64.b64encode(content.getvalue()).decode()
+    return f'<audio controls src="data:audio/wav;base64,{text}"></audio>'
 
 
 def side_by_side(parts: Sequence[str]) -> str:

@@ -9,9 +9,19 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fairseq_budget.audio.mfcc import LogMel
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.report.boundaries import Fired
 from fairseq_budget.report.curve import Run, forecast_lines
 from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
+from fairseq_budget.report.probe_features import LOG_MEL_RATE_HZ
+from fairseq_budget.report.reconstruction import Reconstruction
 from fairseq_budget.report.trained import Trained
 
 try:
@@ -150,6 +160,67 @@ def probes(rows: Sequence[ProbeRow]) -> list[Figure]:
         )
         for checkpoint, grid in grids(rows).items()
     ]  # fmt: skip
+
+
+def reconstruction(result: Reconstruction) -> Figure:
+    """Log-mel pictures: the true target, what was left of it to hear, and what was filled in."""
+    true = result.spectrogram(result.target)  # (2 T, bands)
+    filled = result.spectrogram(result.prediction.where(result.mask[:, None], result.target))
+    hidden = result.mask.repeat_interleave(2).numpy()
+    heard = _shades(true, true)
+    heard[hidden] = 0
+    pictures = {"true": _shades(true, true), "heard": heard, "filled in": _shades(filled, true)}
+    figure = _rows([_picture(shades, LOG_MEL_RATE_HZ) for shades in pictures.values()], 420)
+    for row, name in enumerate(pictures, start=1):
+        figure.update_yaxes(title_text=name, showticklabels=False, row=row, col=1)
+    return figure
+
+
+def boundaries(wave: NDArray[np.float32], fired: Fired) -> Figure:
+    """A log-mel picture of a wave (S,), CIF's weight of each frame below, and where it fires."""
+    mel = LogMel()(torch.from_numpy(wave)[None])[0]  # (T, bands)
+    starts_s = [frame / FRAME_RATE_HZ for frame in range(len(fired.alphas))]
+    weights = Scatter(
+        x=starts_s,
+        y=fired.alphas.round(4).tolist(),
+        line_shape="hv",
+        line_color=COLORS[0],
+        fill="tozeroy",
+        name="weight",
+    )
+    figure = _rows([_picture(_shades(mel, mel), LOG_MEL_RATE_HZ), weights], 360)
+    figure.update_yaxes(title_text="log-mel", showticklabels=False, row=1, col=1)
+    figure.update_yaxes(title_text="CIF weight", row=2, col=1)
+    lines = [
+        {"type": "line", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "x0": at, "x1": at,
+         "line": {"color": COLORS[1], "width": 1.5}}
+        for at in fired.boundaries_s.round(2).tolist()
+    ]  # fmt: skip
+    return figure.update_layout(shapes=lines)
+
+
+def _rows(traces: Sequence[Any], height: int) -> Figure:
+    """Traces one below the other, over the same seconds."""
+    figure = _figure([], height=height, showlegend=False)
+    figure.set_subplots(len(traces), 1, shared_xaxes=True, vertical_spacing=0.04)
+    for row, trace in enumerate(traces, start=1):
+        figure.add_trace(trace, row=row, col=1)
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False, ticks="", automargin=True)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False, ticks="", automargin=True)
+    return figure.update_xaxes(title_text="seconds", row=len(traces), col=1)
+
+
+def _picture(shades: NDArray[np.uint8], rate_hz: int) -> Heatmap:
+    """Columns (T, bands), `rate_hz` of them a second, bands from low to high."""
+    look = {"colorscale": "Magma", "zmin": 0, "zmax": 255, "showscale": False, "hoverinfo": "skip"}
+    return Heatmap(z=shades.T, x0=0, dx=1 / rate_hz, **look)
+
+
+def _shades(picture: Tensor, reference: Tensor) -> NDArray[np.uint8]:
+    """(T, bands) -> one byte for each value, from the 2nd to the 99th per cent of a reference."""
+    low, high = reference.quantile(0.02).item(), reference.quantile(0.99).item()
+    share = (picture - low) / max(high - low, 1e-6)
+    return (255 * share).clamp(0, 255).round().byte().numpy()
 
 
 def _heat(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.console.table import escaped, markdown_table
+from fairseq_budget.console.table import escaped, fenced, markdown_table
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
@@ -104,7 +104,7 @@ def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
             f"## {escaped(name)}",
             f"Task {escaped(content['task'])}, {content['num_classes']} classes; "
             f"utterances: {counts}.",
-            "```bash\n" + "\n".join(commands) + "\n```",
+            fenced("\n".join(commands), "bash"),
         ]
     return table, parts
 

@@ -19,8 +19,8 @@ from fairseq_budget.report.training_log import Record, TrainingLog, read_trainin
 class Trained:
     """A run under the name that its report calls it by.
 
-    `run` and `size` are None, and `provenance` and `model`, the fields of its config, are empty,
-    where there is no checkpoint yet.
+    `run`, `size` and `checkpoint`, its path, are None, and `provenance` and `model`, the fields of
+    its config, are empty, where there is no checkpoint yet.
     """
 
     name: str
@@ -29,6 +29,12 @@ class Trained:
     size: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end, by its updates or its budget."""
+        return self.run is not None and self.run.is_finished
 
     def counted(self, name: str) -> float | None:
         """Of what only grows the most that log or checkpoint knows of; None: neither does."""
@@ -108,5 +114,5 @@ def _read(log_file: Path, name: str) -> Trained:
         return Trained(name, log)
     checkpoint = read_pretrained(found[0])
     run = replace(run_of(folder, log, checkpoint), name=name)
-    own = (checkpoint.encoder.size, checkpoint.provenance, checkpoint.model_config)
+    own = (checkpoint.encoder.size, checkpoint.provenance, checkpoint.model_config, found[0])
     return Trained(name, log, run, *own)

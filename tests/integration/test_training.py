@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fairseq_budget.corpus.manifest import Manifest
+from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.run.lock import hold_folder
 from tests.conftest import ROOT, on_two_processes, run, train_command
 
@@ -43,8 +44,11 @@ def test_ten_lines_of_ours_come_before_the_first_progress(training):
     assert max(map(len, first)) < 250
 
 
-def test_tensorboard_has_a_key_of_its_own(training):
-    assert list((training[0] / "board/train_inner").glob("events.*"))
+def test_an_export_holds_the_losses_that_were_logged(training, exported):
+    log = (training[0] / "train.log").read_text()
+    losses = read_pretrained(exported).provenance["losses"]
+    assert [*losses] == ["training", "validation"]
+    assert [name for name, loss in losses.items() if f"loss {loss:.4g}" not in log] == []
 
 
 def test_our_checkpoint_holds_nothing_that_needs_an_allow_list(checkpoint):

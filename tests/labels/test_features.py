@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import num_frames
 from fairseq_budget.labels import features
 from fairseq_budget.labels.features import (
     Feature,
     LayerExtractor,
+    LayersExtractor,
     MfccExtractor,
-    chunk_windows,
     hash_encoder,
 )
 from fairseq_budget.nn.config import EncoderConfig
@@ -97,6 +96,34 @@ def test_the_last_layer_of_a_pre_norm_model_comes_without_the_final_norm(waves):
     assert not np.allclose(ours, expected, atol=1e-2)
 
 
+KINDS = {
+    "plain": {},
+    "normalised": {"normalize": True},
+    "shortened": {"subsample": "average", "upsample": True},
+    "a Zipformer": {"size": "zipformer_tiny", "encoder_layers": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_lie_side_by_side_and_batches_do_not_change_them(waves, kind):
+    fields = {"encoder_layers": 3, **KINDS[kind]}
+    together = LayersExtractor(encoder(**fields), (0, 2), batch_samples=100_000)(waves)
+    for layer, place in ((0, 0), (2, 1)):
+        alone = LayersExtractor(encoder(**fields), (layer, 2))
+        for wave, both in zip(waves, together, strict=True):
+            width = both.shape[1] // 2
+            expected = alone([wave])[0][:, :width]
+            np.testing.assert_allclose(both[:, place * width :][:, :width], expected, atol=1e-4)
+
+
+def test_where_padding_would_be_heard_each_wave_passes_alone(waves):
+    fields = {"mask_padding": False}
+    together = LayersExtractor(encoder(**fields), (1,), batch_samples=100_000)(waves)
+    for wave, ours in zip(waves, together, strict=True):
+        alone = LayersExtractor(encoder(**fields), (1,))([wave])[0]
+        np.testing.assert_array_equal(ours, alone)
+
+
 @pytest.mark.parametrize("layer", [0, 4, -1])
 def test_a_layer_that_is_not_there_is_an_error(layer):
     with pytest.raises(BudgetError, match=rf"--layer {layer}: .* from 1 .* to 3"):
@@ -108,24 +135,8 @@ def test_a_model_that_shortens_its_sequences_has_no_features():
         LayerExtractor(encoder(subsample="average", subsample_rate=2), 1)
 
 
-@pytest.mark.parametrize("num_samples", [399, 400, 3599, 3600, 3680, 3681, 50_000, 51_999])
-def test_the_frames_of_chunks_are_those_of_the_whole(num_samples):
-    windows = list(chunk_windows(num_samples, chunk_frames=10))
-    assert sum(num_frames(stop - start) for start, stop in windows) == num_frames(num_samples)
-    assert all(start == 10 * 320 * i for i, (start, _) in enumerate(windows))
-    assert not windows or windows[-1][1] == num_samples
-
-
-def test_chunks_see_the_same_convolutions_as_the_whole():
-    frontend = encoder(extractor_mode="layer_norm").feature_extractor
-    wave = torch.from_numpy(tone(20_000, 1))[None]
-    whole = frontend(wave)
-    chunks = [frontend(wave[:, a:b]) for a, b in chunk_windows(20_000, chunk_frames=10)]
-    torch.testing.assert_close(torch.cat(chunks, dim=2), whole, atol=1e-5, rtol=1e-4)
-
-
 def test_a_long_wave_is_normalised_as_a_whole(monkeypatch):
-    monkeypatch.setattr(features, "chunk_windows", lambda n: chunk_windows(n, chunk_frames=10))
+    monkeypatch.setattr(features, "CHUNK_FRAMES", 10)
     wave = np.concatenate([tone(6000, 1), 0.1 * tone(6000, 2)])
     fields = {"extractor_mode": "layer_norm"}
     ours = LayerExtractor(encoder(normalize=True, **fields), 1)([wave])[0]

@@ -160,8 +160,8 @@ def test_the_folder_holds_no_code(tmp_path):
     save_pretrained(tmp_path / "ours", random_recognizer())
     assert main([str(tmp_path / "ours"), str(tmp_path / "out"), "--to", "transformers"]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "config.json", "model.safetensors", "preprocessor_config.json",
-        "special_tokens_map.json", "tokenizer_config.json", "vocab.json",
+        "README.md", "config.json", "model.safetensors", "preprocessor_config.json",
+        "provenance.json", "special_tokens_map.json", "tokenizer_config.json", "vocab.json",
     ]  # fmt: skip
     assert "auto_map" not in json.loads((tmp_path / "out" / "config.json").read_text())
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
 import subprocess
+import wave
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import torch
 
 from fairseq_budget.cli.report.command import main
 from tests.report.test_curve import write_run
+from tests.report.test_heard import write_heard_run
 from tests.report.test_pages import write_comparison
 from tests.report.test_scored import write_superb
 
@@ -21,6 +25,7 @@ pytest.importorskip("plotly", reason="draws the report")
 
 ODD = '<img src="http://a.b/x">&<b>"\''
 RUN = ["Training", "Losses"]
+STUDENT = {"model": "budget_distilhubert", "subsample": "cif"}
 VOID = ("meta", "br", "img", "link", "input", "hr")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -141,6 +146,8 @@ def full_page(tmp_path) -> Page:
     sizes = {">&<b>": 4, "b": 8}
     folders = [write_run(tmp_path / name, width=w, loss=2.0) for name, w in sizes.items()]
     add_session(folders[0], command=ODD, torch=ODD, data={ODD: {ODD: ODD}})
+    folders.append(write_heard_run(tmp_path / "tera"))
+    folders.append(write_heard_run(tmp_path / "cif", **STUDENT))
     superb = write_superb(tmp_path, dict.fromkeys(("task", "upstream", "metric", "command"), ODD))
     probe = write_probe(tmp_path / "<i>.json", checkpoint=ODD)
     return report(
@@ -160,7 +167,9 @@ def test_names_that_somebody_chose_are_no_html(full_page):
 
 def test_a_page_fetches_nothing(full_page):
     assert not {"link", "img", "iframe", "base"} & {*full_page.tags}
-    assert not {"src", "href"} & {name for name, _ in full_page.attributes}
+    fetched = [text or "" for name, text in full_page.attributes if name in ("src", "href")]
+    assert len(fetched) == 2
+    assert all(text.startswith("data:audio/wav;base64,") for text in fetched)
     assert not re.search(r"@import|url\(", "".join(full_page.texts["style"]))
     assert any(text and text.startswith("default-src 'none'") for _, text in full_page.attributes)
 
@@ -168,6 +177,22 @@ def test_a_page_fetches_nothing(full_page):
 def test_the_library_is_in_it_once(full_page):
     library = [text for text in full_page.texts["script"] if len(text) > 1_000_000]
     assert len(library) == 1
+
+
+def test_an_utterance_is_to_be_heard_and_seen(tmp_path):
+    folders = [write_heard_run(tmp_path / "a"), write_heard_run(tmp_path / "b", **STUDENT)]
+    page = report(tmp_path, *folders)
+    assert page.texts["h2"][2:4] == ["What a hears", "What b hears"]
+    assert any("speaker_0/utterance_000.wav. Of the" in text for text in page.texts["p"])
+    for name, text in page.attributes:
+        if name == "src":
+            wav = io.BytesIO(base64.b64decode(text.partition("base64,")[2]))
+            with wave.open(wav) as file:
+                assert file.getparams()[:4] == (1, 2, 16000, 8 * 16000)
+    without = report(tmp_path, *folders, "--no-audio")
+    assert without.texts["h2"] == [*RUN, "Provenance"]
+    assert len(page.source) - len(without.source) < 2 * 3_000_000
+    assert "audio" not in without.tags
 
 
 def test_nothing_is_no_report(tmp_path, capsys):
@@ -186,6 +211,6 @@ def test_a_browser_draws_all_figures_and_is_asked_for_nothing_else(full_page, tm
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     figures = full_page.source.count('class="plotly-graph-div"')
-    assert figures == 5
+    assert figures == 7
     assert done.stdout.count('class="plotly-graph-div js-plotly-plot"') == figures
     assert "CONSOLE" not in done.stderr  # what the policy refuses, and what fails, is said there

@@ -11,7 +11,8 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.segmentation.fired import EVEN, STUDENT, fire, score_split, true_boundaries
+from fairseq_budget.report.boundaries import fire
+from fairseq_budget.segmentation.fired import EVEN, STUDENT, score_split, true_boundaries
 from tests.synthetic import tone
 
 

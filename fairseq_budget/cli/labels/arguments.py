@@ -10,7 +10,15 @@ from pathlib import Path
 import torch
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
-from fairseq_budget.cli.arguments import count, device, finite, seed, share
+from fairseq_budget.cli.arguments import (
+    add_workers,
+    count,
+    device,
+    finite,
+    require_workers,
+    seed,
+    share,
+)
 from fairseq_budget.corpus.column_kinds import LABELS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature
@@ -38,13 +46,7 @@ def add_feature_arguments(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help="of the checkpoint: cpu, cuda, ... (default: a GPU if any)",
     )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=int,
-        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
-        help="processes (default: CPUs)",
-    )
+    add_workers(parser)
 
 
 def _device(text: str) -> str:
@@ -53,8 +55,7 @@ def _device(text: str) -> str:
 
 def feature_of(args: argparse.Namespace) -> Feature:
     """The feature that the arguments of `add_feature_arguments` name."""
-    if args.workers < 1:
-        raise BudgetError(f"--workers {args.workers}: expected 1 or more")
+    require_workers(args)
     if args.checkpoint is None:
         if args.layer is not None:
             raise BudgetError(f"--layer {args.layer} of which --checkpoint?")

@@ -13,9 +13,10 @@ from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained import load_pretrained
+from fairseq_budget.report.boundaries import fire
 from fairseq_budget.report.pages import write_page
 from fairseq_budget.segmentation.agreement import TOLERANCE_S, BoundaryScore
-from fairseq_budget.segmentation.fired import fire, score_split, true_boundaries
+from fairseq_budget.segmentation.fired import score_split, true_boundaries
 from fairseq_budget.segmentation.intervals import table_spans
 from fairseq_budget.text.alignments import SpansOf
 

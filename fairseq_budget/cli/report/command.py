@@ -9,6 +9,7 @@ from fairseq_budget.cli.report import (
     boundaries,
     curve,
     evaluate,
+    features,
     html,
     losses,
     probe,
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Reports with figures, from runs.",
     )
     cli.add_subcommands(
-        parser, (run, html, scores, losses, curve, boundaries, evaluate, probe, replay)
+        parser, (run, html, scores, losses, curve, boundaries, evaluate, features, probe, replay)
     )
     return parser
 
