@@ -119,12 +119,8 @@ def run_ours(
     work: Path, num_workers: int, num_frames: int
 ) -> tuple[dict[str, tuple[float, float]], float, KMeans]:
     """Seconds of each stage, its start-up apart; of the whole as one command; the model."""
-    start_up = timed(
-        sys.executable, "-c", "import fairseq_budget.cli.labels.command, sklearn.cluster"
-    )
+    start_up = timed(sys.executable, "-c", "import fairseq_budget.cli.labels.command")
     fit = Fit(work / "stages", Feature(), NUM_CLUSTERS, num_frames)
-    import sklearn.cluster  # noqa: F401  # counted in start_up
-
     with Workers(num_workers) as workers:
         if num_workers > 1:
             start_up += clocked(
