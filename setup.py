@@ -86,6 +86,7 @@ setup(
         "safetensors",
         "tqdm",
         "pyyaml",
+        "scipy",
         "threadpoolctl",
     ],
     extras_require=EXTRAS,

@@ -1,39 +1,25 @@
 """The features that are clustered: one row per frame of an utterance.
 
-- ``mfcc``: 39 MFCC with deltas at 100 Hz, the numbers of simple_kmeans' ``dump_mfcc_feature.py``.
-- ``layer``: the output of a checkpoint's transformer layer at 50 Hz, counted from 1 as in
-  ``dump_hubert_feature.py``. Of pre-norm models it is the residual stream, without the final norm,
-  for the last layer as for all others; that too is what fairseq gives when asked for a layer.
-
-Long utterances pass through an encoder in chunks of 100 s, which bounds the memory. Differs: where
-fairseq cuts the wave, each chunk's last frame is lost and all later ones shift; here neighbouring
-chunks share 80 samples, so every frame is there. Below 100 s there is no difference.
+- ``mfcc``: 39 MFCC with deltas at 100 Hz, the numbers of simple_kmeans' ``dump_mfcc_feature.py``,
+  by numpy: importing torch takes longer than an hour's MFCC.
+- ``layer``: the output of a checkpoint's transformer layer at 50 Hz (layer.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from fairseq_budget.audio.mfcc import MFCC, num_mfcc_frames
+from fairseq_budget.audio.kaldi import NUM_MFCC, NUMPY, join, mfcc, num_mfcc_frames
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import FRAME_RATE_HZ, FRAME_SHIFT, RECEPTIVE_FIELD, num_frames
-from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.nn.lengths import normalize_wave
-from fairseq_budget.pretrained import load_pretrained
+from fairseq_budget.frames import FRAME_RATE_HZ, num_frames
 
 MFCC_RATE_HZ = 100
-BATCH_SAMPLES = 1 << 17  # of waves whose MFCC are computed together: what the cache holds
-CHUNK_FRAMES = 5000  # 1.6 million samples, dump_hubert_feature.py's max_chunk
 
 Wave = NDArray[np.float32]
 Frames = NDArray[np.float32]
@@ -68,13 +54,16 @@ class Feature:
     def num_frames(self, num_samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Frames of utterances of so many samples; 0 below 25 ms."""
         if self.checkpoint is None:
-            return num_mfcc_frames(torch.from_numpy(num_samples)).numpy()
+            return num_mfcc_frames(num_samples)
         return num_frames(num_samples)
 
     def build(self) -> Extractor:
         """Load what is needed; BudgetError for a checkpoint or a layer that is not there."""
         if self.checkpoint is None:
             return MfccExtractor()
+        from fairseq_budget.labels.layer import LayerExtractor  # torch, which MFCC do without
+        from fairseq_budget.pretrained import load_pretrained
+
         extractor = LayerExtractor(load_pretrained(self.checkpoint), self.layer, self.device)
         if self.teacher_sha256 not in (None, extractor.teacher_sha256):
             raise BudgetError(
@@ -84,88 +73,24 @@ class Feature:
         return extractor
 
 
-class MfccExtractor:
-    """Waves -> (T, 39) float32 each, padded to the longest of a batch in between."""
+class Extractor(Protocol):
+    """Waves -> (T, dim) float32 each."""
 
-    dim = MFCC.num_features
+    dim: int
+    teacher_sha256: str | None
+
+    def __call__(self, waves: Sequence[Wave]) -> list[Frames]: ...
+
+
+class MfccExtractor:
+    """Waves -> (T, 39) float32 each."""
+
+    dim = NUM_MFCC
     teacher_sha256: str | None = None
 
     def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
-        frames: dict[int, Frames] = {}
-        for batch in _similar_lengths([len(wave) for wave in waves]):
-            tensors = [torch.from_numpy(waves[index]) for index in batch]
-            sizes = torch.tensor([len(tensor) for tensor in tensors])
-            features = MFCC()(nn.utils.rnn.pad_sequence(tensors, batch_first=True), sizes).numpy()
-            for row, index in zip(features, batch, strict=True):
-                frames[index] = row[: num_mfcc_frames(len(waves[index]))]
-        return [frames[index] for index in range(len(waves))]
-
-
-class LayerExtractor:
-    """Waves -> (T, D) float32 each, the output of one transformer layer, 1 to L."""
-
-    def __init__(self, encoder: SpeechEncoder, layer: int, device: str = "cpu") -> None:
-        num_layers = encoder.encoder.num_layers
-        if not 1 <= layer <= num_layers:
-            raise BudgetError(
-                f"--layer {layer}: the checkpoint has {num_layers} layers; give one "
-                f"from 1 (the first layer's output) to {num_layers}"
-            )
-        if encoder.subsampler is not None:
-            raise BudgetError(
-                f"the checkpoint has model.subsample={encoder.config.subsample}, so its layers "
-                "have no frame every 20 ms; features need one without subsampling, as its teacher"
-            )
-        self.teacher_sha256 = hash_encoder(encoder)
-        self._normalize = encoder.config.normalize
-        encoder.keep_layers(layer)  # what lies above it need not be computed
-        self.dim = encoder.config.output_dim
-        encoder.config = replace(encoder.config, normalize=False)  # long waves, as a whole: here
-        self._encoder, self._device = encoder.to(device).eval(), device
-
-    @torch.inference_mode()
-    def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
-        return [self._frames(torch.from_numpy(wave)).cpu().numpy() for wave in waves]
-
-    def _frames(self, wave: Tensor) -> Tensor:
-        if len(wave) < RECEPTIVE_FIELD:
-            return torch.zeros(0, self.dim)
-        source = wave.to(self._device)[None]
-        if self._normalize:
-            source = normalize_wave(source, None)
-        windows = chunk_windows(len(wave))
-        states = [self._encoder(source[:, a:b]).last_hidden_state[0] for a, b in windows]
-        return torch.cat(states)
-
-
-Extractor = MfccExtractor | LayerExtractor
-
-
-def chunk_windows(num_samples: int, chunk_frames: int = CHUNK_FRAMES) -> Iterator[tuple[int, int]]:
-    """First and last sample of each chunk; their frames, joined, are those of the whole wave."""
-    total = num_frames(num_samples)
-    for first in range(0, total, chunk_frames):
-        last = first + chunk_frames
-        stop = last * FRAME_SHIFT + RECEPTIVE_FIELD - FRAME_SHIFT
-        yield first * FRAME_SHIFT, stop if last < total else num_samples
-
-
-def hash_encoder(encoder: SpeechEncoder) -> str:
-    """SHA-256 of an encoder's dimensions and weights: a checkpoint and its export have the same."""
-    config = json.dumps(asdict(encoder.config.resolved()), sort_keys=True)
-    digest = hashlib.sha256(config.encode())
-    for name, weight in sorted(encoder.state_dict().items()):
-        digest.update(name.encode() + weight.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _similar_lengths(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of similar lengths, up to BATCH_SAMPLES with padding; ever the same."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: (lengths[index], index)):
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_SAMPLES:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+        joined, firsts = join(waves)
+        num_frames = num_mfcc_frames(np.array([len(wave) for wave in waves], np.int64))
+        features = mfcc(joined, firsts, num_frames, NUMPY)
+        pairs = zip(firsts, num_frames, strict=True)
+        return [features[first : first + number] for first, number in pairs]
