@@ -49,7 +49,7 @@ class Feature:
     @property
     def parts_per_worker(self) -> int:
         """Parts (a minute of audio or more) that take about as long as a process to start."""
-        return 1 if self.checkpoint else 50
+        return 1 if self.checkpoint else 15
 
     def num_frames(self, num_samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Frames of utterances of so many samples; 0 below 25 ms."""
