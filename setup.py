@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "fairseq_budget/__init__.py
 
 EXTRAS = {
     # fairseq main with the Python 3.11 fix; build it with --no-build-isolation
-    "fairseq": ["fairseq-fixed>=0.12.3.1", "hydra-core>=1.3.2", "tensorboardX", "threadpoolctl"],
+    "fairseq": ["fairseq-fixed>=0.12.3.1", "hydra-core>=1.3.2", "tensorboardX"],
     "s3prl": [
         "s3prl>=0.4.18",
         "torchaudio",
@@ -21,7 +21,7 @@ EXTRAS = {
         "huggingface_hub<1",
         "transformers<5",
     ],
-    "labels": ["scikit-learn", "npy-append-array", "sentencepiece"],
+    "labels": ["npy-append-array", "sentencepiece"],
     "asr": ["jiwer", "flashlight-text", "sentencepiece"],
     "demo": ["espeakng-loader", "matplotlib"],
     "report": ["matplotlib", "plotly"],
@@ -81,6 +81,7 @@ setup(
     },
     install_requires=[
         *("numpy", "scipy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"),
+        "threadpoolctl",
     ],
     extras_require=EXTRAS,
     entry_points={

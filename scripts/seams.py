@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
-from fairseq_budget.labels.features import Frames, LayersExtractor, Wave
+from fairseq_budget.labels.encoder_layers import LayersExtractor
+from fairseq_budget.labels.features import Frames, Wave
 from fairseq_budget.labels.windows import Windows, cut_windows
 from fairseq_budget.pretrained import load_pretrained
 

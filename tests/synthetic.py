@@ -66,3 +66,10 @@ def write_tone_corpus(
         write_tone(folder / path, num_samples, seed=seed + index)
         utterances.append(Utterance((Piece(path),), num_samples))
     return Manifest(folder, sorted(utterances, key=lambda utterance: utterance.name))
+
+
+def blobs(num_frames: int, num_centres: int = 12, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centres = 5 * rng.standard_normal((num_centres, 6))
+    which = rng.integers(num_centres, size=num_frames)
+    return (centres[which] + rng.standard_normal((num_frames, 6))).astype(np.float32)

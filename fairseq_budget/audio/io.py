@@ -201,12 +201,16 @@ def _first_to_decode(file: soundfile.SoundFile, start: int) -> int:
 
 
 def blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterator[Block]:
-    """Samples (S, C) from where the file is, to its end or so many."""
+    """Samples (S, C) float32 from where the file is, to its end or so many.
+
+    What is stored in 16 bits is scaled here: libsndfile gives the same numbers in twice the time.
+    """
     left = UNKNOWN if num_samples is None else num_samples
     most = max(1, _BLOCK // file.channels)
-    while left > 0 and len(block := file.read(min(most, left), dtype="float32", always_2d=True)):
+    dtype = "int16" if file.subtype == "PCM_16" else "float32"
+    while left > 0 and len(block := file.read(min(most, left), dtype=dtype, always_2d=True)):
         left -= len(block)
-        yield block
+        yield block if dtype == "float32" else block / np.float32(_PCM16_SCALE)
 
 
 class _ForwardFile(soundfile.SoundFile):

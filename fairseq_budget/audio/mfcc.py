@@ -1,44 +1,36 @@
 """Acoustic features of padded batches of waveforms: 39 MFCC (TERA's targets) and log-mel.
 
-The numbers are Kaldi's as ``torchaudio.compliance.kaldi`` computes them: 25 ms Povey windows every
-10 ms with whole windows only, the mean of each window removed, pre-emphasis 0.97, a 512-point power
-spectrum and triangular mel filters from 20 Hz to 8 kHz; no dither, and the wave is not scaled.
-"Efficient training of self-supervised speech foundation models on a compute budget" predicts two
-stacked 39-dimensional frames, the same MFCC that cluster HuBERT's first iteration.
+The numbers are Kaldi's (kaldi.py). "Efficient training of self-supervised speech foundation models
+on a compute budget" predicts two stacked 39-dimensional frames, the same MFCC that cluster
+HuBERT's first iteration.
 
 Shape letters: B batch, S samples, T frames at 100 Hz, F features.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.audio.kaldi import (
+    FFT_SIZE,
+    NUM_CEPSTRA,
+    NUM_MFCC,
+    REACH,
+    SHIFT,
+    Library,
+    cepstrum_matrix,
+    log_mel,
+    mfcc,
+    num_mfcc_frames,
+    num_slots,
+)
 
-WINDOW = 400  # samples in 25 ms at 16 kHz
-SHIFT = 160  # samples in 10 ms
-FFT_SIZE = 512
-LOW_HZ, HIGH_HZ = 20.0, SAMPLE_RATE / 2
-PREEMPHASIS = 0.97
-NUM_CEPSTRA, NUM_CEPSTRUM_BINS, LIFTER = 13, 23, 22.0
-ENERGY_FLOOR = torch.finfo(torch.float32).eps  # Kaldi's floor under the logarithm
-CHUNK_SAMPLES = (
-    1 << 18
-)  # computed at once: bounds the memory and is twice as fast as one large batch
 MIN_STD = 1e-3  # constant features, such as the deltas of one frame, become 0 and not 0/0
-
-Count = TypeVar("Count", int, Tensor)
-
-
-def num_mfcc_frames(num_samples: Count) -> Count:
-    """Number of 100 Hz frames of ``num_samples`` samples, an int or an integer tensor."""
-    frames = (num_samples - WINDOW) // SHIFT + 1
-    return frames * (frames > 0)
 
 
 class MFCC(nn.Module):
@@ -53,16 +45,10 @@ class MFCC(nn.Module):
     casting the surrounding model to half precision or running it under autocast changes nothing.
     """
 
-    num_features = 3 * NUM_CEPSTRA
+    num_features = NUM_MFCC
 
-    @torch.no_grad()
     def forward(self, wave: Tensor, num_samples: Tensor | None = None) -> Tensor:
-        num_frames = _count_frames(wave, num_samples)
-        with torch.autocast(wave.device.type, enabled=False):
-            cepstra = _log_mel(wave, NUM_CEPSTRUM_BINS) @ _cepstrum_matrix(wave.device)
-        deltas = _deltas(cepstra, num_frames)
-        features = torch.cat([cepstra, deltas, _deltas(deltas, num_frames)], dim=2)
-        return _zero_padding(features, num_frames)
+        return _of_joined(mfcc, wave, num_samples)
 
 
 class LogMel(nn.Module):
@@ -76,16 +62,44 @@ class LogMel(nn.Module):
         super().__init__()
         self.num_features = num_features
 
-    @torch.no_grad()
     def forward(self, wave: Tensor, num_samples: Tensor | None = None) -> Tensor:
-        num_frames = _count_frames(wave, num_samples)
-        with torch.autocast(wave.device.type, enabled=False):
-            return _zero_padding(_log_mel(wave, self.num_features), num_frames)
+        def of_joined(joined: Tensor, _firsts: Tensor, _frames: Tensor, library: Library) -> Tensor:
+            return log_mel(joined, self.num_features, library)
+
+        return _of_joined(of_joined, wave, num_samples)
+
+
+@torch.no_grad()
+def _of_joined(features: Callable[..., Tensor], wave: Tensor, num_samples: Tensor | None) -> Tensor:
+    """Features (B, T, F) of a batch whose rows are joined as `kaldi.join` joins waves."""
+    batch, samples = wave.shape
+    if num_samples is None:
+        num_samples = torch.full((batch,), samples, device=wave.device)
+    num_frames, slots = num_mfcc_frames(num_samples.to(wave.device)), num_slots(samples)
+    rows = nn.functional.pad(wave.float(), (0, slots * SHIFT - samples))
+    joined = nn.functional.pad(rows.flatten(), (REACH * SHIFT, FFT_SIZE - SHIFT))
+    firsts = REACH + slots * torch.arange(batch, device=wave.device)
+    with torch.autocast(wave.device.type, enabled=False):
+        found = features(joined, firsts, num_frames, _library(wave.device))
+    found = found[REACH:].reshape(batch, slots, found.shape[1])[:, : num_mfcc_frames(samples)]
+    return _zero_padding(found, num_frames)
+
+
+@cache
+def _library(device: torch.device) -> Library:
+    @cache  # in float32 outside the modules, where neither a cast nor state_dict reaches it
+    def table(make: Callable[..., Any], *args: int) -> Tensor:
+        return torch.from_numpy(make(*args)).to(device)
+
+    def frames(wave: Tensor) -> Tensor:
+        return wave.unfold(0, FFT_SIZE, SHIFT)
+
+    return Library(frames, torch.fft.rfft, torch.log, torch.concatenate, table)
 
 
 def spectral_envelope(mfcc: Tensor) -> Tensor:
     """The log-mel spectrum that 13 cepstra leave of 23 bands: (T, 39) -> (T, 23), to look at."""
-    return mfcc[:, :NUM_CEPSTRA] @ torch.linalg.pinv(_cepstrum_matrix(mfcc.device))
+    return mfcc[:, :NUM_CEPSTRA] @ torch.linalg.pinv(_library(mfcc.device).table(cepstrum_matrix))
 
 
 def stack_pairs(features: Tensor, num_frames: Tensor | None = None) -> Tensor:
@@ -116,93 +130,7 @@ def normalize_frames(features: Tensor, num_frames: Tensor | None = None) -> Tens
     return centered / std.clamp(min=MIN_STD)
 
 
-def _count_frames(wave: Tensor, num_samples: Tensor | None) -> Tensor:
-    batch, samples = wave.shape
-    if num_samples is None:
-        num_samples = torch.full((batch,), samples, device=wave.device)
-    return num_mfcc_frames(num_samples.to(wave.device))
-
-
 def _zero_padding(features: Tensor, num_frames: Tensor) -> Tensor:
     time = torch.arange(features.shape[1], device=features.device)
     padding = time >= num_frames[:, None]  # (B, T)
     return features.masked_fill(padding[:, :, None], 0)
-
-
-def _log_mel(wave: Tensor, num_bins: int) -> Tensor:
-    if wave.numel() == 0 or wave.shape[1] < WINDOW:
-        return torch.zeros(len(wave), 0, num_bins, device=wave.device)
-    chunks = torch.split(wave.float(), max(1, CHUNK_SAMPLES // wave.shape[1]))
-    return torch.cat([_log_mel_of_chunk(chunk, num_bins) for chunk in chunks])
-
-
-def _log_mel_of_chunk(wave: Tensor, num_bins: int) -> Tensor:
-    spectrum = torch.view_as_real(torch.fft.rfft(_windowed_frames(wave)))  # (B, T, 257, 2)
-    squares = spectrum.square_()
-    power = squares[..., 0] + squares[..., 1]
-    energy = torch.matmul(power, _mel_matrix(num_bins, wave.device))
-    return energy.clamp(min=ENERGY_FLOOR).log()
-
-
-def _windowed_frames(wave: Tensor) -> Tensor:
-    """(B, T, 512): frames without their mean, pre-emphasised, in the window, zeros behind.
-
-    Each frame is cut with the sample before it; the first of a wave has none, but there the window
-    is 0. What can be done in place is: passing through memory takes most of the time.
-    """
-    views = nn.functional.pad(wave, (1, FFT_SIZE - WINDOW)).unfold(1, 1 + FFT_SIZE, SHIFT)
-    mean = views[..., 1 : 1 + WINDOW].mean(dim=2, keepdim=True)
-    frames = views[..., 1:] - mean
-    frames -= (views[..., :-1] - mean).mul_(PREEMPHASIS)
-    return frames.mul_(_povey_window(wave.device))
-
-
-def _deltas(features: Tensor, num_frames: Tensor) -> Tensor:
-    """Slope of the regression line through 5 frames, the first and last frame repeated outside."""
-    batch, frames, width = features.shape
-    if frames == 0:
-        return features
-    last = (num_frames - 1).clamp(min=0)
-    time = torch.arange(-2, frames + 2, device=features.device)
-    time = time.clamp(min=0).minimum(last[:, None])  # (B, T + 4)
-    held = features.gather(1, time[:, :, None].expand(batch, frames + 4, width))
-    return (2 * (held[:, 4:] - held[:, :-4]) + held[:, 3:-1] - held[:, 1:-3]) / 10
-
-
-# The constant tables are computed once per device and kept in float32 outside the modules, where
-# neither a cast of the model nor its state_dict reaches them.
-
-
-@cache
-def _povey_window(device: torch.device) -> Tensor:
-    """(512,), of which 112 are 0. Its rounding is all that a pure tone leaves in far mel bins."""
-    hann = torch.hann_window(WINDOW, periodic=False, dtype=torch.float32, device="cpu")
-    return nn.functional.pad(hann.pow(0.85), (0, FFT_SIZE - WINDOW)).to(device)
-
-
-@cache
-def _mel_matrix(num_bins: int, device: torch.device) -> Tensor:
-    """Triangles of height 1 evenly spaced in mel: (257, num_bins)."""
-    hertz = torch.arange(FFT_SIZE // 2 + 1, dtype=torch.float64, device="cpu")
-    hertz *= SAMPLE_RATE / FFT_SIZE
-    low, high = _mel(torch.tensor([LOW_HZ, HIGH_HZ], dtype=torch.float64, device="cpu")).tolist()
-    width = (high - low) / (num_bins + 1)
-    centers = low + width * torch.arange(1, num_bins + 1, dtype=torch.float64, device="cpu")
-    distance = (_mel(hertz)[:, None] - centers).abs() / width
-    return torch.clamp(1 - distance, min=0).to(device, torch.float32)
-
-
-def _mel(hertz: Tensor) -> Tensor:
-    return torch.log1p(hertz / 700) * 1127
-
-
-@cache
-def _cepstrum_matrix(device: torch.device) -> Tensor:
-    """Orthonormal cosine transform with Kaldi's lifter on its outputs: (23, 13)."""
-    bins = torch.arange(NUM_CEPSTRUM_BINS, dtype=torch.float64, device="cpu")[:, None]
-    order = torch.arange(NUM_CEPSTRA, dtype=torch.float64, device="cpu")
-    cosine = (math.pi / NUM_CEPSTRUM_BINS * (bins + 0.5) * order).cos()
-    cosine *= math.sqrt(2 / NUM_CEPSTRUM_BINS)
-    cosine[:, 0] = math.sqrt(1 / NUM_CEPSTRUM_BINS)
-    lifter = 1 + LIFTER / 2 * (math.pi * order / LIFTER).sin()
-    return (cosine * lifter).to(device, torch.float32)

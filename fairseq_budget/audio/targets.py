@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_budget.audio.mfcc import MFCC, LogMel, normalize_frames, num_mfcc_frames, stack_pairs
+from fairseq_budget.audio.kaldi import num_mfcc_frames
+from fairseq_budget.audio.mfcc import MFCC, LogMel, normalize_frames, stack_pairs
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
 

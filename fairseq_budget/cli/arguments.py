@@ -10,7 +10,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 
 DAY_S = 86_400
-MAX_SEED = (1 << 30) - 1  # scikit-learn takes 32 bits
+MAX_SEED = (1 << 30) - 1  # what every generator takes, multiplied by a few, too
 
 
 def positive(text: str) -> float:

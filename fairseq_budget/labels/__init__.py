@@ -5,9 +5,9 @@ first (100 Hz), then from a layer of the model that was trained on those (50 Hz)
 reads of them is in ``corpus/labels.py``.
 
 make.py         the order: fit, apply, dump, check
-features.py     an utterance's frames: MFCC, or a checkpoint's layer
+features.py     an utterance's frames: MFCC, or a checkpoint's layer (layer.py)
 sample.py       the bounded sample of frames that is fitted on
-kmeans.py       centroids of a sample; the nearest centroid of each frame
+minibatch.py    centroids of a sample;  kmeans.py  their file; the nearest centroid of each frame
 fitting.py      the sample and the model of a folder
 labelling.py    the label files of a folder, by processes and machines, through interruptions
 parts.py        durable parts and worker processes;  jobs.py  what the workers do

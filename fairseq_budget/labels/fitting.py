@@ -21,11 +21,12 @@ from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.labels.features import Feature, Frames
 from fairseq_budget.labels.jobs import Source, load_extractor, load_frames, run_tasks, write_sample
-from fairseq_budget.labels.kmeans import KMeans, fit_kmeans
+from fairseq_budget.labels.kmeans import KMeans
+from fairseq_budget.labels.minibatch import fit_kmeans
 from fairseq_budget.labels.parts import Parts, Workers, cut_parts, single_threaded
 from fairseq_budget.labels.sample import Sample, choose_sample
 
-VERSION = 2  # raise it when the same arguments come to mean other bytes
+VERSION = 3  # raise it when the same arguments come to mean other bytes
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import find_unheard
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
-from fairseq_budget.labels.features import CHUNK_FRAMES, Feature, LayersExtractor
+from fairseq_budget.labels.encoder_layers import CHUNK_FRAMES, LayersExtractor
+from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.jobs import (
     Source,
     Task,

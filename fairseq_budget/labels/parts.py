@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.errors import BudgetError
@@ -103,15 +103,9 @@ def shard_range(total: int, num_shards: int, shard: int) -> range:
     return range(round(total / num_shards * shard), round(total / num_shards * (shard + 1)))
 
 
-@contextlib.contextmanager
-def single_threaded() -> Iterator[None]:
-    """torch on one thread, so that processes do not fight for cores and sums keep their order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def single_threaded() -> threadpool_limits:
+    """A block with libraries on one thread: processes do not fight, and sums keep their order."""
+    return threadpool_limits(limits=1)
 
 
 class Workers:
@@ -162,7 +156,8 @@ class Workers:
 
 
 def _start_worker() -> None:
-    torch.set_num_threads(1)
+    single_threaded()  # for good
+    os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is loaded later, if at all
     _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

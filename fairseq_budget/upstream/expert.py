@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fairseq_budget.audio.mfcc import SHIFT, LogMel, num_mfcc_frames
+from fairseq_budget.audio.kaldi import SHIFT, num_mfcc_frames
+from fairseq_budget.audio.mfcc import LogMel
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_SHIFT, RECEPTIVE_FIELD, num_frames
 from fairseq_budget.nn.encoder import EncoderOutput

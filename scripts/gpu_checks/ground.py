@@ -91,7 +91,7 @@ def _advance(params: list[Any], optimizer: Any, updates: range) -> None:
 
 @check("features by a layer")
 def layer_features(options: Options) -> Iterator[Row]:
-    from fairseq_budget.labels.features import LayerExtractor
+    from fairseq_budget.labels.encoder_layers import LayerExtractor
 
     waves = [noise(samples, seed=samples).numpy() for samples in (16000, 400, 300)]
     if not options.small:

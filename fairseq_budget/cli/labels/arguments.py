@@ -7,8 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
 from fairseq_budget.cli.arguments import (
     add_workers,
@@ -66,6 +64,8 @@ def feature_of(args: argparse.Namespace) -> Feature:
         raise BudgetError("--checkpoint needs --layer: the transformer layer to cluster, from 1")
     place = args.device
     if place == AUTO:
+        import torch  # which MFCC do without
+
         place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     return Feature(args.checkpoint.absolute(), args.layer, place)
 
