@@ -6,12 +6,14 @@ import argparse
 
 from fairseq_budget.cli import add_subcommands, run, user_errors
 from fairseq_budget.cli.plan import (
+    compare,
     feasibility,
     length,
     macs,
     match,
     measure,
     params,
+    pilot,
     units,
     updates,
 )
@@ -22,7 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-plan",
         description="Parameters, FLOPs and updates, before anything is trained.",
     )
-    add_subcommands(parser, (params, updates, measure, macs, feasibility, units, length, match))
+    models = (params, updates, pilot, compare, measure, macs)
+    add_subcommands(parser, (*models, feasibility, units, length, match))
     return parser
 
 
