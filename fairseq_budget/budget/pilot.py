@@ -41,7 +41,7 @@ SIZES_PER_BUDGET = 4
 LEAST_SIZES = 3  # a valley has two sides
 LEAST_BUDGETS = 2
 MIN_UPDATES = 100  # with fewer, a schedule is warm-up and little else
-NUM_VALIDATIONS = 10  # of each run, so that curves have as many points
+NUM_VALIDATIONS, NUM_LOGGED = 10, 100  # of each run, so that curves have as many points
 NEVER = 1_000_000  # epochs between validations, where updates count
 
 
@@ -266,6 +266,7 @@ def _overrides(run: PilotRun, encoder: EncoderConfig, setting: Setting) -> str:
         "dataset.validate_interval_updates": every,
         "checkpoint.save_interval": NEVER,
         "checkpoint.save_interval_updates": every,
+        "common.log_interval": max(1, run.updates // NUM_LOGGED),
         "common.seed": run.seed,
         "checkpoint.save_dir": run.run,
     }

@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--preset", default="budget_tera_demo")
     parser.add_argument("--sizes", nargs="+", default=["tiny:0.25", "tiny", "tiny:4"])
-    parser.add_argument("--lrs", nargs="+", default=["0.0005", "0.001", "0.002", "0.004", "0.008"])
+    parser.add_argument(
+        "--lrs", nargs="+", default=["0.0005", "0.001", "0.002", "0.004", "0.008", "0.016"]
+    )
     parser.add_argument("--updates", type=int, default=250)
     parser.add_argument("--max-tokens", type=int, default=128000, help="samples in an update")
     parser.add_argument("--seed", type=int, default=1)

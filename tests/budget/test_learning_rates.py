@@ -10,12 +10,13 @@ from fairseq_budget.papers.compute_budget import PAPER_RUNS
 from tests.conftest import ROOT
 
 
-def test_twice_the_width_takes_half_the_rate():
+def test_twice_the_width_takes_half_the_rate_and_half_of_it_the_same():
     assert transferred_lr(5e-4, from_width=384, to_width=768) == 2.5e-4
+    assert transferred_lr(5e-4, from_width=384, to_width=192) == 5e-4
 
 
-@pytest.mark.parametrize("size", ["slim", "slim_200", "base", "large"])
-def test_from_slim_on_rates_are_near_those_of_the_study(size):
+@pytest.mark.parametrize("size", [size for size in PAPER_RUNS if size != "small"])
+def test_rates_of_hubert_are_near_those_of_the_study(size):
     preset = read_preset(ROOT / "examples/budget_hubert_iter2_librispeech.yaml")
     found = lr_for(preset, EncoderConfig(size=size))
     assert found == pytest.approx(PAPER_RUNS[size].lr["hubert"], rel=0.2)

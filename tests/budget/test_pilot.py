@@ -129,6 +129,7 @@ def test_lines_set_what_the_runs_differ_in_and_share_the_batch():
         warmup = int(each["lr_scheduler.warmup_updates"])
         assert warmup == pytest.approx(0.1 * run.updates, abs=0.5)  # the preset's share
         assert run.updates // int(each["dataset.validate_interval_updates"]) in (10, 11)
+        assert run.updates // int(each["common.log_interval"]) >= 100
         assert each["common.seed"] == str(run.seed)
         assert each["optimization.lr"] == f"[{run.lr:.4g}]"
 

@@ -72,3 +72,20 @@ def test_a_preset_of_a_student_is_none_of_these(capsys, folder):
 def test_utterances_that_are_all_too_short_are_told(capsys, folder):
     assert pilot(folder, "--flops", "1e18") == 2
     assert re.search(r"has the 2 s that .* \(task.min_sample_size\)", capsys.readouterr().err)
+
+
+@pytest.mark.fairseq
+@pytest.mark.parametrize(
+    ("objective", "preset"),
+    [("wav2vec2", "wav2vec2_demo"), ("hubert", "hubert_zipformer_demo")],
+)
+def test_a_line_composes_with_its_preset(capsys, folder, objective, preset):
+    pytest.importorskip("fairseq")
+    from tests.examples.test_presets import compose
+
+    words = ["--flops", "3e16", "--most-repetitions", "1e6", "--overrides"]
+    assert pilot(folder, *words, "--objective", objective, "--preset", preset) == 0
+    *_, line = capsys.readouterr().out.splitlines()
+    cfg = compose(f"budget_{preset}", *line.split())
+    assert cfg.optimization.max_update > cfg.lr_scheduler.warmup_updates > 0
+    assert f"task.budget_flops={cfg.task.budget_flops:.6g} " in line
