@@ -78,7 +78,9 @@ setup(
         "fairseq_budget": ["py.typed", "upstream/configs/**/*.yaml"],
         "fairseq_budget.presets": ["*.yaml"],
     },
-    install_requires=["numpy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"],
+    install_requires=[
+        *("numpy", "scipy", "torch>=2.2", "soundfile", "soxr", "safetensors", "tqdm", "pyyaml"),
+    ],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [f"{name} = fairseq_budget.cli.{f}" for name, f in COMMANDS.items()]

@@ -108,6 +108,7 @@ mask_prob: 0.8
 mask_length: 10
 equal_masks: true  # as fairseq and the papers do
 budget_flops: null  # stop when so many are spent, e.g. 1.33e18
+forecast: null  # forecast.json of budget-plan forecast, to compare validations with
 max_bad_share: 0.01  # stop when more of the utterances are bad audio
 on_trouble: warn  # or stop: when the loss climbs, or outputs, predictions or codebooks collapse
 """,

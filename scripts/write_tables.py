@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from fairseq_budget.budget.lengths import plan_length
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.budget.students import paper_rows
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
-from fairseq_budget.console.table import markdown_table
-from fairseq_budget.papers.compute_budget import PAPER_RUNS
+from fairseq_budget.console.table import cells, markdown_table, table
+from fairseq_budget.forecast.isoflop import budget_rows
+from fairseq_budget.forecast.points import Point, points_table
+from fairseq_budget.forecast.scores import score_rows
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.papers.compute_budget import (
+    CORPUS_HOURS,
+    FIGURE_2,
+    HEARD_SECONDS,
+    PAPER_FLOPS,
+    PAPER_RUNS,
+)
 from fairseq_budget.papers.match_to_win import BATCHES, LENGTHS_S
 from fairseq_budget.sizes import SIZES, TransformerSize, ZipformerSize
 
@@ -112,6 +123,50 @@ def study_table() -> str:
     return markdown_table(rows)
 
 
+def figure_2(objective: str) -> list[Point]:
+    """The study's runs of an objective at its one budget."""
+    return [
+        Point(
+            name=f"{objective} {size}",
+            objective=objective,
+            size=size,
+            parameters=count_parameters(size).encoder,
+            frames=round(PAPER_RUNS[size].max_update * HEARD_SECONDS * FRAME_RATE_HZ),
+            unique_frames=float(CORPUS_HOURS * 3600 * FRAME_RATE_HZ),
+            flops=PAPER_FLOPS,
+            valid_loss=valid_loss,
+            scores={"ASR WER": word_errors, "ASV EER": equal_errors},
+        )
+        for size, (word_errors, equal_errors, _, valid_loss) in FIGURE_2[objective].items()
+    ]
+
+
+def figure_2_table() -> str:
+    """The U-curve; each cell has the three objectives in the order of `FIGURE_2`."""
+    heads = ("ASR WER", "ASV EER", "training loss", "validation loss")
+    rows = []
+    for size in FIGURE_2["tera"]:
+        row = {"size": f"`{size}`"}
+        columns = zip(*(own[size] for own in FIGURE_2.values()), strict=True)
+        for head, digits, values in zip(heads, (2, 2, 3, 3), columns, strict=True):
+            row[head] = " / ".join(f"{value:.{digits}f}" for value in values)
+        rows.append({**row, "ours": "not run"})
+    return markdown_table(rows)
+
+
+def optimum_table() -> str:
+    """Approach 2 of Hoffmann et al. on Figure 2."""
+    return table([row for objective in FIGURE_2 for row in budget_rows(figure_2(objective), 0)])
+
+
+def ranks_table() -> str:
+    rows = []
+    for objective in FIGURE_2:
+        own = cells(score_rows(figure_2(objective), 0))
+        rows += [{"objective": objective, **row} for row in own]
+    return markdown_table(rows)
+
+
 def compression_table() -> str:
     """Parameters and MACs of Table 2 of the sequence-compression study."""
     shown = {
@@ -156,16 +211,27 @@ def _decimals(value: float | None, places: int) -> str:
 PAGES = {
     "README.md": {"sizes": short_sizes_table, "results": results_table},
     "docs/budget.md": {"sizes": sizes_table},
-    "docs/papers/compute_budget.md": {"table 4": study_table},
+    "docs/papers/compute_budget.md": {
+        "table 4": study_table,
+        "figure 2": figure_2_table,
+        "optimum": optimum_table,
+        "ranks": ranks_table,
+    },
     "docs/papers/sequence_compression.md": {"compression": compression_table},
     "docs/papers/match_to_win.md": {"figure 2": lengths_table},
+}
+FILES = {
+    f"docs/data/compute_budget_{objective}.tsv": partial(points_table, figure_2(objective))
+    for objective in FIGURE_2
 }
 
 
 def filled(page: str, text: str) -> str:
-    """``text`` with every table between its markers made anew."""
-    for name, table in PAGES[page].items():
-        block = f"<!-- {name} -->\n{table()}\n<!-- end of {name} -->"
+    """``text`` with every table between its markers made anew; files of data as a whole."""
+    if page in FILES:
+        return FILES[page]()
+    for name, make in PAGES[page].items():
+        block = f"<!-- {name} -->\n{make()}\n<!-- end of {name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- end of {name} -->"
         text = re.sub(pattern, block.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
@@ -173,9 +239,9 @@ def filled(page: str, text: str) -> str:
 
 def main() -> int:
     stale = []
-    for page in PAGES:
+    for page in (*PAGES, *FILES):
         path = ROOT / page
-        old = path.read_text(encoding="utf-8")
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
         new = filled(page, old)
         if new != old:
             stale.append(page)

@@ -1,9 +1,10 @@
 """The small runs that a forecast of a large one is fitted on: sizes x budgets, all planned ahead.
 
-Budgets stand in equal ratios between 0.1 % and 3 % of the large run's FLOPs. At each of them a few
-neighbouring sizes are trained, around the one that is expected to be best; as that one moves
-slowly, neighbouring budgets share sizes (the "IsoFLOP profiles" of Hoffmann et al., "Training
-Compute-Optimal Large Language Models", section 3.2).
+Budgets stand in equal ratios between 0.1 % and 3 % of the large run's FLOPs, the largest so near to
+it that a forecast may go there. At each of them a few neighbouring sizes are trained, around the
+one that is expected to be best; as that one moves slowly, neighbouring budgets share sizes (the
+"IsoFLOP profiles" of Hoffmann et al., "Training Compute-Optimal Large Language Models", section
+3.2).
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ from fairseq_budget.papers.compute_budget import BEST_SIZE, MOST_EPOCHS, PAPER_F
 LEAST_SHARE, MOST_SHARE = 0.001, 0.03
 """Of the large run's FLOPs, for one run of the pilot."""
 
-SPAN = 4
-"""How many times the smallest budget the largest is, at least: less says nothing of a trend."""
+FURTHEST = 40.0
+"""How many times the FLOPs of the largest runs a forecast may go."""
+
+LEAST_LARGEST = 1.005 / FURTHEST  # for one run at the largest budget: it may end a little short
 
 SIZES_PER_BUDGET = 4
-LEAST_SIZES = 3  # a valley has two sides
-LEAST_BUDGETS = 2
+LEAST_SIZES = 3  # a valley has two sides; so many at the largest budget, which costs most
+LEAST_BUDGETS = 3  # a law takes eight runs
 MIN_UPDATES = 100  # with fewer, a schedule is warm-up and little else
 NUM_VALIDATIONS, NUM_LOGGED = 10, 100  # of each run, so that curves have as many points
 NEVER = 1_000_000  # epochs between validations, where updates count
@@ -116,11 +119,12 @@ def design(
         raise BudgetError(
             f"--sizes {' '.join(names)}: a valley of losses takes {LEAST_SIZES} sizes at least"
         )
-    runs_each = min(SIZES_PER_BUDGET, len(names)) * len(seeds)
-    grid = _Grid(names, encoders, setting, budget_shares(share, num_budgets, runs_each))
+    counts = [min(SIZES_PER_BUDGET, len(names))] * (num_budgets - 1) + [LEAST_SIZES]
+    shares = budget_shares(share, [count * len(seeds) for count in counts])
+    grid = _Grid(names, encoders, setting, list(zip(shares, counts, strict=True)))
     _check_updates(grid, flops)
     _check_data(grid, flops)
-    windows = {flops * part: grid.window(flops * part) for part in grid.shares}
+    windows = {flops * part: grid.window(flops * part, count) for part, count in grid.cells}
     parameters = {
         name: sum(count_parts(encoders[name], setting.preset.heads))
         for name in sorted({name for window in windows.values() for name in window})
@@ -130,65 +134,77 @@ def design(
         for budget, window in windows.items()
         for name, seed in product(window, seeds)
     ]
-    return Pilot(runs, [budget for budget in windows if grid.is_beyond(budget)])
+    beyond = [budget for budget, window in windows.items() if grid.is_beyond(budget, window)]
+    return Pilot(runs, beyond)
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Sizes by their cost, least first, and the budgets' shares of any large run."""
+    """Sizes by their cost, least first; the share of any large run and the sizes of each budget."""
 
     names: Sequence[str]
     encoders: Mapping[str, EncoderConfig]
     setting: Setting
-    shares: Sequence[float]
+    cells: Sequence[tuple[float, int]]
 
-    def window(self, budget: float) -> Sequence[str]:
+    def window(self, budget: float, count: int) -> Sequence[str]:
         """The neighbouring sizes that lie best around the expected optimum."""
         each = [excess(self.encoders[name], self.setting, budget) for name in self.names]
-        count = min(SIZES_PER_BUDGET, len(each))
         starts = range(len(each) - count + 1)
         start = min(starts, key=lambda start: abs(sum(each[start : start + count])))
         return self.names[start : start + count]
 
-    def is_beyond(self, budget: float) -> bool:
+    def is_beyond(self, budget: float, window: Sequence[str]) -> bool:
         """Whether the expected optimum lies outside the sizes at a budget."""
-        first, *_, last = (self.encoders[name] for name in self.window(budget))
+        first, *_, last = (self.encoders[name] for name in window)
         return not excess(first, self.setting, budget) >= 0 >= excess(last, self.setting, budget)
 
     def fewest_updates(self, flops: float) -> float:
         """Of all runs: those of the largest size at the smallest budget."""
-        budget = flops * self.shares[0]
-        largest = self.encoders[self.window(budget)[-1]]
-        return budget / self.setting.flops_per_second(largest) / self.setting.update_s
+        seconds = self._seconds(flops, *self.cells[0], place=-1)
+        return seconds / self.setting.update_s
 
     def most_hours(self, flops: float) -> float:
         """Of audio, in all runs: what the smallest size hears at the largest budget."""
-        budget = flops * self.shares[-1]
-        smallest = self.encoders[self.window(budget)[0]]
-        return budget / self.setting.flops_per_second(smallest) / 3600
+        return self._seconds(flops, *self.cells[-1], place=0) / 3600
+
+    def _seconds(self, flops: float, share: float, count: int, place: int) -> float:
+        budget = flops * share
+        encoder = self.encoders[self.window(budget, count)[place]]
+        return budget / self.setting.flops_per_second(encoder)
 
 
-def budget_shares(share: float, num_budgets: int, runs_each: int) -> list[float]:
+def budget_shares(share: float, counts: Sequence[int]) -> list[float]:
     """Parts of the large run's FLOPs for one run, in equal ratios, smallest first.
 
-    All runs together, so many at each budget, take the share; less where the largest would be more
-    than `MOST_SHARE`. Raises BudgetError, with the least share that does, if they span too little.
+    All runs together, as many at each budget as ``counts`` says, take the share; less where the
+    largest would be more than `MOST_SHARE`. Raises BudgetError, with the least share that does, if
+    forecasts would not go from the largest to the large run.
     """
-    if num_budgets < LEAST_BUDGETS:
-        raise BudgetError(f"--budgets {num_budgets}: a trend takes {LEAST_BUDGETS} at least")
-    least = runs_each * sum(_geometric(SPAN, num_budgets))
+    if len(counts) < LEAST_BUDGETS:
+        raise BudgetError(f"--budgets {len(counts)}: a forecast takes {LEAST_BUDGETS} at least")
+    least = _total(LEAST_LARGEST, counts)
     if share < least:
         raise BudgetError(
-            f"--share {share:g} is too small: {runs_each} runs at each of {num_budgets} budgets "
-            f"from {LEAST_SHARE:.1%} to {SPAN} times that take {math.ceil(1e4 * least) / 1e4:g}; "
-            "raise it, or take fewer --budgets, --sizes or --seeds"
+            f"--share {share:g} is too small: {sum(counts)} runs at {len(counts)} budgets from "
+            f"{LEAST_SHARE:.1%} to {LEAST_LARGEST:.1%}, from which a forecast may go so far, take "
+            f"{math.ceil(1e4 * least) / 1e4:g}; raise it, or take fewer --budgets or --seeds"
         )
-    low, high = float(SPAN), MOST_SHARE / LEAST_SHARE  # of the ratio of the largest to the smallest
+    low, high = LEAST_LARGEST, MOST_SHARE  # of the largest; halved until they meet
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        fits = runs_each * sum(_geometric(middle, num_budgets)) <= share
-        low, high = (middle, high) if fits else (low, middle)
-    return _geometric(low, num_budgets)
+        low, high = (middle, high) if _total(middle, counts) <= share else (low, middle)
+    return _geometric(low, len(counts))
+
+
+def _total(largest: float, counts: Sequence[int]) -> float:
+    shares = _geometric(largest, len(counts))
+    return sum(share * count for share, count in zip(shares, counts, strict=True))
+
+
+def _geometric(largest: float, count: int) -> list[float]:
+    ratio = largest / LEAST_SHARE
+    return [LEAST_SHARE * ratio ** (place / (count - 1)) for place in range(count)]
 
 
 def excess(encoder: EncoderConfig, setting: Setting, flops: float) -> float:
@@ -215,11 +231,6 @@ def _frames_per_parameter(encoder: EncoderConfig, sequence_s: float, flops: floa
     parameters = body / (TRAINING_FACTOR * FLOPS_PER_MAC * FRAME_RATE_HZ)
     frames = flops / per_second * FRAME_RATE_HZ
     return float(frames / parameters / (body / per_second) ** 3)
-
-
-def _geometric(ratio: float, count: int) -> list[float]:
-    """Shares from the least, the last one so many times the first."""
-    return [LEAST_SHARE * ratio ** (place / (count - 1)) for place in range(count)]
 
 
 def _run(
@@ -282,7 +293,7 @@ def _check_updates(grid: _Grid, flops: float) -> None:
     while (then := grid.fewest_updates(enough)) < MIN_UPDATES:  # other sizes are best then
         enough *= 1.01 * MIN_UPDATES / then
     raise BudgetError(
-        f"--flops {flops:g}: {grid.shares[0]:.1%} of it pays for {made:.3g} updates, expected "
+        f"--flops {flops:g}: {grid.cells[0][0]:.1%} of it pays for {made:.3g} updates, expected "
         f"{MIN_UPDATES} at least; give {enough * 1.005:.3g} or more, or --batch-seconds "
         f"{seconds * 0.995:.3g} or less"
     )

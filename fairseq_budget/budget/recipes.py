@@ -19,7 +19,7 @@ from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.files import reading
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.structured import Range, conform, parse_json, read_yaml
+from fairseq_budget.structured import Range, conform, parse_word, read_yaml
 
 Seconds = Annotated[float, Range(RECEPTIVE_FIELD / SAMPLE_RATE, 86_400)]
 Number = Annotated[int, Range(1, 1_000_000)]
@@ -107,7 +107,7 @@ def parse_recipes(texts: Iterable[str]) -> dict[str, Recipe]:
             raise BudgetError(f"recipe {text!r}: expected {SYNTAX}")
         if name in recipes:
             raise BudgetError(f"two recipes are named {name!r}: give each a name of its own")
-        recipes[name] = make_recipe(name, {key: _value(value) for key, _, value in pairs})
+        recipes[name] = make_recipe(name, {key: parse_word(value) for key, _, value in pairs})
     return recipes
 
 
@@ -213,11 +213,3 @@ def _row(name: str, recipe: Recipe, flops: float, machine: Machine | None) -> Re
         memory_gib=held / 2**30,
         hours=training_hours(machine, config, flops, sequence_s, recipe.gpus),
     )
-
-
-def _value(text: str) -> Any:
-    """A number, true, false or null; any other text stands for itself."""
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text

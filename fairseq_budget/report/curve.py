@@ -26,6 +26,23 @@ LOG, LAST = "train.log", "checkpoint_last.pt"  # in a run's folder
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 
 
+def objective_loss(record: Record) -> float | None:
+    """The loss of the objective, without penalties; None where another one is trained."""
+    return next((record[name] for name in OBJECTIVE_LOSSES if name in record), None)
+
+
+FORECAST = ("forecast_loss", "forecast_low", "forecast_high")  # what task.forecast logs
+
+
+def forecast_lines(log: TrainingLog) -> list[list[float]]:
+    """Rows of update, the objective's loss, and its forecast's loss, low and high, where logged."""
+    return [
+        [record["num_updates"], loss, *(record[name] for name in FORECAST)]
+        for record in log.valid
+        if (loss := objective_loss(record)) is not None and all(n in record for n in FORECAST)
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class LossRow:
     """A run's last validation: loss in nats and accuracy in per cent, beside those of guessing."""
@@ -49,7 +66,12 @@ def loss_row(folder: Path) -> LossRow:
     if not log.valid:
         raise BudgetError(f"{folder / LOG} holds no validation: let the run validate once")
     last, config = log.valid[-1], checkpoint.model_config
-    loss = next(last[key] for key in OBJECTIVE_LOSSES if key in last)
+    loss = objective_loss(last)
+    if loss is None:
+        raise BudgetError(
+            f"{folder / LOG} holds the loss of no objective: expected one of "
+            f"{', '.join(OBJECTIVE_LOSSES)}, as TERA, HuBERT and wav2vec 2.0 log it"
+        )
     accuracy = next((last[key] for key in last if key.endswith("_accuracy")), None)
     choices = classes_of(config.get("num_classes") or 1 + config.get("num_negatives", 0))
     can_guess = min(choices) > 1

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.report.curve import Run
+from fairseq_budget.report.curve import Run, forecast_lines
 from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
 from fairseq_budget.report.trained import Trained
 
@@ -54,6 +54,9 @@ def losses(runs: Sequence[Trained]) -> Figure:
             if records:
                 lines.append(_line(f"{run.name}, {kind}", records, place, look))
                 spent.append(run.flops_at(records))
+        drawn = _forecast(run, place)
+        lines += drawn
+        spent += [run.flops_at([{"num_updates": x} for x in line.x]) for line in drawn]
     height = 420 + 12 * len(lines)  # on a phone each name takes a line
     figure = _figure(lines, height=height, xaxis_title="updates", yaxis_title="loss")
     menus = [_x_axes([line.x for line in lines], spent)] if any(spent) else []
@@ -87,6 +90,24 @@ def _line(name: str, records: Sequence[Mapping[str, float]], place: int, look: A
         line_color=COLORS[place % len(COLORS)],
         **look,
     )
+
+
+def _forecast(run: Trained, place: int) -> list[Scatter]:
+    """What task.forecast logs: the loss without penalties, and the band that was expected."""
+    rows = forecast_lines(run.log)
+    if not rows:
+        return []
+    updates, losses, expected, low, high = map(list, zip(*rows, strict=True))
+    color = COLORS[place % len(COLORS)]
+    band = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "legendgroup": str(place)}
+    look = {"fill": "toself", "opacity": 0.3, "fillcolor": color}
+    return [
+        Scatter(x=updates, y=losses, name=_text(f"{run.name}, validation without penalties"),
+                mode="markers", marker_color=color),
+        Scatter(x=updates, y=expected, name=_text(f"{run.name}, forecast"), mode="lines",
+                line={"color": color, "dash": "dash"}, legendgroup=str(place)),
+        Scatter(x=updates + updates[::-1], y=high + low[::-1], showlegend=False, **band, **look),
+    ]  # fmt: skip
 
 
 def against_size(runs: Sequence[Run]) -> list[Figure]:

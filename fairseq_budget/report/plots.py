@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from fairseq_budget.budget.task_training import TaskRow
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
-from fairseq_budget.report.curve import Run
+from fairseq_budget.report.curve import Run, forecast_lines
 from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
 from fairseq_budget.report.reconstruction import Reconstruction
 from fairseq_budget.report.training_log import TrainingLog
@@ -26,6 +27,8 @@ try:
     from matplotlib.figure import Figure
 except ImportError as error:
     raise BudgetError('figures need matplotlib: pip install "fairseq_budget[report]"') from error
+
+Pairs = Sequence[Sequence[float]]
 
 BLUE, ORANGE, GREY, DARK = "#1f5fa8", "#d9730d", "#9a9a9a", "#303030"
 
@@ -40,6 +43,11 @@ def plot_loss(log: TrainingLog, path: Path) -> None:
     ):
         updates, losses = [r["num_updates"] for r in records], [r["loss"] for r in records]
         axes.plot(updates, losses, label=label, **style)
+    updates, losses, expected, low, high = _columns(forecast_lines(log), 5)
+    if updates:
+        axes.plot(updates, losses, "o", markersize=3, color=DARK, label="validation, no penalties")
+        axes.plot(updates, expected, "--", color=GREY, label="forecast")
+        axes.fill_between(updates, low, high, color=GREY, alpha=0.3, linewidth=0, label="of 80 %")
     axes.set(xlabel="update", ylabel="loss", title="Masked reconstruction")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -91,6 +99,42 @@ def plot_curve(runs: Sequence[Run], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     _save(figure, path)
+
+
+def plot_forecast(
+    budgets: Mapping[str, tuple[Pairs, Pairs]],
+    planned: Sequence[tuple[float, float, float, float]],
+    path: Path,
+    *,
+    best: float | None,
+    title: str,
+) -> None:
+    """Runs and the parabola of each budget, and what is planned: loss against encoder parameters.
+
+    budgets: by name, pairs of parameters and loss, of runs and along the curve. planned: rows of
+    parameters, loss, low and high; `best`: the parameters of the one to take.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for place, (name, (runs, curve)) in enumerate(budgets.items()):
+        style: dict[str, Any] = {"color": BLUE, "alpha": (place + 1) / len(budgets)}
+        axes.plot(*_columns(curve, 2), linewidth=1, **style)
+        axes.plot(*_columns(runs, 2), "o", markersize=4, label=name, **style)
+    sizes, losses, low, high = _columns(sorted(planned), 4)
+    if sizes:
+        axes.fill_between(sizes, low, high, color=ORANGE, alpha=0.2, linewidth=0, label="80 %")
+        axes.plot(sizes, losses, "o-", markersize=4, color=ORANGE, label="expected")
+        chosen = [pair for pair in zip(sizes, losses, strict=True) if pair[0] == best]
+        axes.plot(*_columns(chosen, 2), "*", markersize=14, color=ORANGE, label="recommended")
+    axes.set(xscale="log", xlabel="encoder parameters", ylabel="validation loss", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _columns(rows: Sequence[Sequence[float]], number: int) -> list[list[float]]:
+    """The columns of rows, of which there may be none."""
+    return [[row[place] for row in rows] for place in range(number)]
 
 
 def plot_accuracies(

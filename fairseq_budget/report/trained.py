@@ -19,7 +19,8 @@ from fairseq_budget.report.training_log import Record, TrainingLog, read_trainin
 class Trained:
     """A run under the name that its report calls it by.
 
-    `run` and `size` are None, and `provenance` is empty, where there is no checkpoint yet.
+    `run` and `size` are None, and `provenance` and `model`, the fields of its config, are empty,
+    where there is no checkpoint yet.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Trained:
     run: Run | None = None
     size: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
 
     def counted(self, name: str) -> float | None:
         """Of what only grows the most that log or checkpoint knows of; None: neither does."""
@@ -106,4 +108,5 @@ def _read(log_file: Path, name: str) -> Trained:
         return Trained(name, log)
     checkpoint = read_pretrained(found[0])
     run = replace(run_of(folder, log, checkpoint), name=name)
-    return Trained(name, log, run, checkpoint.encoder.size, checkpoint.provenance)
+    own = (checkpoint.encoder.size, checkpoint.provenance, checkpoint.model_config)
+    return Trained(name, log, run, *own)

@@ -100,6 +100,10 @@ class History:
         known = {name: sha256 for name, sha256 in columns.items() if sha256 is not None}
         self._data[split] = {"manifest": manifest, **known}
 
+    def data(self, split: str) -> dict[str, str]:
+        """The hashes of a split that was opened, by name; empty: it was not."""
+        return dict(self._data.get(split, {}))
+
     def sessions(self) -> list[Session]:
         """All sessions (none, before one begins); one that is made with the same joins the last."""
         if self._own is None:

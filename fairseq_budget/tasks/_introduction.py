@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def introduction(root: Any, model: Any, heard: UpdateAudio, num_made: int) -> List[str]:
     """One line each, by fairseq's whole config; num_made updates are made already."""
-    flops = _flops(model, heard)
+    flops = update_flops(model, heard)
     return [
         _model(root.model, model),
         _objective(root),
@@ -39,7 +39,7 @@ def num_updates(root: Any, model: Any, heard: UpdateAudio) -> float:
     limits = (
         root.optimization.max_update,
         (root.optimization.max_epoch or 0) * heard.updates_per_epoch,
-        (root.task.get("budget_flops") or 0) / _flops(model, heard),
+        (root.task.get("budget_flops") or 0) / update_flops(model, heard),
     )
     return min((limit for limit in limits if limit > 0), default=inf)
 
@@ -62,7 +62,8 @@ class Forecast:
             self._num_total = 0
 
 
-def _flops(model: Any, heard: UpdateAudio) -> float:
+def update_flops(model: Any, heard: UpdateAudio) -> float:
+    """FLOPs of an update of the encoder, on average."""
     return training_flops_per_second(model.encoder.config, heard.sequence_s) * heard.seconds
 
 

@@ -51,6 +51,12 @@ class Trouble:
         if self._num_updates == NUM_JUDGED:
             self._judge(update + 1)
 
+    def tell(self, name: str, words: str, *, may_stop: bool = True) -> None:
+        """Tell what was found elsewhere, once for a name; it ends a run that is to `stop`."""
+        if name not in self._said:
+            self._said.append(name)
+            self._tell(words, may_stop)
+
     def _count(self, name: str, total: Any, count: Any) -> None:
         old = self._totals.get(name, (0.0, 0.0))
         self._totals[name] = (old[0] + total, old[1] + count)
@@ -81,11 +87,12 @@ class Trouble:
             "gradients without a bound (optimization.clip_norm)"
         )
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, words: str, may_stop: bool = True) -> None:
         how = self._record(words)
-        if self._stop:
+        if self._stop and may_stop:
             raise BudgetError(f"{words}. The run ends, as task.on_trouble=stop asks{how}")
-        logger.warning(f"{words}. task.on_trouble=stop would end the run{how}")
+        would = ". task.on_trouble=stop would end the run" if may_stop else ""
+        logger.warning(f"{words}{would}{how}")
 
 
 def gradient_norm() -> Any:

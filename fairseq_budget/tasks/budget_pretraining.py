@@ -75,6 +75,10 @@ class BudgetPretrainingConfig(FairseqDataclass):
         default="warn",
         metadata={"help": "of a loss that climbs, or outputs that collapse: 'warn' or 'stop'"},
     )
+    forecast: Optional[str] = field(
+        default=None,
+        metadata={"help": "forecast.json of `budget-plan forecast`, to compare validations with"},
+    )
     budget_flops: Optional[float] = field(
         default=None, metadata={"help": "stop when so many training FLOPs are spent, e.g. 1.33e18"}
     )
@@ -100,6 +104,7 @@ class BudgetPretrainingTask(BudgetTask):
             stop=cfg.on_trouble == "stop",
             warmup_updates=self._warmup_updates(),
         )
+        self._expected: Optional[Any] = None
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -171,6 +176,12 @@ class BudgetPretrainingTask(BudgetTask):
             self.leave(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
         for warning in self._schedule_warnings(model.encoder.config):
             logger.warning(warning)
+        if self.cfg.forecast is not None:
+            # which imports much that a run without a forecast does without
+            from fairseq_budget.tasks._expected import ExpectedLoss
+
+            heard = self.update_audio()
+            self._expected = ExpectedLoss(self._root(), model, heard, self._trouble)
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):  # type: ignore[no-untyped-def]
         self._bad_audio.name(sample["bad_audio"])
@@ -198,6 +209,11 @@ class BudgetPretrainingTask(BudgetTask):
             )
             if self.progress.meter.exhausted:
                 self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
+
+    def post_validate(self, model: Any, stats: Dict[str, Any], agg: Any) -> None:
+        """fairseq logs what is in `stats` after this."""
+        if self._expected is not None:
+            self._expected.compare(stats)
 
     def _new_meter(self) -> BudgetMeter:
         root = self._root()

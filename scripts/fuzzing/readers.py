@@ -55,6 +55,16 @@ from fairseq_budget.downstream.scores import read_score
 from fairseq_budget.downstream.sweep import Cell
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.forecast.law import Law
+from fairseq_budget.forecast.planned import (
+    Forecast,
+    PlannedRow,
+    Recommended,
+    read_forecast,
+    write_forecast,
+)
+from fairseq_budget.forecast.points import Point, read_points, write_points
+from fairseq_budget.forecast.schedule import Stage, expected_at
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.jobs import load_frames, read_rows
@@ -562,6 +572,64 @@ def _check_probes(rows: Any) -> None:
     _require(len(rows) > 1 and all(0 <= answer <= 1 for answer in answers), rows)
 
 
+_POINT = Point(
+    name="a",
+    objective="tera",
+    parameters=1000,
+    frames=1e6,
+    unique_frames=1e5,
+    flops=1e12,
+    valid_loss=2.0,
+    seed=1,
+    conditions="task.mask_prob=0.8",
+    validations=[[0.5, 2.5], [1.0, 2.0]],
+    scores={"ic accuracy": 75.0},
+)
+
+
+def _points(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        write_points(folder / name, [_POINT, replace(_POINT, name="b", flops=2e12)])
+        return folder / name
+
+    return make
+
+
+def _read_points(path: Path) -> Any:
+    return [asdict(point) for point in read_points([path])]
+
+
+def _check_points(points: Any) -> None:
+    for point in points:
+        numbers = [point[name] for name in ("parameters", "frames", "flops", "valid_loss")]
+        numbers += [number for pair in point["validations"] for number in pair]
+        _require(all(0 < number < math.inf for number in numbers), point)
+        _require(all(map(math.isfinite, point["scores"].values())), point)
+
+
+def _forecast(folder: Path) -> Path:
+    row = PlannedRow(
+        size="tiny", parameters=1000, frames=1e6, audio_hours=5.0, loss=2.0, low=1.9, high=2.1
+    )
+    stages = [Stage(0.5, 1.5, 1.4, 1.6), Stage(1.0, 1.0, 1.0, 1.0)]
+    law = Law(1.7, 400.0, 0.34, 2000.0, 0.37)
+    best = Recommended("tiny", 1.0, 1000, 1000)
+    made = Forecast("tera", "", 1e15, law, 0.01, 9, 0, [row], best, stages)
+    write_forecast(folder / "forecast.json", made)
+    return folder / "forecast.json"
+
+
+def _read_forecast(path: Path) -> Any:
+    found = read_forecast(path)
+    ends = [row.expected for row in found.rows if row.expected]
+    return asdict(found), [expected_at(end, found.stages, 0.75) for end in ends]
+
+
+def _check_forecast(content: Any) -> None:
+    for expected in filter(None, content[1]):
+        _require(0 < expected.low <= expected.loss <= expected.high < math.inf, expected)
+
+
 class _NoRunner:
     def run(self, *_: object) -> int:
         raise BudgetError("trained anew")
@@ -885,6 +953,9 @@ READERS = (
     Reader("results.json, in HTML", _results, _read_scored, _check_scored, codec=JSON),
     Reader("superb.json", _superb, _read_scored, _check_scored, codec=JSON),
     Reader("probe.json", _probes, read_probes, _check_probes, codec=JSON),
+    Reader("points, table", _points("points.tsv"), _read_points, _check_points),
+    Reader("points", _points("points.json"), _read_points, _check_points, codec=JSON),
+    Reader("forecast.json", _forecast, _read_forecast, _check_forecast, codec=JSON),
     Reader("result.json", _result, _read_result, _check_score, codec=JSON),
     Reader("s3prl's scalars", _file(SCALARS_FILE, _SCALARS),
            lambda p: asdict(read_score(p.parent, TASKS["ic"])),

@@ -69,5 +69,5 @@ def test_what_is_no_factor_is_told_with_one_that_is(name):
 
 
 def test_an_unknown_size_is_told_with_the_nearest():
-    with pytest.raises(BudgetError, match=r"'slin:2': expected one of .* did you mean slim"):
-        find_encoder("slin:2")
+    with pytest.raises(BudgetError, match=r"'slimm:2': expected one of .* did you mean slim"):
+        find_encoder("slimm:2")

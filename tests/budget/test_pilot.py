@@ -8,6 +8,7 @@ import pytest
 from fairseq_budget.budget.families import dimensions_of, family, find_encoder
 from fairseq_budget.budget.machine import Machine
 from fairseq_budget.budget.pilot import (
+    FURTHEST,
     MIN_UPDATES,
     MOST_SHARE,
     Pilot,
@@ -41,7 +42,7 @@ def encoders(names: list[str]) -> dict[str, EncoderConfig]:
 def pilot(flops: float = 1e17, share: float = 0.1, **options) -> Pilot:
     sizes = encoders(options.pop("sizes", family("tiny")))
     shared = options.pop("setting", setting())
-    given = {"num_budgets": 4, "seeds": [1], **options}
+    given = {"num_budgets": 3, "seeds": [1], **options}
     return design(sizes, shared, flops=flops, share=share, **given)
 
 
@@ -49,33 +50,34 @@ def by_budget(runs: list[PilotRun]) -> dict[float, list[PilotRun]]:
     return {flops: [run for run in runs if run.flops == flops] for flops in {r.flops for r in runs}}
 
 
-@pytest.mark.parametrize("runs_each", [3, 4, 8])
-@pytest.mark.parametrize("num_budgets", [2, 3, 4, 7])
-@pytest.mark.parametrize("share", [0.15, 0.3, 1.0])
+@pytest.mark.parametrize("num_seeds", [1, 2, 3])
+@pytest.mark.parametrize("num_budgets", [3, 4, 7])
+@pytest.mark.parametrize("share", [0.65, 0.75, 1.0])
 def test_budgets_are_geometric_within_their_range_and_use_up_the_share(
-    share, num_budgets, runs_each
+    share, num_budgets, num_seeds
 ):
-    found = budget_shares(share, num_budgets, runs_each)
+    counts = [4 * num_seeds] * (num_budgets - 1) + [3 * num_seeds]
+    found = budget_shares(share, counts)
     assert len(found) == num_budgets
     assert found[0] == 0.001
-    assert 0.004 <= found[-1] <= MOST_SHARE * (1 + 1e-6)
+    assert 1 / FURTHEST <= found[-1] <= MOST_SHARE * (1 + 1e-6)
     ratios = [after / before for before, after in pairwise(found)]
     assert ratios == pytest.approx([ratios[0]] * len(ratios))
-    spent = runs_each * sum(found)
+    spent = sum(part * count for part, count in zip(found, counts, strict=True))
     assert spent == pytest.approx(share) or (spent < share and found[-1] > 0.999 * MOST_SHARE)
 
 
 def test_the_share_that_a_refusal_names_is_the_smallest_that_works():
-    with pytest.raises(BudgetError, match=r"--share 0.02 is too small: .* take 0.0365;"):
-        budget_shares(0.02, 4, 4)
-    assert budget_shares(0.0365, 4, 4)[-1] == pytest.approx(0.004, rel=0.01)
+    with pytest.raises(BudgetError, match=r"--share 0.02 is too small: 11 runs .* take 0.0995;"):
+        budget_shares(0.02, [4, 4, 3])
+    assert budget_shares(0.0995, [4, 4, 3]) == pytest.approx([0.001, 0.005, 0.025], rel=0.01)
     with pytest.raises(BudgetError, match="too small"):
-        budget_shares(0.0364, 4, 4)
+        budget_shares(0.0994, [4, 4, 3])
 
 
-def test_one_budget_is_no_trend():
-    with pytest.raises(BudgetError, match="--budgets 1: a trend takes 2"):
-        budget_shares(0.1, 1, 4)
+def test_two_budgets_are_too_few_for_a_forecast():
+    with pytest.raises(BudgetError, match="--budgets 2: a forecast takes 3"):
+        budget_shares(0.1, [4, 3])
 
 
 @pytest.mark.parametrize("flops", BUDGETS)
@@ -83,7 +85,7 @@ def test_all_runs_together_are_the_share_and_neighbouring_budgets_share_sizes(fl
     found = pilot(flops)
     assert found.flops == pytest.approx(0.1 * flops)
     sizes = [{run.size for run in runs} for _, runs in sorted(by_budget(found.runs).items())]
-    assert [len(each) for each in sizes] == [4, 4, 4, 4]
+    assert [len(each) for each in sizes] == [4, 4, 3]
     assert all(len(before & after) >= 2 for before, after in pairwise(sizes))
 
 

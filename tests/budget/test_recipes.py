@@ -95,8 +95,8 @@ def test_what_is_typed_is_what_a_file_says(tmp_path):
     [
         ("slim", "recipe 'slim': expected NAME:key=value"),
         ("a:size", "recipe 'a:size': expected NAME:key=value"),
-        ("a:sise=slim", "recipe a: key 'sise': .* did you mean size?"),
-        ("a:size=slin", "recipe a: size 'slin': .* did you mean slim?"),
+        ("a:sizes=slim", "recipe a: key 'sizes': .* did you mean size?"),
+        ("a:size=slimm", "recipe a: size 'slimm': .* did you mean slim?"),
         ("a:sequence_s=0", "recipe a: a.sequence_s is 0.0, expected 0.025 to"),
         ("a:gpus=1.5", "recipe a: a.gpus is 1.5, expected a whole number"),
         ("a:objective=apc", "recipe a: objective 'apc': expected one of tera, hubert, wav2vec2"),

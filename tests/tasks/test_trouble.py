@@ -84,3 +84,14 @@ def test_an_output_spreads_from_none_to_one():
     assert abs(float(output_spread(torch.ones(2, 3, 4)))) < 1e-6
     assert abs(float(output_spread(frames + 3)) - 0.1) < 0.02
     assert float(output_spread(torch.zeros(2, 3, 4))) == 0
+
+
+def test_what_is_found_elsewhere_is_told_once_and_may_spare_the_run(caplog):
+    from fairseq_budget.tasks._trouble import Trouble
+
+    trouble = Trouble(lambda said: "", stop=True)
+    trouble.tell("below", "too good", may_stop=False)
+    trouble.tell("below", "too good", may_stop=False)
+    assert [record.message for record in caplog.records] == ["too good"]
+    with pytest.raises(BudgetError, match=r"too bad\. The run ends"):
+        trouble.tell("above", "too bad")

@@ -8,6 +8,7 @@ from fairseq_budget.cli import add_subcommands, run, user_errors
 from fairseq_budget.cli.plan import (
     compare,
     feasibility,
+    forecast,
     length,
     macs,
     match,
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-plan",
         description="Parameters, FLOPs and updates, before anything is trained.",
     )
-    models = (params, updates, pilot, compare, measure, macs)
+    models = (params, updates, measure, pilot, forecast, compare, macs)
     add_subcommands(parser, (*models, feasibility, units, length, match))
     return parser
 

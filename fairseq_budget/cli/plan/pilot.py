@@ -51,7 +51,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="named sizes, or members of their families: tiny:0.5 has about half of tiny's "
         "parameters in its layers (default: the family of the preset's size)",
     )  # fmt: skip
-    parser.add_argument("--budgets", type=count, default=4, metavar="N", help="(default: 4)")
+    parser.add_argument("--budgets", type=count, default=3, metavar="N", help="(default: 3)")
     parser.add_argument(
         "--preset", metavar="P", help="such as tera_demo (default: the objective's librispeech)"
     )

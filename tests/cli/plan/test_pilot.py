@@ -30,10 +30,10 @@ def pilot(folder, *words: str) -> int:
 
 
 def test_a_table_ends_with_its_total_and_the_command(capsys, folder):
-    assert pilot(folder, *LITTLE, "--budgets", "2") == 0
+    assert pilot(folder, *LITTLE) == 0
     text = capsys.readouterr().out
-    assert len(re.findall(r"^\| tiny", text, re.MULTILINE)) == 8
-    total, share = re.search(r"all 8 runs: (\S+) FLOPs, (\S+)% of 3e\+15", text).groups()
+    assert len(re.findall(r"^\| tiny", text, re.MULTILINE)) == 11
+    total, share = re.search(r"all 11 runs: (\S+) FLOPs, (\S+)% of 3e\+15", text).groups()
     assert float(total) == pytest.approx(float(share) / 100 * 3e15, rel=0.01)
     assert float(share) <= 10
     assert "hours here: unknown until `budget-plan measure`" in text

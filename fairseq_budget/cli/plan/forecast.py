@@ -1,0 +1,152 @@
+"""``budget-plan forecast``: the loss of a run that is planned, from runs that are finished."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from fairseq_budget.cli import Commands
+from fairseq_budget.cli.arguments import positive, seed
+from fairseq_budget.cli.plan.arguments import add_sequence
+from fairseq_budget.console.table import escaped, table
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.forecast.checks import require_alike
+from fairseq_budget.forecast.fit import fit
+from fairseq_budget.forecast.isoflop import BudgetRow, budget_rows, by_budget
+from fairseq_budget.forecast.planned import (
+    Forecast,
+    Plan,
+    forecast,
+    read_plan,
+    write_forecast,
+)
+from fairseq_budget.forecast.points import Point, read_points, write_points
+from fairseq_budget.forecast.scores import ScoreRow, score_rows
+from fairseq_budget.sizes import SIZES
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "forecast",
+        help="the loss of a planned run, from small runs that are finished",
+        description="Fit L(N, D) = E + A N^-a + B D^-b to finished runs of one objective, and say "
+        "what loss each size would end with for a budget, between what 80 %% of such runs lie, and "
+        "which to take; or why that cannot be said. Without --flops: what the runs themselves "
+        "show, the best size at each of their budgets, and whether scores follow losses.",
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN",
+        help="folders with train.log and checkpoint_last.pt, or .tsv and .json of --save",
+    )  # fmt: skip
+    parser.add_argument("--flops", type=positive, metavar="F", help="the budget of the planned run")
+    parser.add_argument(
+        "--size", nargs="+", metavar="SIZE", default=list(SIZES),
+        help="sizes that it may have (default: all), with fields of the model behind commas: "
+        "slim tiny,encoder_layers=6",
+    )  # fmt: skip
+    add_sequence(parser)
+    parser.add_argument(
+        "--hours",
+        type=positive,
+        help="audio in the corpus of the planned run (default: new frames all the time)",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="of draws (default: %(default)s)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the runs, a .tsv or .json")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="draw runs, curves and forecast")
+    parser.add_argument(
+        "--out", type=Path, metavar="JSON", help="write the forecast, for task.forecast=JSON"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.set_defaults(run=_forecast)
+
+
+def _forecast(args: argparse.Namespace) -> int:
+    plans = [read_plan(text) for text in args.size]
+    points = read_points(args.runs)
+    require_alike(points)
+    if args.save:
+        write_points(args.save, points)
+    found = _planned(points, plans, args)
+    best = found.recommended_row if found else None
+    budgets = budget_rows(points, args.seed)
+    scores = score_rows(points, args.seed, best.loss if best else None)
+    if args.png:
+        _draw(points, budgets, found, args.png)
+    if args.out and found:
+        write_forecast(args.out, found)
+    if args.json:
+        parts = {"forecast": found and asdict(found)}
+        rows = {"budgets": list(map(asdict, budgets)), "scores": list(map(asdict, scores))}
+        print(json.dumps(parts | rows, indent=2))
+    else:
+        _print(found, budgets, scores)
+    return 0
+
+
+def _planned(points: list[Point], plans: list[Plan], args: argparse.Namespace) -> Forecast | None:
+    if args.flops is None:
+        if args.out:
+            raise BudgetError("--out writes a forecast: give --flops, the budget that it is for")
+        return None
+    law = fit(points, args.seed)
+    return forecast(
+        law, plans, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
+    )
+
+
+def _draw(
+    points: list[Point], budgets: list[BudgetRow], found: Forecast | None, path: Path
+) -> None:
+    from fairseq_budget.report.plots import plot_forecast  # asks for matplotlib
+
+    rows = found.rows if found else []
+    best = found.recommended_row if found else None
+    plot_forecast(
+        by_budget(points, budgets),
+        [(row.parameters, e.loss, e.low, e.high) for row in rows if (e := row.expected)],
+        path,
+        best=best.parameters if best else None,
+        title=f"{points[0].objective}" + (f", {found.flops:.3g} FLOPs planned" if found else ""),
+    )
+
+
+def _print(found: Forecast | None, budgets: list[BudgetRow], scores: list[ScoreRow]) -> None:
+    if found:
+        print(f"{found.objective} for {found.flops:g} FLOPs, by {found.num_runs} runs:\n")
+        print(table(found.rows))
+        print(f"\n{_recommendation(found)}\n\n{_law(found)}")
+    if budgets:
+        print("\nBy a parabola at each budget with three sizes or more:\n")
+        print(table(budgets))
+    if scores:
+        print("\nScores, by losses:\n")
+        print(table(scores))
+    if not (found or budgets or scores):
+        print("no budget has three sizes, and no run has scores: give --flops for a forecast")
+
+
+def _recommendation(found: Forecast) -> str:
+    best = found.recommended
+    if best is None:
+        return "recommended: none, for the reasons above"
+    as_good = ", ".join(escaped(row.size) for row in found.rows if row.as_good)
+    return (
+        f"recommended: {escaped(best.size)}, the best of these sizes by {best.share:.0%} of the "
+        f"laws that the runs allow; by 80 % of them the best has {best.low:,} to {best.high:,} "
+        f"encoder parameters. Within 1 % of its loss: {as_good}."
+    )
+
+
+def _law(found: Forecast) -> str:
+    law = found.law
+    source = "fitted" if law.is_repeats_fitted else "as Muennighoff et al. 2023 published it"
+    repeats = f"Frames that are heard again count less, by R* = {law.repeats:.4g}, {source}."
+    if all(row.repetitions is None for row in found.rows):
+        repeats = "All frames are taken to be new ones: give --hours if the corpus is repeated."
+    return (
+        f"L = {law.irreducible:.4g} + {law.size_factor:.4g} N^-{law.size_exponent:.3g} + "
+        f"{law.data_factor:.4g} D^-{law.data_exponent:.3g}, N encoder parameters and D frames of "
+        f"50 Hz; losses lie {found.noise:.2%} around it. {repeats}"
+    )

@@ -1,0 +1,1 @@
+"""The loss of a run that is planned, from small runs that are finished; and what it says."""

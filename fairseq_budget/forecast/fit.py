@@ -1,0 +1,77 @@
+"""A law with its uncertainty: what other losses of the same runs would have told.
+
+Losses are drawn anew around the law, with the noise that the runs show, and fitted again. Runs
+themselves are not drawn: with eight or twelve of them a draw often lacks a size or a budget, and
+tells the law no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fairseq_budget.forecast.checks import require_agreement, require_alike, require_enough
+from fairseq_budget.forecast.law import Array, Law, Sample, fit_law
+from fairseq_budget.forecast.points import Point
+
+INTERVAL = 0.8  # of all intervals: a tenth lies below, a tenth above
+NUM_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law, and the laws and noises (standard deviations of log losses) that could be as well."""
+
+    points: list[Point]
+    law: Law
+    noise: float
+    drawn: list[tuple[Law, float]]
+    seed: int
+
+    def losses(self, parameters: ArrayLike, frames: ArrayLike, unique: ArrayLike) -> Array:
+        """Losses (draws, runs) of planned runs (runs,), without the noise of a single run."""
+        return np.stack([law.loss(parameters, frames, unique) for law, _ in self.drawn])
+
+    def interval(self, losses: Array) -> tuple[Array, Array]:
+        """Low and high (runs,) of the loss that a run will have, of `losses` (draws, runs)."""
+        generator = np.random.default_rng([self.seed, 1])
+        noise = np.array([noise for _, noise in self.drawn])[:, None]
+        return interval(losses * np.exp(noise * generator.standard_normal(losses.shape)))
+
+
+def fit(points: Sequence[Point], seed: int, num_draws: int = NUM_DRAWS) -> Fit:
+    """The law of runs, the same for the same seed.
+
+    Raises BudgetError for runs that do not belong together, are too few, or do not agree.
+    """
+    require_alike(points)
+    require_enough(points)
+    sample = Sample.of(points)
+    law = fit_law(sample)
+    require_agreement(points, law)
+    spare = len(points) - law.num_parameters
+    noise = float(np.sqrt(np.sum(sample.residuals(law) ** 2) / spare))
+    generator = np.random.default_rng([seed, 0])
+    drawn = [_draw(sample, law, noise, spare, generator) for _ in range(num_draws)]
+    return Fit(list(points), law, noise, drawn, seed)
+
+
+def _draw(
+    sample: Sample, law: Law, noise: float, spare: int, generator: np.random.Generator
+) -> tuple[Law, float]:
+    """Another law, from losses around this one; the noise itself is known from `spare` runs only.
+
+    At the least it is a part in 10^6, below which a fit says nothing.
+    """
+    own = max(noise, 1e-6) * np.sqrt(spare / generator.chisquare(spare))
+    errors = own * generator.standard_normal(len(sample.log_loss))
+    return fit_law(sample.around(law, errors), law), float(own)
+
+
+def interval(values: Array) -> tuple[Array, Array]:
+    """Low and high of draws (draws, ...), of which the share `INTERVAL` lies between."""
+    low, high = np.quantile(values, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+    return low, high

@@ -1,0 +1,260 @@
+"""The loss of planned runs, and the size to take: what a law says for a budget, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairseq_budget.budget.families import dimensions_of, find_encoder
+from fairseq_budget.budget.flops import training_flops_per_second
+from fairseq_budget.budget.parameters import num_encoder_parameters
+from fairseq_budget.budget.pilot import FURTHEST
+from fairseq_budget.console.table import column
+from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.files import reading
+from fairseq_budget.forecast.fit import Fit, interval
+from fairseq_budget.forecast.law import Array, Law
+from fairseq_budget.forecast.points import Amount, Count, Point
+from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.pretrained.portable import write_json
+from fairseq_budget.structured import Share, parse_word, read_json
+
+FORMAT_VERSION = 1
+MAX_FACTORS = {"flops": FURTHEST, "parameters": 10.0, "frames": FURTHEST}
+"""How far beyond the runs a forecast may go, as a factor on either side.
+
+Runs of 3 % of a budget reach it.
+"""
+MAX_WIDTH = 0.3  # of an interval, as a share of the loss
+FLAT = 0.01  # sizes whose losses are within this share of the best are as good
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that could be: an encoder by the name that tables give it."""
+
+    name: str
+    encoder: EncoderConfig
+
+
+def read_plan(text: str) -> Plan:
+    """A plan from a size or a member of its family, with fields of its encoder behind commas.
+
+    Raises BudgetError for others.
+
+    >>> read_plan("tiny,encoder_layers=6").encoder.encoder_layers
+    6
+    """
+    size, *words = text.split(",")
+    values = dimensions_of(find_encoder(size))
+    known = {each.name for each in fields(EncoderConfig)}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in known:
+            raise BudgetError(f"--size {text}: no field {name!r}; {expected_one_of(name, known)}")
+        values[name] = parse_word(value)
+    plan = Plan(text, EncoderConfig(**values))
+    plan.encoder.resolved()
+    return plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRow:
+    """A size at the budget, and the loss that it is expected to end with, of 80 % of such runs.
+
+    `as_good`: within 1 % of the best. `refused` says why there is no forecast.
+    """
+
+    size: str
+    parameters: int = column("encoder parameters")
+    frames: float = column("frames heard")
+    audio_hours: float = column("audio (h)", digits=1)
+    repetitions: float | None = column("times heard", default=None, digits=2, optional=True)
+    loss: float | None = column("expected loss", default=None)
+    low: float | None = column("80 % low", default=None)
+    high: float | None = column("80 % high", default=None)
+    as_good: bool | None = column("within 1 % of the best", default=None, optional=True)
+    refused: str | None = column(default=None, optional=True)
+
+    @property
+    def expected(self) -> Expected | None:
+        """The loss at the end; None where there is no forecast."""
+        if self.loss is None or self.low is None or self.high is None:
+            return None
+        return Expected(self.loss, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """The size with the least expected loss.
+
+    `share`: of the laws that the runs allow, for which it is the best one; `low` and `high` are the
+    encoder parameters between which the best size lies for 80 % of them.
+    """
+
+    size: str
+    share: Share
+    low: Count
+    high: Count
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The content of ``forecast.json``: losses of one objective at one budget."""
+
+    objective: str
+    conditions: str
+    flops: Amount
+    law: Law
+    noise: float
+    num_runs: Count
+    seed: int
+    rows: list[PlannedRow]
+    recommended: Recommended | None = None
+    stages: list[Stage] = field(default_factory=list)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def recommended_row(self) -> PlannedRow | None:
+        """That of the size to take; None where none stands."""
+        best = self.recommended
+        return next((row for row in self.rows if best and row.size == best.size), None)
+
+
+def forecast(
+    found: Fit, plans: Sequence[Plan], *, flops: float, sequence_s: float, hours: float | None
+) -> Forecast:
+    """What a fit says of these plans for a budget, in sequences of `sequence_s` seconds.
+
+    hours: of audio in the corpus; None: frames that are heard again count as new ones.
+    """
+    unique = hours * 3600 * FRAME_RATE_HZ if hours else np.inf
+    rows = [_bare_row(plan, flops, sequence_s, unique) for plan in plans]
+    reasons = [
+        _reason(row, plan, flops, found.points) for row, plan in zip(rows, plans, strict=True)
+    ]
+    sizes, frames = (
+        np.array([getattr(r, n) for r in rows], float) for n in ("parameters", "frames")
+    )
+    losses = found.losses(sizes, frames, unique)
+    expected, (low, high) = found.law.loss(sizes, frames, unique), found.interval(losses)
+    done = [
+        _with_loss(row, reason, *map(float, own))
+        for row, reason, *own in zip(rows, reasons, expected, low, high, strict=True)
+    ]
+    standing = np.array([row.refused is None for row in done])
+    first = found.points[0]
+    return Forecast(
+        first.objective,
+        first.conditions,
+        flops,
+        found.law,
+        found.noise,
+        len(found.points),
+        found.seed,
+        _with_best(done),
+        _recommended(done, losses, standing) if standing.any() else None,
+        learn_stages(found.points),
+    )
+
+
+def _bare_row(plan: Plan, flops: float, sequence_s: float, unique: float) -> PlannedRow:
+    seconds = flops / training_flops_per_second(plan.encoder, sequence_s)
+    frames = seconds * FRAME_RATE_HZ
+    return PlannedRow(
+        size=plan.name,
+        parameters=num_encoder_parameters(plan.encoder),
+        frames=frames,
+        audio_hours=seconds / 3600,
+        repetitions=frames / unique if np.isfinite(unique) else None,
+    )
+
+
+def _reason(row: PlannedRow, plan: Plan, flops: float, points: Sequence[Point]) -> str | None:
+    """Why a law says nothing of a plan."""
+    kind = f"model.encoder_type={plan.encoder.resolved().encoder_type}"
+    conditions = points[0].conditions.split()
+    if kind not in conditions and any(c.startswith("model.encoder_type=") for c in conditions):
+        return "the runs have another encoder"
+    planned = {"flops": flops, "parameters": row.parameters, "frames": row.frames}
+    for name, most in MAX_FACTORS.items():
+        values = [getattr(point, name) for point in points]
+        factor = max(planned[name] / max(values), min(values) / planned[name])
+        if factor > most:
+            what = "FLOPs" if name == "flops" else name
+            return f"{what}: {factor:.3g} times beyond the runs, {most:g} at most"
+    return None
+
+
+def _with_loss(
+    row: PlannedRow, reason: str | None, loss: float, low: float, high: float
+) -> PlannedRow:
+    width = (high - low) / loss
+    if reason is None and width > MAX_WIDTH:
+        reason = f"the runs do not tell: 80 % are {width:.0%} wide, {MAX_WIDTH:.0%} at most"
+    if reason is not None:
+        return replace(row, refused=reason)
+    return replace(row, loss=loss, low=min(low, loss), high=max(high, loss))
+
+
+def _with_best(rows: Sequence[PlannedRow]) -> list[PlannedRow]:
+    least = min((row.loss for row in rows if row.loss is not None), default=np.inf)
+    return [
+        row if row.loss is None else replace(row, as_good=row.loss <= (1 + FLAT) * least)
+        for row in rows
+    ]
+
+
+def _recommended(
+    rows: Sequence[PlannedRow], losses: Array, standing: NDArray[np.bool_]
+) -> Recommended:
+    """Of the rows that stand; `losses` (draws, rows)."""
+    own = [row for row, stands in zip(rows, standing, strict=True) if stands]
+    chosen = losses[:, standing].argmin(axis=1)
+    best = min(range(len(own)), key=lambda place: own[place].loss or np.inf)
+    low, high = interval(np.array([row.parameters for row in own], float)[chosen])
+    share = float(np.mean(chosen == best))
+    return Recommended(own[best].size, share, round(float(low)), round(float(high)))
+
+
+def write_forecast(path: Path, found: Forecast) -> None:
+    """Write ``forecast.json``; BudgetError where it holds no forecast."""
+    if found.recommended is None:
+        reasons = "; ".join(sorted({f"{row.size}: {row.refused}" for row in found.rows}))
+        raise BudgetError(f"there is nothing to write into {path}: {reasons}")
+    write_json(path, asdict(found))
+
+
+def read_forecast(path: Path) -> Forecast:
+    """The content of a ``forecast.json``; BudgetError for anything else."""
+    cure = "make it with `budget-plan forecast RUNS... --flops F --out FILE`"
+    with reading(path, cure):
+        found: Any = read_json(path, Forecast)
+        if found.format_version != FORMAT_VERSION:
+            raise ValueError(f"its format is {found.format_version}, expected {FORMAT_VERSION}")
+        for row in found.rows:
+            _check_row(row)
+        _check_stages(found.stages)
+        return found
+
+
+def _check_stages(stages: Sequence[Stage]) -> None:
+    shares = [stage.share for stage in stages]
+    if shares != sorted(set(shares)) or not all(s.low <= s.ratio <= s.high for s in stages):
+        raise ValueError("its stages are not in order, or their intervals upside down")
+
+
+def _check_row(row: PlannedRow) -> None:
+    if not (row.parameters > 0 and row.frames > 0):
+        raise ValueError(f"{row.size} has {row.parameters:,} parameters and {row.frames} frames")
+    numbers = (row.low, row.loss, row.high)
+    known = [number for number in numbers if number is not None]
+    if len(known) not in (0, 3) or known != sorted(known) or min(known, default=1) <= 0:
+        raise ValueError(f"low, loss and high of {row.size} are {numbers}, expected them in order")

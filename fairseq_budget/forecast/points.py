@@ -1,0 +1,262 @@
+"""Finished runs as points of a law: how large, how much heard, with what loss.
+
+A run is a folder as scripts/sweep.sh makes it. Points are also a table (``.tsv``), in which what a
+paper printed can be written by hand, and JSON, which holds losses on the way, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from fairseq_budget.budget.parameters import num_encoder_parameters
+from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import atomic_write, reading
+from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.report.curve import objective_loss
+from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
+from fairseq_budget.report.trained import Trained, read_trained
+from fairseq_budget.run.provenance import SHOWN
+from fairseq_budget.structured import Range, conform, read_json, read_table
+
+Count = Annotated[int, Range(1, 10**15)]
+Amount = Annotated[float, Range(1e-9, 1e40)]
+Score = Annotated[float, Range(-1e4, 1e4)]  # in per cent
+
+MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
+COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
+
+# what a loss depends on besides the data: it is another loss where one of these differs
+_CONDITIONS: dict[str, tuple[str, ...]] = {
+    "task": ("mask_prob", "mask_length", "equal_masks", "max_sample_size", "min_sample_size"),
+    "criterion": ("pred_nomask_weight",),
+    "model": (
+        *("target", "normalize_target", "normalize", "head", "logit_temp"),
+        *("num_negatives", "latent_vars", "latent_groups", "num_classes"),
+        *("subsample", "subsample_rate", "upsample"),
+    ),
+    "lr_scheduler": ("_name",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A finished run, or one that a paper printed.
+
+    `parameters` are those of the encoder, without the head, so that runs that learn different
+    numbers of labels compare. `frames` of 50 Hz were heard, of which `unique_frames` are in the
+    corpus, if that is known. `valid_loss` is the objective's, without penalties, after the last
+    update. `conditions` are what this loss depends on besides: settings, and hashes of the
+    validation data and its labels, as ``name=value`` with blanks between; `corpus` is the hash of
+    the training manifest. `validations` are pairs of a share of the schedule and the loss there;
+    `scores` those of downstream tasks in per cent.
+    """
+
+    name: str
+    objective: str
+    size: str | None = None
+    parameters: Count
+    frames: Amount
+    unique_frames: Amount | None = None
+    flops: Amount
+    valid_loss: Amount
+    seed: int | None = None
+    layers: int | None = None
+    conditions: str = ""
+    corpus: str | None = None
+    validations: list[list[Amount]] = field(default_factory=list)
+    scores: dict[str, Score] = field(default_factory=dict)
+
+
+def read_points(paths: Sequence[Path]) -> list[Point]:
+    """Points of runs' folders and of files of points, in order.
+
+    Raises BudgetError for what cannot be read, and for a run that is not finished.
+    """
+    points: list[Point] = []
+    folders = {path: run for path, run in _read_folders(paths)}
+    for path in paths:
+        points += [_of_run(folders[path], path)] if path in folders else _read_file(path)
+    return points
+
+
+def _read_folders(paths: Sequence[Path]) -> Iterable[tuple[Path, Trained]]:
+    folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
+    return zip(folders, read_trained(folders), strict=True)
+
+
+def _of_run(trained: Trained, folder: Path) -> Point:
+    run, saved = trained.run, trained.provenance
+    if run is None or not run.is_finished:
+        made = f"{run.updates:,} of {run.max_update:,} updates" if run else "nothing saved"
+        raise BudgetError(f"{folder} is not finished ({made}): go on, or leave it out")
+    losses = [(r["num_updates"] / run.updates, objective_loss(r)) for r in trained.log.valid]
+    known = [[share, loss] for share, loss in losses if loss is not None and share > 0]
+    if not known:
+        raise BudgetError(
+            f"{folder} has no validation loss of TERA, HuBERT or wav2vec 2.0: a forecast is of "
+            "these; let the run validate, or leave it out"
+        )
+    if known[-1][0] < COMPLETE:
+        raise BudgetError(
+            f"{folder} was last validated after {known[-1][0]:.0%} of its updates: its final loss "
+            "is not known; leave dataset.disable_validation at false, or leave the run out"
+        )
+    hours = trained.counted("audio_hours")
+    if not run.flops or not hours:
+        raise BudgetError(f"{folder} has counted no FLOPs or no audio: train it with this version")
+    encoder, data = EncoderConfig.from_dict(trained.model), _data(saved)
+    valid, train = (_split(saved, name) for name in ("valid", "train"))
+    return _point(
+        folder,
+        {
+            "name": trained.name,
+            "objective": run.objective,
+            "size": trained.size,
+            "parameters": num_encoder_parameters(encoder),
+            "frames": hours * 3600 * FRAME_RATE_HZ,
+            "unique_frames": _unique_frames(trained),
+            "flops": run.flops,
+            "valid_loss": known[-1][1],
+            "seed": saved.get("seed"),
+            "layers": encoder.resolved().encoder_layers,
+            "conditions": conditions({**saved, "model": trained.model}, data.get(valid, {})),
+            "corpus": data.get(train, {}).get("manifest", "")[:SHOWN] or None,
+            "validations": known,
+            "scores": {**run.scores, **_probed(folder)},
+        },
+    )
+
+
+def _probed(folder: Path) -> dict[str, float]:
+    """The best layer's answers of `budget-report probe --out` below a run, in per cent."""
+    found = {}
+    for path in sorted(folder.rglob("probe.json")):
+        chance, *layers = read_probes(path)
+        for name in asked(chance):
+            found[HEADERS[name]] = 100 * getattr(best_row(layers, name), name)
+    return found
+
+
+def conditions(cfg: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
+    """What a loss depends on, in one line: settings of fairseq's config, and hashes of a split.
+
+    cfg: sections task, criterion, model and lr_scheduler. hashes: of the validation split's
+    manifest and columns, by name.
+    """
+    found = {
+        f"{section}.{name}": str(cfg[section][name]).replace(" ", "")
+        for section, names in _CONDITIONS.items()
+        for name in names
+        if (cfg.get(section) or {}).get(name) is not None
+    }
+    encoder = EncoderConfig.from_dict(dict(cfg["model"])).resolved()
+    found["model.encoder_type"] = encoder.encoder_type
+    found |= {f"valid.{name}": sha256[:SHOWN] for name, sha256 in hashes.items()}
+    return " ".join(f"{name}={value}" for name, value in sorted(found.items()))
+
+
+def _data(provenance: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    sessions = provenance.get("sessions") or [{}]
+    return sessions[-1].get("data", {})
+
+
+def _split(provenance: Mapping[str, Any], kind: str) -> str:
+    """The name of the training split, or of the first one for validation."""
+    found = (provenance.get("dataset") or {}).get(f"{kind}_subset") or kind
+    return str(found).partition(",")[0]
+
+
+def _unique_frames(trained: Trained) -> float | None:
+    """Frames of one epoch, by the share of epochs that a JSON log has at its last update."""
+    last = trained.log.train[-1]
+    epochs, hours = last.get("update"), last.get("audio_hours")
+    if not hours or not epochs or epochs < MIN_EPOCHS:
+        return None
+    return hours * 3600 * FRAME_RATE_HZ / epochs
+
+
+# Files of points
+
+_TEXTS = ("name", "objective", "size", "conditions", "corpus")
+_NUMBERS = ("parameters", "frames", "unique_frames", "flops", "valid_loss", "seed", "layers")
+_SCORE = "scores."  # before the names of scores
+
+
+def _read_file(path: Path) -> list[Point]:
+    cure = "expected a run's folder, or a .tsv or .json of points, as `--save` writes them"
+    with reading(path, cure):
+        rows = _read_rows(path) if path.suffix == ".tsv" else read_json(path, list[dict[str, Any]])
+        if not rows:
+            raise ValueError("it holds no point")
+        return [_point(f"{path}, row {place}", row) for place, row in enumerate(rows, start=1)]
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    header, *rows = read_table(path, is_quoted=False)
+    return [_row({n: text for n, text in zip(header, row, strict=True) if text}) for row in rows]
+
+
+def _row(cells: Mapping[str, str]) -> dict[str, Any]:
+    scores = {name: text for name, text in cells.items() if name.startswith(_SCORE)}
+    row = {name: _value(name, text) for name, text in cells.items() if name not in scores}
+    return row | {"scores": {n.removeprefix(_SCORE): float(text) for n, text in scores.items()}}
+
+
+def _value(name: str, text: str) -> Any:
+    if name not in _NUMBERS:
+        return text
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _point(where: object, row: Mapping[str, Any]) -> Point:
+    try:
+        point: Point = conform(dict(row), Point, "the point")
+        _check_validations(point.validations)
+    except ValueError as error:
+        raise BudgetError(
+            f"{where}: {error}; expected the columns {', '.join((*_TEXTS, *_NUMBERS))}"
+        ) from error
+    return point
+
+
+def _check_validations(validations: Sequence[Sequence[float]]) -> None:
+    shares = [pair[0] for pair in validations if len(pair) == 2]
+    if len(shares) < len(validations):
+        raise ValueError("its validations are no pairs of share and loss")
+    if shares != sorted(set(shares)):
+        raise ValueError("its validations are not in the order of their shares")
+
+
+def write_points(path: Path, points: Sequence[Point]) -> None:
+    """Write a table (``.tsv``), without losses on the way, or JSON with all."""
+    with atomic_write(path) as file:
+        if path.suffix == ".tsv":
+            file.write(points_table(points))
+        else:
+            json.dump([asdict(point) for point in points], file, indent=1)
+            file.write("\n")
+
+
+def points_table(points: Sequence[Point]) -> str:
+    """The text of a table: a line for each point, and the columns in which some have a value.
+
+    Those of scores begin with ``scores.``.
+    """
+    kept = [each.name for each in fields(Point) if each.name in (*_TEXTS, *_NUMBERS)]
+    names = [name for name in kept if any(_cell(getattr(point, name)) for point in points)]
+    scores = list(dict.fromkeys(name for point in points for name in point.scores))
+    lines = [[*names, *(_SCORE + name for name in scores)]]
+    for point in points:
+        values = [getattr(point, name) for name in names]
+        values += [point.scores.get(name) for name in scores]
+        lines.append(list(map(_cell, values)))
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else " ".join(str(value).split())

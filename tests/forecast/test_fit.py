@@ -1,0 +1,49 @@
+"""Intervals hold what they promise, and are the same each time."""
+
+import numpy as np
+import pytest
+
+from fairseq_budget.forecast.fit import INTERVAL, fit
+from fairseq_budget.forecast.law import Law
+from tests.forecast.pilots import BUDGETS, FLOPS_PER_FRAME, TRUE, points
+
+SIZE, FLOPS = 1.6e7, 10 * BUDGETS[-1]
+FRAMES = FLOPS / (FLOPS_PER_FRAME * SIZE)
+NOISE = 0.005
+
+
+def planned(seed: int, num_draws: int) -> tuple[float, float]:
+    found = fit(points(noise=NOISE, seed=seed), seed=0, num_draws=num_draws)
+    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf))
+    return low.item(), high.item()
+
+
+@pytest.mark.slow
+def test_four_of_five_runs_end_between_low_and_high():
+    hits, num_pilots = 0, 16
+    for seed in range(num_pilots):
+        low, high = planned(seed, num_draws=24)
+        noise = np.exp(NOISE * np.random.default_rng([9, seed]).standard_normal(20))
+        ends = TRUE.loss(SIZE, FRAMES) * noise
+        hits += np.mean((low <= ends) & (ends <= high))
+    assert abs(hits / num_pilots - INTERVAL) < 0.2
+
+
+def test_a_fit_is_the_same_each_time_and_another_with_another_seed():
+    found, again, other = (fit(points(noise=NOISE), seed, num_draws=3) for seed in (0, 0, 1))
+    assert found == again
+    assert found.law == other.law
+    assert found.drawn != other.drawn
+    assert found.noise == pytest.approx(NOISE, rel=0.6)
+
+
+def test_runs_without_noise_leave_no_doubt():
+    found = fit(points(), seed=0, num_draws=5)
+    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf))
+    assert [low.item(), high.item()] == pytest.approx([TRUE.loss(SIZE, FRAMES)] * 2, rel=1e-3)
+
+
+def test_losses_of_tera_and_of_hubert_are_fitted_alike():
+    for law in (Law(0.35, 3.0, 0.2, 5.0, 0.2), Law(2.1, 60.0, 0.3, 200.0, 0.3)):
+        found = fit(points(law), seed=0, num_draws=1).law
+        assert found.loss(SIZE, FRAMES) == pytest.approx(law.loss(SIZE, FRAMES), rel=1e-3)
