@@ -35,7 +35,8 @@ class Recipe:
     """What is trained, and in which batches; fields are the keys of a recipe.
 
     ``size`` is a name, or one of its family; ``encoder`` holds the encoder's own fields, which are
-    keys, too. A GPU holds ``batch_s`` seconds of audio at a time.
+    keys, too. A GPU holds ``batch_s`` seconds of audio at a time. ``forecast`` is a file that says
+    what loss such a run ends with.
     """
 
     objective: str = "tera"
@@ -47,6 +48,7 @@ class Recipe:
     batch_s: Seconds = 87.5
     update_freq: Number = 1
     gpus: Number = 1
+    forecast: str | None = None
     encoder: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,7 +77,10 @@ ENCODER_KEYS = [each.name for each in fields(EncoderConfig) if each.name != "siz
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeRow:
-    """A recipe at a budget; memory is the closed form's in mixed precision, on each GPU."""
+    """A recipe at a budget; memory is the closed form's in mixed precision, on each GPU.
+
+    `loss`, and what 80 % of such runs lie between, stand where the recipe has a forecast.
+    """
 
     recipe: str
     objective: str
@@ -88,6 +93,9 @@ class RecipeRow:
     repetitions: float | None = column("of the data", digits=2, optional=True)
     memory_gib: float = column("GiB per GPU", digits=2)
     hours: float | None = column(digits=2)
+    loss: float | None = column("expected loss", default=None, optional=True)
+    low: float | None = column("80 % low", default=None, optional=True)
+    high: float | None = column("80 % high", default=None, optional=True)
 
 
 def read_recipes(path: Path) -> dict[str, Recipe]:

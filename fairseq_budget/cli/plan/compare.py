@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.budget.flops import LEFT_OUT
@@ -11,6 +12,8 @@ from fairseq_budget.budget.recipes import (
     ENCODER_KEYS,
     OWN_KEYS,
     SYNTAX,
+    Recipe,
+    RecipeRow,
     compare,
     incomparable,
     parse_recipes,
@@ -20,6 +23,7 @@ from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.corpus.packed import open_corpus
+from fairseq_budget.forecast.running import expected_end
 from fairseq_budget.frames import hours
 
 
@@ -64,6 +68,7 @@ def _compare(args: argparse.Namespace) -> int:
         machine=measured[1] if measured else None,
         flops_per_second=args.tflops and args.tflops * 1e12,
     )
+    rows = [_foretold(row, recipes[row.recipe], args.flops) for row in rows]
     print_rows(rows, as_json=args.json)
     if not args.json:
         speed = "unknown until `budget-plan measure` has run on this machine, or with --tflops"
@@ -76,3 +81,16 @@ def _compare(args: argparse.Namespace) -> int:
         if warning := incomparable(list(recipes.values())):
             print(warning)
     return 0
+
+
+def _foretold(row: RecipeRow, recipe: Recipe, flops: float) -> RecipeRow:
+    """The row with the loss that its recipe's forecast expects."""
+    if recipe.forecast is None:
+        return row
+    end = expected_end(
+        Path(recipe.forecast),
+        objective=recipe.objective,
+        encoder=recipe.config,
+        flops=flops,
+    )
+    return replace(row, loss=end.loss, low=end.low, high=end.high)
