@@ -32,7 +32,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         description="A grid of sizes x budgets, each run at "
         f"{LEAST_SHARE:.1%} to {MOST_SHARE:.0%} of the large run's FLOPs, all of them within a "
         "share of it. At each budget the sizes lie around the one that is expected to be best; "
-        "neighbouring budgets share sizes.".replace("%", "%%"),
+        "neighbouring budgets share sizes.",
     )
     parser.add_argument(
         "--objective", choices=list(MASK_PROB), default="tera", metavar="O",
