@@ -28,7 +28,7 @@ def test_a_sweep_resumes_what_was_stopped_and_draws_the_curve(data, tmp_path):
         return subprocess.run(
             [ROOT / "scripts/sweep.sh", tmp_path / "sweep", *command[1:], *options],
             input=lines, text=True, capture_output=True, timeout=200, check=False,
-            cwd=ROOT, env={"PATH": f"{BIN}:/usr/bin:/bin", "OMP_NUM_THREADS": "1", "JOBS": "2"},
+            cwd=ROOT, env={**os.environ, "PATH": f"{BIN}:/usr/bin:/bin", "JOBS": "2"},
         )  # fmt: skip
 
     stopped = sweep("optimization.stop_time_hours=0.0000001", "common.log_interval=1")
