@@ -49,6 +49,14 @@ def parse_json(text: str | bytes, kind: Any = Any) -> Any:
     return conform(value, kind)
 
 
+def parse_word(text: str) -> Any:
+    """A number, true, false or null; any other text stands for itself."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return text
+
+
 def read_yaml(path: Path, kind: Any = Any) -> Any:
     """The content of a yaml file as a `kind` (see `read_json`); references are refused."""
     try:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One pre-training run for each line of overrides on standard input, each in a folder of its own.
+# One pre-training run for each line of overrides on standard input, each in a folder of its own:
+# OUT/NAME where the line has checkpoint.save_dir=NAME, else named after its model.* values.
 # usage: budget-plan updates --flops F ... --overrides | scripts/sweep.sh OUT TRAINING_OPTIONS...
 #   e.g. TRAINING_OPTIONS = --config-dir examples/ --config-name budget_tera_librispeech
 #        +task.user_dir=fairseq_budget task.data=data
@@ -14,11 +15,19 @@ shift
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-run() { # OVERRIDES: in a folder named after its model.* values
-    local name dir words
+folder() { # OVERRIDES
+    local name words
     read -ra words <<<"$1"
-    name=$(printf '%s\n' "${words[@]}" | sed -n 's/^model\.\(size=\)\{0,1\}//p' | tr '=\n' '-_')
-    dir=$out/${name%_}
+    name=$(printf '%s\n' "${words[@]}" | sed -n 's/^checkpoint\.save_dir=//p')
+    [ -n "$name" ] ||
+        name=$(printf '%s\n' "${words[@]}" | sed -n 's/^model\.\(size=\)\{0,1\}//p' | tr '=\n' '-_')
+    printf '%s/%s\n' "$out" "${name%_}"
+}
+
+run() { # OVERRIDES
+    local dir words
+    read -ra words <<<"$1"
+    dir=$(folder "$1")
     mkdir -p "$dir"
     [ -e "$dir/overrides" ] || printf '%s\n' "$1" >"$dir/overrides"
     if [ "$(cat "$dir/overrides")" != "$1" ]; then
@@ -27,6 +36,7 @@ run() { # OVERRIDES: in a folder named after its model.* values
         return 2
     fi
     [ -e "$dir/finished" ] && return
+    mapfile -t words < <(printf '%s\n' "${words[@]}" | grep -v '^checkpoint\.save_dir=')
     words+=("checkpoint.save_dir=$dir" "common.log_file=$dir/train.log" common.log_format=json)
     words+=("hydra.sweep.dir=$dir" hydra.sweep.subdir=. hydra.job.chdir=false)
     fairseq-hydra-train "${@:2}" "${words[@]}" </dev/null
@@ -36,14 +46,20 @@ run() { # OVERRIDES: in a folder named after its model.* values
 
 set -m # every run in a process group of its own, so that stopping the sweep stops all of it
 trap 'jobs -p | sed "s/^/-/" | xargs -r kill --; exit 130' INT TERM
+mapfile -t lines < <(grep .)
+[ ${#lines[@]} -gt 0 ] || { echo "sweep.sh: error: no overrides on standard input" >&2; exit 2; }
+twice=$(for line in "${lines[@]}"; do folder "$line"; done | sort | uniq -d | head -n 1)
+if [ -n "$twice" ]; then
+    echo "sweep.sh: error: two lines would share $twice: name their folders," \
+        "checkpoint.save_dir=NAME in each line" >&2
+    exit 2
+fi
 runs=()
-while IFS= read -r line; do
-    [ -n "$line" ] || continue
+for line in "${lines[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n || true; done
     run "$line" "$@" &
     runs+=($!)
 done
-[ ${#runs[@]} -gt 0 ] || { echo "sweep.sh: error: no overrides on standard input" >&2; exit 2; }
 unfinished=0
 for run in "${runs[@]}"; do wait "$run" || unfinished=$((unfinished + 1)); done
 [ $unfinished = 0 ] && exit

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.memory import BYTES_PER_PARAMETER
 from fairseq_budget.budget.timing import (
     Measurement,
@@ -30,6 +31,7 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.structured import Range, read_json
 
 
@@ -185,6 +187,22 @@ def advice(machine: Machine, sizes: Sequence[str]) -> list[str]:
         setting = "float32" if best == "fp32" else f"common.{best}=true"
         lines.append(f"{size}: train with {setting}, {times}{why}")
     return lines
+
+
+def training_hours(
+    machine: Machine | None, encoder: EncoderConfig, flops: float, sequence_s: float, gpus: int = 1
+) -> float | None:
+    """Hours of a training of ``flops`` FLOPs, at the speed of the encoder measured nearest to it.
+
+    Nearest in the cost of a second of audio: small matrices are slower. None: nothing measured.
+    """
+    kinds = [kinds.values() for kinds in machine.encoders.values()] if machine else []
+    fastest = [max(each, key=lambda m: m.flops_per_second) for each in kinds if each]
+    cost = training_flops_per_second(encoder, sequence_s)
+    nearest = min(fastest, key=lambda m: abs(m.flops_per_audio_second - cost), default=None)
+    if nearest is None or not nearest.flops_per_second:
+        return None
+    return flops / nearest.flops_per_second / gpus / 3600
 
 
 def predict(machine: Machine, plan: UpdatePlan, seconds_per_gpu: float) -> Prediction:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from fairseq_budget.budget.flops import num_segments
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.frames import CONV_GEOMETRY, num_frames
 from fairseq_budget.nn.config import EncoderConfig
@@ -36,9 +37,24 @@ def batch_bytes(
     device: str = "cuda",
 ) -> int:
     """Memory of training on ``batch`` sequences of ``num_samples`` samples on a kind of device."""
-    config = EncoderConfig(size=size)
+    config, parameters = EncoderConfig(size=size), _num_parameters(size, objective)
+    return training_bytes(
+        config, parameters, num_samples, batch, precision=precision, device=device
+    )
+
+
+def training_bytes(
+    config: EncoderConfig,
+    num_parameters: int,
+    num_samples: int,
+    batch: int,
+    *,
+    precision: str = "fp32",
+    device: str = "cuda",
+) -> int:
+    """The same of any encoder, of a model that has so many parameters with its heads."""
     kept = activation_bytes(config, num_samples, precision=precision, keeps_weights=device == "cpu")
-    return BYTES_PER_PARAMETER * _num_parameters(size, objective) + batch * kept
+    return BYTES_PER_PARAMETER * num_parameters + batch * kept
 
 
 def activation_bytes(
@@ -48,12 +64,14 @@ def activation_bytes(
 
     precision: ``fp32`` or ``mixed``; keeps_weights: a transformer's attention weights too, as on a
     CPU with dropout (GPU kernels keep none; a Zipformer uses its own thrice, and always does).
+    Of subsampling, what finds the segments is left out.
     """
     c, width = config.resolved(), BYTES_PER_VALUE[precision]
     frames = num_frames(num_samples)
     steps = num_steps(num_samples)
     windows = CONV_GEOMETRY[0][0] * steps[0]
     frontend = width * (c.conv_dim * (2 * sum(steps) + frames) + windows)
+    frames = num_segments(config, num_samples)
     if c.zipformer is not None:
         return frontend + width * _zipformer_values(c.zipformer, frames)
     layers, dim = c.encoder_layers, c.encoder_embed_dim

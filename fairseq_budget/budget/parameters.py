@@ -46,14 +46,8 @@ def count_parameters(
     ``head`` and ``num_classes`` are HuBERT's.
     """
     config = EncoderConfig(size=size, extractor_mode=extractor_mode)
-    with torch.device("meta"):
-        encoder = SpeechEncoder(config)
-    heads = Heads(objective, head, num_classes)
-    parts = {
-        "encoder": num_parameters(encoder),
-        "head": heads.num_parameters(encoder.config),
-    }
-    total = sum(parts.values())
+    encoder, own = count_parts(config, Heads(objective, head, num_classes))
+    total = encoder + own
     paper: int | None = total
     if size not in PAPER_RUNS:
         paper = None
@@ -61,7 +55,14 @@ def count_parameters(
         paper = total + PAPER_DEAD_LABELS * SIZES[size].final_dim
     elif objective == "hubert" and (head, num_classes) != ("cosine", NUM_CLASSES):
         paper = None
-    return ParameterCount(size, objective, **parts, parameters=total, paper=paper)
+    return ParameterCount(size, objective, encoder, own, parameters=total, paper=paper)
+
+
+def count_parts(config: EncoderConfig, heads: Heads) -> tuple[int, int]:
+    """Parameters of the real encoder and of the heads on it; none is allocated."""
+    with torch.device("meta"):
+        encoder = SpeechEncoder(config)
+    return num_parameters(encoder), heads.num_parameters(encoder.config)
 
 
 def num_encoder_parameters(config: EncoderConfig) -> int:

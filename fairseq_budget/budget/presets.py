@@ -1,4 +1,4 @@
-"""What presets cost, as they stand, on a machine."""
+"""What presets say of a run, as they stand, and what it costs on a machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.machine import Machine
+from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
@@ -16,6 +17,50 @@ from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.structured import conform, read_yaml
 
 _UNCROPPED = 250000  # samples, where a preset crops nothing
+
+STUDY_PRESETS = {
+    "tera": "tera_librispeech",
+    "hubert": "hubert_iter2_librispeech",
+    "wav2vec2": "wav2vec2_librispeech",
+}
+"""The preset that stands for an objective where none is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A preset's own values; ``updates`` is None where it counts epochs, lengths are in samples."""
+
+    name: str
+    objective: str
+    encoder: EncoderConfig
+    head: str | None
+    num_classes: int | None
+    optimizer: str
+    lr: float
+    updates: int | None
+    warmup_updates: int
+    update_freq: int
+    max_tokens: int
+    batch_size: int | None
+    multiple: int
+    train_subset: str
+    max_sample_size: int | None
+    min_sample_size: int
+    pad_audio: bool
+
+    def update_seconds(self, gpus: int) -> float:
+        """Audio in an update on so many GPUs if batches are full."""
+        return self.max_tokens * self.update_freq * gpus / SAMPLE_RATE
+
+    @property
+    def heads(self) -> Heads:
+        """The objective's heads, of 504 classes where labels decide; BudgetError for a student."""
+        return Heads(self.objective, self.head or Heads.kind, self.num_classes or NUM_CLASSES)
+
+    @property
+    def longest_s(self) -> float:
+        """The longest sequence that it trains on."""
+        return min(self.max_sample_size or _UNCROPPED, self.max_tokens) / SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -34,38 +79,61 @@ class PresetCost:
     hours: float | None = column("hours here", digits=2)
 
 
+def read_preset(path: Path) -> Preset:
+    """Read one of ours; BudgetError for a file that is none."""
+    try:
+        return _preset(path.stem, read_yaml(path, dict[str, dict[str, Any]]))
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise BudgetError(
+            f"{path} is no preset ({type(error).__name__}: {error}): expected one of examples/"
+        ) from error
+
+
 def preset_cost(path: Path, gpus: int, machine: Machine | None) -> PresetCost:
     """The cost of a preset on so many GPUs (or one CPU); BudgetError for a file that is none.
 
     Utterances are taken to be as long as they may be; hours are at the machine's measured speed for
     the size, without validation and start.
     """
-    try:
-        preset = read_yaml(path, dict[str, Any])
-        task, dataset, optimization, model = (
-            conform(preset[name], dict[str, Any], name)
-            for name in ("task", "dataset", "optimization", "model")
-        )
-        encoder, updates = _encoder(model), conform(optimization["max_update"], int) or None
-        update_s = _update_samples(dataset, optimization) * gpus / SAMPLE_RATE
-        longest = min(task["max_sample_size"] or _UNCROPPED, dataset["max_tokens"])
-        flops_per_s = training_flops_per_second(encoder, longest / SAMPLE_RATE)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BudgetError(
-            f"{path} is no preset ({type(error).__name__}: {error}): expected one of examples/"
-        ) from error
-    size = str(model["size"])
+    preset = read_preset(path)
+    update_s, size = preset.update_seconds(gpus), preset.encoder.size
+    flops_per_s = training_flops_per_second(preset.encoder, preset.longest_s)
     speed = max((m.flops_per_second for m in _measured(machine, size)), default=None)
-    seconds = updates and updates * update_s
+    seconds = preset.updates and preset.updates * update_s
     flops = seconds and seconds * flops_per_s
     return PresetCost(
-        path.stem,
+        preset.name,
         size,
-        updates,
+        preset.updates,
         update_s,
         seconds and seconds / 3600,
         flops,
         flops / (speed * gpus) / 3600 if flops and speed else None,
+    )
+
+
+def _preset(name: str, sections: dict[str, dict[str, Any]]) -> Preset:
+    task, dataset, optimization, model = (
+        sections[title] for title in ("task", "dataset", "optimization", "model")
+    )
+    return Preset(
+        name=name,
+        objective=conform(model["_name"], str).removeprefix("budget_"),
+        encoder=_encoder(model),
+        head=conform(model.get("head"), str | None),
+        num_classes=conform(model.get("num_classes"), int | None),
+        optimizer=conform(sections["optimizer"]["_name"], str),
+        lr=conform(optimization["lr"], list[float])[0],
+        updates=conform(optimization["max_update"], int) or None,
+        warmup_updates=conform(sections["lr_scheduler"].get("warmup_updates", 0), int),
+        update_freq=conform(optimization["update_freq"], list[int])[-1],
+        max_tokens=conform(dataset["max_tokens"], int),
+        batch_size=conform(dataset["batch_size"], int | None),
+        multiple=conform(dataset["required_batch_size_multiple"], int),
+        train_subset=conform(dataset["train_subset"], str),
+        max_sample_size=conform(task["max_sample_size"], int | None),
+        min_sample_size=conform(task["min_sample_size"], int),
+        pad_audio=conform(task.get("pad_audio", True), bool),
     )
 
 
@@ -74,10 +142,6 @@ def _encoder(model: Mapping[str, Any]) -> EncoderConfig:
     names = {field.name for field in fields(EncoderConfig)}
     given = {name: value for name, value in model.items() if name in names and value is not None}
     return EncoderConfig(**{k: v for k, v in given.items() if not str(v).startswith("${")})
-
-
-def _update_samples(dataset: Mapping[str, Any], optimization: Mapping[str, Any]) -> int:
-    return conform(dataset["max_tokens"], int) * conform(optimization["update_freq"], list[int])[-1]
 
 
 def _measured(machine: Machine | None, size: str) -> list[Any]:

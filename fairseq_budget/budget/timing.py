@@ -46,10 +46,14 @@ class Measurement:
     peak_bytes: Annotated[int, Range(0, 1 << 50)]
 
     @property
+    def flops_per_audio_second(self) -> float:
+        """Training FLOPs of the one formula for a second of audio."""
+        return training_flops_per_second(EncoderConfig(size=self.size), self.sequence_s)
+
+    @property
     def flops_per_second(self) -> float:
-        """Training FLOPs of the one formula, over the time they took."""
-        flops = training_flops_per_second(EncoderConfig(size=self.size), self.sequence_s)
-        return flops * self.audio_seconds / self.update_s
+        """The same over the time they took."""
+        return self.flops_per_audio_second * self.audio_seconds / self.update_s
 
 
 def machine_name(device: str) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fairseq_budget.data.shuffle import shuffled
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.frames import SAMPLE_RATE
 
 BUCKET_WIDTH = 0.05
 """Utterances that change places differ in length by this share at most: what padding may waste, or
@@ -51,6 +52,14 @@ class _Run(NamedTuple):
     first: int
     start: int
     batch_size: int
+
+
+class UpdateAudio(NamedTuple):
+    """Audio of an update, over all workers and accumulation steps; updates are fractions."""
+
+    seconds: float
+    sequence_s: float  # the mean utterance, cropped or padded
+    updates_per_epoch: float
 
 
 class Batches:
@@ -107,6 +116,15 @@ class Batches:
         sizes = [np.minimum(self._sizes[batch], self._max_size or np.inf) for batch in chosen]
         total = sum(float(size.sum() if pad else size.min() * len(size)) for size in sizes)
         return total / len(sizes), total / sum(map(len, sizes))
+
+    def update_audio(self, num_batches: int, *, pad: bool) -> UpdateAudio:
+        """Audio of an update of so many batches, on average over those of epoch 1."""
+        per_batch, per_sequence = self.mean_samples(pad=pad)
+        return UpdateAudio(
+            num_batches * per_batch / SAMPLE_RATE,
+            per_sequence / SAMPLE_RATE,
+            len(self) / num_batches,
+        )
 
     def _cut_buckets(self) -> list[int]:
         """Starts of the buckets, and the end: places in line."""

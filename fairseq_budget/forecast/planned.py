@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairseq_budget.budget.families import dimensions_of, find_encoder
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.parameters import num_encoder_parameters
+from fairseq_budget.budget.pilot import FURTHEST
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.files import reading
@@ -22,10 +24,10 @@ from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained.portable import write_json
-from fairseq_budget.structured import Share, parse_json, read_json
+from fairseq_budget.structured import Share, parse_word, read_json
 
 FORMAT_VERSION = 1
-MAX_FACTORS = {"flops": 40.0, "parameters": 10.0, "frames": 40.0}
+MAX_FACTORS = {"flops": FURTHEST, "parameters": 10.0, "frames": FURTHEST}
 """How far beyond the runs a forecast may go, as a factor on either side.
 
 Runs of 3 % of a budget reach it.
@@ -43,29 +45,24 @@ class Plan:
 
 
 def read_plan(text: str) -> Plan:
-    """A plan from a size, with fields of its encoder behind commas; BudgetError for others.
+    """A plan from a size or a member of its family, with fields of its encoder behind commas.
+
+    Raises BudgetError for others.
 
     >>> read_plan("tiny,encoder_layers=6").encoder.encoder_layers
     6
     """
     size, *words = text.split(",")
-    values: dict[str, Any] = {"size": size}
+    values = dimensions_of(find_encoder(size))
     known = {each.name for each in fields(EncoderConfig)}
     for word in words:
         name, _, value = word.partition("=")
         if name not in known:
             raise BudgetError(f"--size {text}: no field {name!r}; {expected_one_of(name, known)}")
-        values[name] = _value(value)
+        values[name] = parse_word(value)
     plan = Plan(text, EncoderConfig(**values))
     plan.encoder.resolved()
     return plan
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        return text  # a word
 
 
 @dataclass(frozen=True, kw_only=True)

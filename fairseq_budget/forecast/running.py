@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
+from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.budget.schedule import TOLERANCE
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.forecast.checks import differences
 from fairseq_budget.forecast.planned import Forecast, read_forecast
 from fairseq_budget.forecast.schedule import Expected, expected_at
+from fairseq_budget.nn.config import EncoderConfig
 
 NUM_OUTSIDE = 2  # validations in a row, on one side, after which it is told
 
@@ -31,12 +34,7 @@ class Running:
                 "there (points in a .tsv hold no validations; --save FILE.json does)"
             )
         _require_same(found, objective, conditions, path)
-        self._end = _end(found, parameters, path)
-        if abs(flops / found.flops - 1) > TOLERANCE:
-            raise BudgetError(
-                f"{path} is for {found.flops:.4g} FLOPs, this run spends {flops:.4g}: make it "
-                f"again with --flops {flops:.4g}"
-            )
+        self._end = _end(found, path, parameters=parameters, flops=flops)
         self._outside = 0  # validations in a row, above (positive) or below (negative)
 
     def at(self, share: float) -> Expected | None:
@@ -80,7 +78,23 @@ def _require_same(found: Forecast, objective: str, conditions: str, path: Path) 
         )
 
 
-def _end(found: Forecast, parameters: int, path: Path) -> Expected:
+def expected_end(path: Path, *, objective: str, encoder: EncoderConfig, flops: float) -> Expected:
+    """The loss with which a planned run is expected to end, of which no more is known than this.
+
+    Raises BudgetError for a forecast of another objective, encoder or budget.
+    """
+    found, own = read_forecast(path), asdict(encoder.resolved())
+    pairs = (condition.partition("=")[::2] for condition in found.conditions.split())
+    conditions = (
+        f"{name}={own.get(name.removeprefix('model.'), value)}"  # of what an encoder does not know
+        for name, value in pairs
+    )
+    _require_same(found, objective, " ".join(conditions), path)
+    return _end(found, path, parameters=num_encoder_parameters(encoder), flops=flops)
+
+
+def _end(found: Forecast, path: Path, *, parameters: int, flops: float) -> Expected:
+    """The end of the run of so many encoder parameters; BudgetError for another size or budget."""
     rows = [row for row in found.rows if row.parameters == parameters]
     if not rows:
         known = ", ".join(f"{row.size} ({row.parameters:,})" for row in found.rows)
@@ -90,4 +104,9 @@ def _end(found: Forecast, parameters: int, path: Path) -> Expected:
         )
     if (expected := rows[0].expected) is None:
         raise BudgetError(f"{path} has no forecast of {rows[0].size}: {rows[0].refused}")
+    if abs(flops / found.flops - 1) > TOLERANCE:
+        raise BudgetError(
+            f"{path} is for {found.flops:.4g} FLOPs, this run spends {flops:.4g}: make it "
+            f"again with --flops {flops:.4g}"
+        )
     return expected

@@ -5,7 +5,7 @@ first (100 Hz), then from a layer of the model that was trained on those (50 Hz)
 reads of them is in ``corpus/labels.py``.
 
 make.py         the order: fit, apply, dump, check
-features.py     an utterance's frames: MFCC, or a checkpoint's layer (layer.py)
+features.py     an utterance's frames: MFCC, or a checkpoint's layer (encoder_layers.py)
 sample.py       the bounded sample of frames that is fitted on
 minibatch.py    centroids of a sample;  kmeans.py  their file; the nearest centroid of each frame
 fitting.py      the sample and the model of a folder

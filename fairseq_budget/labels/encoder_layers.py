@@ -45,7 +45,7 @@ class LayersExtractor:
         device: str = "cpu",
         batch_samples: int = 1,
     ) -> None:
-        self.teacher_sha256 = hash_encoder(encoder)
+        self.teacher_sha256: str | None = hash_encoder(encoder)
         if encoder.subsampler is None:
             encoder.keep_layers(max(1, *layers))  # what lies above them need not be computed
         self.dim = len(layers) * encoder.config.output_dim

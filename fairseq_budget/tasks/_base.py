@@ -11,7 +11,7 @@ from fairseq.tasks import FairseqTask
 from fairseq_budget.corpus.column import Column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.packed import open_corpus, pack_path
-from fairseq_budget.data.batches import Limits
+from fairseq_budget.data.batches import Limits, UpdateAudio
 from fairseq_budget.data.epoch_iterator import EpochBatches, default_workers
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, hours
@@ -20,7 +20,7 @@ from fairseq_budget.run.provenance import history
 from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._heard import Heard
-from fairseq_budget.tasks._introduction import Forecast, UpdateAudio, introduction, num_updates
+from fairseq_budget.tasks._introduction import Forecast, introduction, num_updates
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
@@ -212,15 +212,9 @@ class BudgetTask(FairseqTask):
         """Audio of an update, on average over the batches of this epoch."""
         assert self._train_batches is not None  # trained on: this is the first epoch's beginning
         root, batches = self._root(), self._train_batches.batches
-        pad = getattr(self.cfg, "pad_audio", True)
-        per_batch, per_sequence = batches.mean_samples(pad=pad)
         num_batches = root.distributed_training.distributed_world_size
         num_batches *= root.optimization.update_freq[-1]
-        return UpdateAudio(
-            num_batches * per_batch / SAMPLE_RATE,
-            per_sequence / SAMPLE_RATE,
-            len(batches) / num_batches,
-        )
+        return batches.update_audio(num_batches, pad=getattr(self.cfg, "pad_audio", True))
 
     def _restored_checkpoint(self) -> Optional[Dict[str, Any]]:
         """The checkpoint that this run goes on from, its tensors on disk; None if it begins."""

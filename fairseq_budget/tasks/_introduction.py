@@ -6,24 +6,17 @@
 import logging
 import time
 from math import inf, isfinite
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 
 from fairseq_budget.budget.flops import training_flops_per_second
+from fairseq_budget.data.batches import UpdateAudio
 
 MIN_UPDATES, MIN_SECONDS = 10, 10
 """After which a run's speed is known well enough."""
 
 logger = logging.getLogger(__name__)
-
-
-class UpdateAudio(NamedTuple):
-    """Audio of an update, over all workers and accumulation steps; updates are fractions."""
-
-    seconds: float
-    sequence_s: float  # the mean utterance, cropped or padded
-    updates_per_epoch: float
 
 
 def introduction(root: Any, model: Any, heard: UpdateAudio, num_made: int) -> List[str]:

@@ -27,6 +27,7 @@ from fairseq_budget.budget.machine import (
     read_measurements,
     store_measurements,
 )
+from fairseq_budget.budget.recipes import read_recipes
 from fairseq_budget.budget.timing import Measurement
 from fairseq_budget.budget.updates import plan_updates
 from fairseq_budget.corpus.column import column_path, write_column
@@ -492,6 +493,15 @@ def _check_measurements(content: Any) -> None:
         _require(all(0 <= value < math.inf for value in numbers), content)
 
 
+_RECIPES = json.dumps(
+    {"a": {"size": "slim:2", "sequence_s": 5.0}, "b": {"objective": "hubert", "gpus": 2}}
+)
+
+
+def _read_recipes(path: Path) -> Any:
+    return {name: asdict(recipe) for name, recipe in read_recipes(path).items()}
+
+
 def _layout(folder: Path) -> Path:
     for label in ("off", "on"):
         for speaker in ("ann", "bob"):
@@ -938,6 +948,7 @@ READERS = (
     Reader("training log", _file("train.log", _LOG), _read_log, _check_log),
     Reader("measurements.json", _measurements, _read_measurements, _check_measurements,
            codec=JSON),
+    Reader("recipes", _file("recipes.json", _RECIPES), _read_recipes, codec=JSON),
     Reader("results.json", _results, _read_results, _check_results, codec=JSON),
     Reader("results.json, in HTML", _results, _read_scored, _check_scored, codec=JSON),
     Reader("superb.json", _superb, _read_scored, _check_scored, codec=JSON),

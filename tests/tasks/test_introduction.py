@@ -10,11 +10,11 @@ pytest.importorskip("fairseq")
 from omegaconf import OmegaConf  # noqa: E402
 
 from fairseq_budget.budget.flops import training_flops_per_second  # noqa: E402
+from fairseq_budget.data.batches import UpdateAudio  # noqa: E402
 from fairseq_budget.nn.config import EncoderConfig  # noqa: E402
 from fairseq_budget.tasks import _introduction  # noqa: E402
 from fairseq_budget.tasks._introduction import (  # noqa: E402
     Forecast,
-    UpdateAudio,
     introduction,
     num_updates,
 )

@@ -6,6 +6,7 @@ import argparse
 
 from fairseq_budget.cli import add_subcommands, run, user_errors
 from fairseq_budget.cli.plan import (
+    compare,
     feasibility,
     forecast,
     length,
@@ -13,6 +14,7 @@ from fairseq_budget.cli.plan import (
     match,
     measure,
     params,
+    pilot,
     units,
     updates,
 )
@@ -23,8 +25,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-plan",
         description="Parameters, FLOPs and updates, before anything is trained.",
     )
-    modules = (params, updates, measure, forecast, macs, feasibility, units, length, match)
-    add_subcommands(parser, modules)
+    models = (params, updates, measure, pilot, forecast, compare, macs)
+    add_subcommands(parser, (*models, feasibility, units, length, match))
     return parser
 
 
