@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.papers.compute_budget import PAPER_DEAD_LABELS, PAPER_RUNS
+from fairseq_budget.papers.compute_budget import NUM_CLASSES, PAPER_DEAD_LABELS, PAPER_RUNS
 from fairseq_budget.sizes import SIZES
 
 

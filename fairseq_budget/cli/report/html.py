@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.files import atomic_write
-from fairseq_budget.report.probe import read_probes
-from fairseq_budget.report.scored import read_scored
-from fairseq_budget.report.trained import read_trained
+
+with imported_later():
+    from fairseq_budget.report.probe import read_probes
+    from fairseq_budget.report.scored import read_scored
+    from fairseq_budget.report.trained import read_trained
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
