@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.nn.shapes import shapes_only
 from fairseq_budget.papers.compute_budget import NUM_CLASSES, PAPER_DEAD_LABELS, PAPER_RUNS
 from fairseq_budget.sizes import SIZES
 
@@ -46,7 +46,7 @@ def count_parameters(
     ``head`` and ``num_classes`` are HuBERT's.
     """
     config = EncoderConfig(size=size, extractor_mode=extractor_mode)
-    with torch.device("meta"):
+    with shapes_only():
         encoder = SpeechEncoder(config)
     heads = Heads(objective, head, num_classes)
     parts = {
@@ -66,7 +66,7 @@ def count_parameters(
 
 def num_encoder_parameters(config: EncoderConfig) -> int:
     """Trainable parameters of the real encoder, upsampling included, heads not; none allocated."""
-    with torch.device("meta"):
+    with shapes_only():
         return num_trainable(SpeechEncoder(config))
 
 
