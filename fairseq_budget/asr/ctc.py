@@ -1,4 +1,4 @@
-"""Connectionist temporal classification (Graves et al., 2006): loss and greedy decoding.
+"""Connectionist temporal classification (Graves et al., 2006): loss, greedy and beam decoding.
 
 Shapes: B batch, T frames, S symbols, V vocabulary. The blank is class 0, ``<s>`` of a fairseq
 dictionary, as in fairseq's own CTC criterion.
@@ -6,6 +6,11 @@ dictionary, as in fairseq's own CTC criterion.
 
 from __future__ import annotations
 
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,6 +18,7 @@ from fairseq_budget.losses import LossTerm
 from fairseq_budget.nn.lengths import padding_mask
 
 BLANK = 0
+NEVER = float("-inf")
 
 
 def ctc_loss(
@@ -49,3 +55,52 @@ def greedy_ctc(logits: Tensor, num_frames: Tensor, blank: int = BLANK) -> list[l
     changed = F.pad(best[:, 1:] != best[:, :-1], (1, 0), value=True)
     kept = changed & (best != blank) & ~padding_mask(num_frames, best.shape[1])
     return [row[keep].tolist() for row, keep in zip(best, kept, strict=True)]
+
+
+def beam_ctc(
+    logits: Tensor, num_frames: Tensor, *, beam: int, blank: int = BLANK
+) -> list[list[int]]:
+    """The symbols that are likeliest over all their alignments, of the ``beam`` best prefixes.
+
+    Prefix search ("First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional
+    Recurrent DNNs", algorithm 1, without a language model); a frame continues prefixes by its
+    ``beam`` likeliest classes. logits (B, T, V) of any float type, num_frames (B,).
+    """
+    best = logits.detach().double().log_softmax(2).cpu().topk(min(beam, logits.shape[2]))
+    return [
+        _best_prefix(zip(classes[:length], scores[:length], strict=True), beam, blank)
+        for classes, scores, length in zip(
+            best.indices.tolist(), best.values.tolist(), num_frames.tolist(), strict=True
+        )
+    ]
+
+
+def _best_prefix(
+    frames: Iterable[tuple[list[int], list[float]]], beam: int, blank: int
+) -> list[int]:
+    """Of frames' classes and their log probabilities (nats)."""
+    # log probabilities of all alignments of a prefix that end in a blank, and in its last symbol
+    prefixes: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, NEVER)}
+    for classes, scores in frames:
+        grown: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [NEVER, NEVER])
+        for prefix, (in_blank, in_symbol) in prefixes.items():
+            either = _either(in_blank, in_symbol)
+            for symbol, score in zip(classes, scores, strict=True):
+                if symbol == blank:
+                    _add(grown[prefix], 0, either + score)
+                elif prefix[-1:] != (symbol,):
+                    _add(grown[(*prefix, symbol)], 1, either + score)
+                else:  # the same one goes on, or another follows after a blank
+                    _add(grown[prefix], 1, in_symbol + score)
+                    _add(grown[(*prefix, symbol)], 1, in_blank + score)
+        kept = heapq.nlargest(beam, grown, key=lambda prefix: _either(*grown[prefix]))
+        prefixes = {prefix: (grown[prefix][0], grown[prefix][1]) for prefix in kept}
+    return list(next(iter(prefixes)))
+
+
+def _add(log_probs: list[float], place: int, log_prob: float) -> None:
+    log_probs[place] = _either(log_probs[place], log_prob)
+
+
+def _either(first: float, second: float) -> float:
+    return float(np.logaddexp(first, second))

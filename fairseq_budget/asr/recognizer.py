@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_budget.asr.beam import LexiconBeamSearch
-from fairseq_budget.asr.ctc import greedy_ctc
+from fairseq_budget.asr.ctc import beam_ctc, greedy_ctc
 from fairseq_budget.asr.decoding import beam_search, greedy_search
 from fairseq_budget.asr.predictor import TransducerHead
 from fairseq_budget.errors import BudgetError
@@ -42,7 +42,7 @@ class Recognizer:
     ) -> list[str]:
         """source (B, S) at 16 kHz, num_samples (B,) -> the words of each utterance.
 
-        ``beam`` above 1 is the transducer's beam search; ``lexicon`` decodes CTC's letters.
+        ``beam`` above 1 searches by so many hypotheses; ``lexicon`` decodes CTC's letters.
         """
         out = self.encoder(source.to(self.device), num_samples.to(self.device))
         num_frames = (~out.output_padding).sum(1)
@@ -53,6 +53,9 @@ class Recognizer:
         logits = self.head(out.output)
         if lexicon:
             return lexicon(logits, num_frames)
+        if beam > 1:
+            blank = self.vocabulary.blank
+            return self._texts(beam_ctc(logits, num_frames, beam=beam, blank=blank))
         return self._texts(greedy_ctc(logits, num_frames, self.vocabulary.blank))
 
     def _texts(self, rows: Sequence[Sequence[int]]) -> list[str]:

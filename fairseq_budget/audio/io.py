@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -40,6 +40,7 @@ such as 16-bit numbers stored as floats."""
 _BLOCK = 1 << 20  # samples of all channels that are decoded at a time: bounds the memory
 UNKNOWN = 1 << 62  # libsndfile says this and more for a length that stands nowhere
 _OGG_BEFORE, _OGG_LAST = 5 * SAMPLE_RATE, 30 * SAMPLE_RATE  # see `_first_to_decode`
+_NOTHING = np.empty(0, dtype=np.float32)
 _NOT_FINITE = "not finite: NaN or infinite samples"
 _PCM16_SCALE = 1 << 15  # libsndfile divides by this on reading, so that a round trip is exact
 
@@ -108,12 +109,14 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
         if 0 < first < file.frames:
             file.seek(first)
         end = None if num_samples is None else start + num_samples - first
-        parts, position = [np.empty(0, dtype=np.float32)], 0
+        parts: list[Block] = []
+        position = 0
         for block in blocks(file, end):
             if len(wanted := block[max(0, start - first - position) :, 0]):
                 parts.append(wanted)  # what lies before is not kept, not even as a view
             position += len(block)
-    samples = np.concatenate(parts)
+    alone = first == start and [len(part) for part in parts] == [num_samples]
+    samples = parts[0] if alone else np.concatenate([_NOTHING, *parts])
     if num_samples is not None and len(samples) < num_samples:
         asked = f"samples {start} to {start + num_samples} were asked for"
         raise AudioError(path, f"truncated: {asked}, but they are not all there")
@@ -169,7 +172,7 @@ def find_mismatch(info: AudioInfo) -> str | None:
 
 
 def find_wrong_samples(samples: Block) -> str | None:
-    peak = float(abs(samples).max(initial=0))
+    peak = max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
     if not np.isfinite(peak):
         return _NOT_FINITE
     if peak > MAX_PEAK:
@@ -241,10 +244,12 @@ def open_audio(path: str | Path) -> Iterator[_ForwardFile]:
         raise AudioError(path, f"unreadable: {str(said).rstrip('.')}") from error
 
 
-def _sound_file(path: str | Path, content: BinaryIO) -> _ForwardFile:
-    file = _ForwardFile(content)
+def _sound_file(path: str | Path, content: io.BufferedReader) -> _ForwardFile:
+    is_plain = isinstance(content.raw, io.FileIO)  # then libsndfile reads it without asking Python
+    file = _ForwardFile(content.fileno(), closefd=False) if is_plain else _ForwardFile(content)
     if file.format != "MP3":
         return file
+    content.seek(0)
     stream = mp3.find_stream(content)
     if stream is None:
         raise AudioError(path, "length unknown: an mp3 of a free bit rate; decode it to flac first")

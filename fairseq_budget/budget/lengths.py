@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairseq_budget.budget.accumulation import fit_update
+from fairseq_budget.budget.accumulation import USABLE_MEMORY, fit_update
 from fairseq_budget.budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR, encoder_macs
 from fairseq_budget.budget.memory import BYTES_PER_VALUE, batch_bytes
 from fairseq_budget.budget.objectives import Heads
@@ -100,8 +100,6 @@ def plan_length(
 
 
 PRECISION = "mixed"  # as the presets train on GPUs
-
-USABLE_MEMORY = 0.8  # the closed form is short of what was measured by up to a sixth
 
 MAX_TOKENS_SLACK = 1.05  # pieces of a cut set may be longer than its mean, by 3 % at 15 s
 

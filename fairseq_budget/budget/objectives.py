@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from fairseq_budget.budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR
@@ -18,13 +17,11 @@ from fairseq_budget.frames import SAMPLE_RATE, num_frames
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.heads import ClusterHead, ReconstructionHead
 from fairseq_budget.nn.quantizer import GumbelQuantizer
-
-MASK_PROB = {"tera": 0.8, "hubert": 0.8, "wav2vec2": 0.65}
-"""Objectives, and the share of frames that their spans would cover without overlap."""
+from fairseq_budget.nn.shapes import shapes_only
+from fairseq_budget.papers.compute_budget import MASK_PROB, NUM_CLASSES
 
 MASK_LENGTH = 10  # frames of a span
 TARGET_DIM = 78  # TERA: two 39-dimensional MFCC frames
-NUM_CLASSES = 504  # HuBERT, second iteration: 500 clusters and four specials of the dictionary
 LATENT_VARS, LATENT_GROUPS, NUM_NEGATIVES = 320, 2, 100  # wav2vec 2.0
 
 
@@ -69,7 +66,7 @@ class Heads:
 
     def num_parameters(self, config: ResolvedConfig) -> int:
         """Parameters of the heads, counted without allocating them."""
-        with torch.device("meta"):
+        with shapes_only():
             return sum(p.numel() for p in self.build(config).parameters())
 
     def macs(self, config: ResolvedConfig) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
-from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.papers.compute_budget import PAPER_DEAD_LABELS, PAPER_RUNS
+from fairseq_budget.nn.shapes import shapes_only
+from fairseq_budget.papers.compute_budget import NUM_CLASSES, PAPER_DEAD_LABELS, PAPER_RUNS
 from fairseq_budget.sizes import SIZES
 
 
@@ -60,14 +60,14 @@ def count_parameters(
 
 def count_parts(config: EncoderConfig, heads: Heads) -> tuple[int, int]:
     """Parameters of the real encoder and of the heads on it; none is allocated."""
-    with torch.device("meta"):
+    with shapes_only():
         encoder = SpeechEncoder(config)
     return num_parameters(encoder), heads.num_parameters(encoder.config)
 
 
 def num_encoder_parameters(config: EncoderConfig) -> int:
     """Trainable parameters of the real encoder, upsampling included, heads not; none allocated."""
-    with torch.device("meta"):
+    with shapes_only():
         return num_trainable(SpeechEncoder(config))
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.machine import Machine
-from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.papers.compute_budget import NUM_CLASSES
 from fairseq_budget.structured import conform, read_yaml
 
 _UNCROPPED = 250000  # samples, where a preset crops nothing

@@ -12,13 +12,14 @@ from fairseq_budget.budget.flops import training_flops_per_second, updates_for_b
 from fairseq_budget.budget.lengths import PRECISION
 from fairseq_budget.budget.machine import Machine, training_hours
 from fairseq_budget.budget.memory import training_bytes
-from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.budget.parameters import count_parts
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.files import reading
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.papers.compute_budget import NUM_CLASSES
 from fairseq_budget.structured import Range, conform, parse_word, read_yaml
 
 Seconds = Annotated[float, Range(RECEPTIVE_FIELD / SAMPLE_RATE, 86_400)]

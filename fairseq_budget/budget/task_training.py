@@ -22,6 +22,7 @@ from fairseq_budget.console.table import column
 from fairseq_budget.frames import SAMPLE_RATE, num_frames_after
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.nn.shapes import shapes_only
 from fairseq_budget.papers.match_to_win import TASKS
 
 
@@ -48,7 +49,7 @@ def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda")
     """
     task, config = TASKS[name], EncoderConfig(size=size)
     num_samples = round(task.length_s * SAMPLE_RATE)
-    with torch.device("meta"):
+    with shapes_only():
         encoder = num_trainable(SpeechEncoder(config))
         head = num_trainable(build_head(task, config))
     passes = 1 if frozen else TRAINING_FACTOR

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairseq_budget.budget.flops import training_flops_per_second, updates_for_budget
-from fairseq_budget.budget.objectives import NUM_CLASSES, Heads
+from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.papers.compute_budget import PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
+from fairseq_budget.papers.compute_budget import NUM_CLASSES, PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)

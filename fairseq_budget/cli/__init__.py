@@ -1,7 +1,8 @@
 """Command lines: argparse around the ground floor, no arithmetic.
 
 The path of a command is the command: ``budget-plan match`` is ``cli/plan/match.py``. A module of a
-subcommand has ``add(commands)``, which adds its parser, and sets what that runs.
+subcommand has ``add(commands)``, which adds its parser, and sets what that runs. What it works with
+it imports by `later.imported_later`, so that no ``--help`` waits for torch.
 """
 
 from __future__ import annotations

@@ -6,9 +6,14 @@ import argparse
 import math
 import os
 
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import RECEPTIVE_FIELD, SAMPLE_RATE
 
+with imported_later():
+    from fairseq_budget.budget.timing import default_device, require_device
+
+AUTO = "auto"  # a device: the GPU, if there is any
 DAY_S = 86_400
 MAX_SEED = (1 << 30) - 1  # what every generator takes, multiplied by a few, too
 
@@ -78,10 +83,16 @@ def share(text: str) -> float:
     return float(text)
 
 
-def device(text: str) -> str:
-    """A device of this machine as torch names it, such as cpu, cuda or cuda:1."""
-    from fairseq_budget.budget.timing import require_device  # torch, which many commands do without
+def add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", type=device, default=AUTO, help="cpu, cuda, ... (default: a GPU if any)"
+    )
 
+
+def device(text: str) -> str:
+    """A device of this machine as torch names it, such as cpu, cuda or cuda:1; of auto the best."""
+    if text == AUTO:
+        return default_device()
     try:
         require_device(text)
     except BudgetError as error:

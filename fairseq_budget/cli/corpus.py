@@ -6,9 +6,12 @@ import argparse
 from collections import Counter
 
 from fairseq_budget.cli import user_errors
-from fairseq_budget.demo.corpus import make_demo_corpus
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.demo.script import MAX_COMMANDS
 from fairseq_budget.frames import SAMPLE_RATE
+
+with imported_later():
+    from fairseq_budget.demo.corpus import make_demo_corpus
 
 
 def build_parser() -> argparse.ArgumentParser:

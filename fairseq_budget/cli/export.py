@@ -7,15 +7,18 @@ from pathlib import Path
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli.arguments import seed
-from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
-from fairseq_budget.pretrained.fairseq_export import save_fairseq
-from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
-from fairseq_budget.pretrained.onnx_file import save_onnx
-from fairseq_budget.pretrained.portable import write_provenance
-from fairseq_budget.pretrained.transformers_folder import save_transformers
-from fairseq_budget.report.card import write_card
-from fairseq_budget.report.scored import read_scored
-from fairseq_budget.run.provenance import summary
+from fairseq_budget.cli.later import imported_later
+
+with imported_later():
+    from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
+    from fairseq_budget.pretrained.fairseq_export import save_fairseq
+    from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
+    from fairseq_budget.pretrained.onnx_file import save_onnx
+    from fairseq_budget.pretrained.portable import write_provenance
+    from fairseq_budget.pretrained.transformers_folder import save_transformers
+    from fairseq_budget.report.card import write_card
+    from fairseq_budget.report.scored import read_scored
+    from fairseq_budget.run.provenance import summary
 
 PORTABLE = "portable"
 FORMATS = {

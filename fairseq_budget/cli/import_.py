@@ -6,13 +6,16 @@ import argparse
 
 from fairseq_budget.cli import user_errors
 from fairseq_budget.cli.arguments import count
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.pretrained import Pretrained, save_pretrained
-from fairseq_budget.pretrained.distiller_checkpoint import import_distiller
-from fairseq_budget.pretrained.fairseq_checkpoint import import_fairseq
-from fairseq_budget.pretrained.k2ssl_checkpoint import import_k2ssl
-from fairseq_budget.pretrained.torchaudio_checkpoint import import_torchaudio
-from fairseq_budget.pretrained.transformers_folder import import_transformers
+
+with imported_later():
+    from fairseq_budget.pretrained import Pretrained, save_pretrained
+    from fairseq_budget.pretrained.distiller_checkpoint import import_distiller
+    from fairseq_budget.pretrained.fairseq_checkpoint import import_fairseq
+    from fairseq_budget.pretrained.k2ssl_checkpoint import import_k2ssl
+    from fairseq_budget.pretrained.torchaudio_checkpoint import import_torchaudio
+    from fairseq_budget.pretrained.transformers_folder import import_transformers
 
 
 def build_parser() -> argparse.ArgumentParser:

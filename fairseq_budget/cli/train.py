@@ -9,14 +9,17 @@ import shutil
 import sys
 from pathlib import Path
 
-import torch
-
-from fairseq_budget.budget.machine import find_machine
-from fairseq_budget.budget.presets import preset_cost
 from fairseq_budget.cli import user_errors
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.run.presets import find_preset, preset_folder, preset_names
+
+with imported_later():
+    from torch.cuda import device_count
+
+    from fairseq_budget.budget.machine import find_machine
+    from fairseq_budget.budget.presets import preset_cost
 
 PROGRAM = "fairseq-hydra-train"
 EPILOG = """examples:
@@ -83,12 +86,12 @@ def train_command(args: argparse.Namespace) -> list[str]:
 
 def _list(args: argparse.Namespace) -> int:
     folder, machine = Path(args.config_dir or preset_folder()), find_machine()
-    gpus = max(1, torch.cuda.device_count())
+    gpus = max(1, device_count())
     found = machine[1] if machine else None
     rows = [preset_cost(folder / f"{name}.yaml", gpus, found) for name in preset_names(folder)]
     print_rows(rows, as_json=args.json)
     if not args.json:
-        where = f"{gpus} GPUs" if torch.cuda.is_available() else "the CPU"
+        where = f"{gpus} GPUs" if device_count() else "the CPU"
         how = f"measured on {machine[0]}" if machine else "unknown until `budget-plan measure` ran"
         print(f"\nas they stand, on {where}; hours: {how}")
     return 0

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.corpus.manifest import Manifest, hash_lines, read_lines
+from fairseq_budget.corpus.manifest import hash_lines, read_lines
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
@@ -204,12 +204,12 @@ def column_names(manifest_path: str | Path) -> list[str]:
 
 def remove_stale_columns(manifest_path: str | Path) -> list[Path]:
     """Remove the columns beside a manifest that were made for another one; returns their paths."""
-    manifest = Manifest.read(manifest_path)
+    body = read_lines(manifest_path)[1]
     stale = []
     for name in column_names(manifest_path):
         path = column_path(manifest_path, name)
         try:
-            Column.open(manifest_path, name, manifest.hash, len(manifest.utterances))
+            Column.open(manifest_path, name, hash_lines(body), body.count(b"\n"))
         except BudgetError:
             path.unlink()
             path.with_name(f"{path.name}.json").unlink()

@@ -15,6 +15,7 @@ from fairseq_budget.errors import BudgetError
 CENTROIDS_KEY = "centroids"  # in a description: the hash of the centroids
 KIND_KEY = "kind"  # in the description of a segmentation: what made it
 LABELS = "km"  # the name of a label set, unless another is given
+SEGMENTS = "seg"  # of a segmentation
 _RESERVED = ("tsv", "pack", "json", "name", "wrd", "ltr", "phn", "bpe", "audio")
 
 

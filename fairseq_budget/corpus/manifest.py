@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
@@ -28,8 +29,7 @@ _SIZE = re.compile(rb"[1-9][0-9]{0,11}")
 _REBUILD = "correct the line, or write the manifest again with budget-manifest"
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A run of samples of one file; `num_samples` None means the whole file, from sample 0 on."""
 
     path: str
@@ -46,8 +46,7 @@ class Piece:
         return text
 
 
-@dataclass(frozen=True)
-class Utterance:
+class Utterance(NamedTuple):
     """One line of a manifest: pieces that are joined in order, `num_samples` long in all."""
 
     pieces: tuple[Piece, ...]
@@ -193,7 +192,7 @@ def parse_utterance(name: str, num_samples: int) -> Utterance:
     """
     if not name or "\0" in name:
         raise BudgetError(f"{name!r} is no path")
-    matches = [_PIECE.fullmatch(part) for part in name.split("|")]
+    matches = [_PIECE.fullmatch(part) for part in name.split("|")] if "@" in name else []
     if not any(matches):
         return Utterance((Piece(name),), num_samples)
     pieces = tuple(

@@ -21,13 +21,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairseq_budget.corpus.column import Column, column_path, refuse_other_kind, write_column
-from fairseq_budget.corpus.column_kinds import KIND_KEY, LABELS, check_name, is_segmentation
+from fairseq_budget.corpus.column_kinds import (
+    KIND_KEY,
+    LABELS,
+    SEGMENTS,
+    check_name,
+    is_segmentation,
+)
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, num_frames
 
-NAME = "seg"
 NUM_CHECKED = 200  # lines that are looked at when training starts
 _MAKE = "make it with `budget-labels segment` or `budget-labels boundaries`"
 
@@ -72,7 +77,7 @@ class Segmentation:
 
 
 def open_segments(
-    folder: str | Path, split: str, name: str = NAME, *, corpus: Corpus | None = None
+    folder: str | Path, split: str, name: str = SEGMENTS, *, corpus: Corpus | None = None
 ) -> Segmentation:
     """Open the segmentation `name` of a split, looking at up to `NUM_CHECKED` of its lines.
 
@@ -101,7 +106,7 @@ def write_segments(
     lines: Iterable[Iterable[int]],
     *,
     kind: str,
-    name: str = NAME,
+    name: str = SEGMENTS,
     more: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``{split}.{name}`` beside a manifest: the ends of each utterance's segments.

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MASK_PROB = {"tera": 0.8, "hubert": 0.8, "wav2vec2": 0.65}
+"""Objectives, and the share of frames that their spans would cover without overlap."""
+
+NUM_CLASSES = 504  # HuBERT, second iteration: 500 clusters and four specials of the dictionary
+
 PAPER_FLOPS = 1.33e18
 
 PAPER_DEAD_LABELS = 104  # label embeddings that the paper's TERA holds and never uses

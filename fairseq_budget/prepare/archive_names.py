@@ -7,7 +7,6 @@ The column ``{split}.name`` holds column 1 of the manifest with names in place o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.audio.archives import file_of
@@ -49,5 +48,5 @@ def _in_archive(manifest: Manifest) -> Iterator[bool]:
 
 
 def _renamed(utterance: Utterance, names: Mapping[str, str]) -> Utterance:
-    pieces = (replace(piece, path=names.get(piece.path, piece.path)) for piece in utterance.pieces)
+    pieces = (piece._replace(path=names.get(piece.path, piece.path)) for piece in utterance.pieces)
     return Utterance(tuple(pieces), utterance.num_samples)

@@ -6,17 +6,17 @@ spanned frames of 20 ms has N - 1 frames of its own: the last window would need 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fairseq_budget.corpus.column import Column, column_names, write_column
 from fairseq_budget.corpus.column_kinds import is_segmentation
 from fairseq_budget.corpus.labels import copy_dictionary
 from fairseq_budget.corpus.manifest import Manifest
-from fairseq_budget.corpus.segments import crop_ends
+from fairseq_budget.corpus.segments import Ends, crop_ends
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.prepare.length_sets import LengthSets, Spans
@@ -45,20 +45,24 @@ def write_length_set(
 
 def cut_column(column: Column, rows: Sequence[Spans]) -> Iterator[str]:
     """The lines of a column of labels or segment ends for utterances that join spans of frames."""
-    cut = _cut_ends if is_segmentation(column.description) else _cut_labels
-    return (" ".join(cut(column, spans)) for spans in rows)
+    # a line is read once for all the pieces that follow one another in it
+    if is_segmentation(column.description):
+        ends = functools.lru_cache(1)(column.numbers)
+        return (" ".join(_cut_ends(ends, spans)) for spans in rows)
+    labels = functools.lru_cache(1)(lambda index: column[index].split())
+    return (" ".join(_cut_labels(column, labels, spans)) for spans in rows)
 
 
 def _lies_on_frames(column: Column) -> bool:
     return column.rate is not None and column.rate % FRAME_RATE_HZ == 0
 
 
-def _cut_labels(column: Column, spans: Spans) -> list[str]:
+def _cut_labels(column: Column, line: Callable[[int], list[str]], spans: Spans) -> list[str]:
     """The labels of the spanned frames, as many for each frame as the column's rate has."""
     each = int(column.rate or 0) // FRAME_RATE_HZ
     labels: list[str] = []
     for index, start, length in spans:
-        own = column[index].split()
+        own = line(index)
         wanted = own[start * each : (start + length) * each]
         missing = length * each - len(wanted)
         if missing >= each:
@@ -70,11 +74,11 @@ def _cut_labels(column: Column, spans: Spans) -> list[str]:
     return labels[: len(labels) - each]
 
 
-def _cut_ends(column: Column, spans: Spans) -> list[str]:
+def _cut_ends(line: Callable[[int], Ends], spans: Spans) -> list[str]:
     """The ends of the segments within the spanned frames; a join is a boundary."""
-    parts: list[NDArray[np.int64]] = []
+    parts: list[Ends] = []
     offset = 0
     for index, start, length in spans:
-        parts.append(offset + crop_ends(column.numbers(index), start, length))
+        parts.append(offset + crop_ends(line(index), start, length))
         offset += length
     return [str(end) for end in crop_ends(np.concatenate(parts), 0, offset - 1)]

@@ -13,12 +13,12 @@ are. What follows an utterance's last frame, less than 25 ms, is left out.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-
-import numpy as np
 
 from fairseq_budget.corpus.manifest import Manifest, Utterance
 from fairseq_budget.errors import BudgetError
@@ -131,11 +131,11 @@ def _cut_queue(queue: Sequence[Span], seconds: float) -> Iterator[Spans]:
     low, high = _width(seconds)
     parts = round(total / (seconds * FRAME_RATE_HZ))
     parts = min(max(parts, -(-total // high)), total // low)
-    ends = np.cumsum([span.num_frames for span in queue])
+    ends = list(itertools.accumulate(span.num_frames for span in queue))
     for part in range(parts):
         start, stop = total * part // parts, total * (part + 1) // parts
-        first = int(np.searchsorted(ends, start, side="right"))
-        offset = int(ends[first]) - queue[first].num_frames
+        first = bisect.bisect_right(ends, start)
+        offset = ends[first] - queue[first].num_frames
         yield tuple(_take(queue, first, start - offset, stop - start))
 
 

@@ -19,6 +19,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import CONV_GEOMETRY
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
+from fairseq_budget.nn.shapes import shapes_only
 from fairseq_budget.pretrained.foreign import other_kind
 from fairseq_budget.pretrained.portable import ENCODER_PREFIX
 
@@ -119,7 +120,7 @@ def placed(
     weights: Mapping[str, Tensor], config: EncoderConfig, heads: Mapping[str, str]
 ) -> dict[str, Tensor]:
     """The weights by our names; BudgetError, by name, if one is missing, misshapen or left over."""
-    with torch.device("meta"):
+    with shapes_only():
         encoder = SpeechEncoder(config).state_dict()
     places = {name: ENCODER_PREFIX + name for name in encoder} | dict(heads)
     left_over = sorted(weights.keys() - places.keys())

@@ -24,6 +24,9 @@ from fairseq_budget.report.abx import CHANCE, abx_error, draw_triples
 from fairseq_budget.report.linear_probe import chance_accuracy, probe_accuracy, standardized
 from fairseq_budget.report.probe_features import Layers, layer_means
 from fairseq_budget.report.probe_items import (
+    PHONES,
+    SPEAKERS,
+    WORDS,
     Item,
     answerable,
     bounded,
@@ -35,7 +38,6 @@ from fairseq_budget.report.probe_items import (
 from fairseq_budget.structured import Share, conform, read_json
 from fairseq_budget.text.alignments import SpansOf
 
-PHONES, WORDS, SPEAKERS = "phones", "words", "speakers"
 ERRORS = ("abx_within", "abx_across")  # of which less is better
 
 EXPLANATION = (

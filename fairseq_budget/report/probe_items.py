@@ -22,6 +22,7 @@ from fairseq_budget.prepare.speakers import ONE_SPEAKER, SpeakerRule, order_by_s
 from fairseq_budget.text.alignments import Span, SpansOf, spans_within
 from fairseq_budget.text.transcripts import SILENCES
 
+PHONES, WORDS, SPEAKERS = "phones", "words", "speakers"  # that are asked about
 MAX_SPEAKERS = 20
 MAX_SAMPLES = 30 * SAMPLE_RATE  # heard of an utterance: bounds the memory of an encoder
 FOLD = 4  # one in four speakers, and one in four utterances of each, are for testing

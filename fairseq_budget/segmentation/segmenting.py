@@ -19,13 +19,14 @@ from fairseq_budget.corpus.column import refuse_other_kind
 from fairseq_budget.corpus.column_kinds import (
     KIND_KEY,
     LABELS,
+    SEGMENTS,
     check_name,
     is_segmentation,
     model_path,
 )
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.corpus.segments import NAME, write_segments
+from fairseq_budget.corpus.segments import write_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE, num_frames
 from fairseq_budget.labels.features import Feature
@@ -59,7 +60,7 @@ class Segment:
     feature: Feature
     splits: tuple[str, ...]
     penalty: float
-    name: str = NAME
+    name: str = SEGMENTS
     labels: str = LABELS  # the label set whose centroids are taken
 
     def run(self, workers: Workers) -> None:

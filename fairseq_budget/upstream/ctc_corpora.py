@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from fairseq_budget.errors import BudgetError
 
 Item = tuple[str, list[int]]
@@ -24,8 +22,8 @@ DATASETS = {  # by module
 }
 
 
-class Texts(Dataset[Any]):
-    """Utterances and the ids of their texts."""
+class Texts:
+    """Utterances and the ids of their texts, as torch's loaders ask for them."""
 
     def __init__(self, items: Iterable[Item], bucket_size: int) -> None:
         self._items = sorted(items, key=lambda item: len(item[1]), reverse=True)

@@ -1,10 +1,11 @@
 """CTC against the enumeration of all alignments."""
 
 import itertools
+from collections import defaultdict
 
 import torch
 
-from fairseq_budget.asr.ctc import ctc_loss, greedy_ctc
+from fairseq_budget.asr.ctc import beam_ctc, ctc_loss, greedy_ctc
 
 NUM_FRAMES, NUM_SYMBOLS = torch.tensor([5, 3]), torch.tensor([2, 1])
 ENDS = {"num_frames": NUM_FRAMES, "num_symbols": NUM_SYMBOLS}
@@ -73,3 +74,30 @@ def test_greedy_removes_repetitions_then_blanks_and_ignores_padding():
     logits = torch.nn.functional.one_hot(best, 4).float()
     assert greedy_ctc(logits, torch.tensor([6, 4])) == [[1, 1, 2], [3]]
     assert greedy_ctc(logits, torch.tensor([1, 0])) == [[1], []]
+
+
+def test_a_wide_beam_finds_the_likeliest_symbols_of_all_alignments():
+    for seed in range(20):
+        logits = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(seed))
+        share = logits[0].softmax(1)
+        found: dict[tuple[int, ...], float] = defaultdict(float)
+        for alignment in itertools.product(range(3), repeat=5):
+            spelled = tuple(symbol for symbol, _ in itertools.groupby(alignment) if symbol != 0)
+            found[spelled] += float(share[range(5), alignment].prod())
+        likeliest = max(found, key=lambda spelled: found[spelled])
+        assert beam_ctc(logits, torch.tensor([5]), beam=1000) == [list(likeliest)]
+
+
+def test_a_beam_sums_alignments_where_the_best_of_each_frame_is_a_blank():
+    logits = torch.tensor([[[0.6, 0.4], [0.6, 0.4]]]).log()
+    assert greedy_ctc(logits, torch.tensor([2])) == [[]]
+    assert beam_ctc(logits, torch.tensor([2]), beam=2) == [[1]]  # 0.64 against 0.36
+
+
+def test_a_beam_hears_no_padding_and_knows_any_blank():
+    logits = random_logits().flip(2)
+    short = [beam_ctc(row[None, :n], torch.tensor([n]), beam=4, blank=2)[0]
+             for row, n in zip(logits, (5, 3), strict=True)]  # fmt: skip
+    assert beam_ctc(logits, NUM_FRAMES, beam=4, blank=2) == short
+    assert all(2 not in row for row in short)
+    assert beam_ctc(logits, torch.tensor([0, 0]), beam=4) == [[], []]

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fairseq_budget.budget.accumulation import USABLE_MEMORY
 from fairseq_budget.budget.length_histogram import Bar, describe_lengths, length_histogram
-from fairseq_budget.budget.lengths import USABLE_MEMORY, overrides, plan_length, plan_update, saving
+from fairseq_budget.budget.lengths import overrides, plan_length, plan_update, saving
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.papers.match_to_win import LENGTHS_S, RULE, TABLE_1, TASKS, match_length
 

@@ -6,10 +6,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fairseq_budget.budget.flops import training_flops_per_second
-from fairseq_budget.budget.objectives import MASK_LENGTH, MASK_PROB, NUM_NEGATIVES, Heads
+from fairseq_budget.budget.objectives import MASK_LENGTH, NUM_NEGATIVES, Heads
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.masking import span_mask
-from fairseq_budget.papers.compute_budget import PAPER_RUNS
+from fairseq_budget.papers.compute_budget import MASK_PROB, PAPER_RUNS
 from fairseq_budget.sizes import SIZES
 
 HEADS = [Heads("tera"), Heads("hubert"), Heads("hubert", "linear"), Heads("wav2vec2")]

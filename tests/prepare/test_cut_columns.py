@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairseq_budget.corpus.column import write_column
+from fairseq_budget.corpus.column import Column, write_column
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import open_segments, write_segments
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import num_frames
-from fairseq_budget.prepare.cut_columns import write_length_set
+from fairseq_budget.prepare.cut_columns import cut_column, write_length_set
 from fairseq_budget.prepare.length_sets import LengthSets, plan_length_sets
 from fairseq_budget.prepare.speakers import find_speaker_rule
 from fairseq_budget.prepare.write_audio import write_files
@@ -139,3 +139,15 @@ def test_files_that_are_there_are_kept_and_those_of_another_cut_refused(
     assert second.stat().st_mtime_ns == before
     with pytest.raises(BudgetError, match="another cut"):
         write_files(cut(source, tmp_path, 0.5), folder, RULE.speaker_of)
+
+
+def test_lines_are_those_that_reading_each_piece_alone_gives(source: Path) -> None:
+    whole = Manifest.read(source)
+    sets = plan_length_sets(whole, [0.2, 0.7], rule=RULE, seed=1)
+    rows = sets.cut(0.2)
+    rows = [*rows[::2], *rows[1::2]]  # pieces of an utterance do not follow one another
+    for name in ("km", "seg"):
+        column = Column.open(source, name, whole.hash, len(whole.utterances))
+        alone = [line for spans in rows for line in cut_column(column, [spans])]
+        assert list(cut_column(column, rows)) == alone
+        assert len(set(alone)) > 1

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.pretrained import save_pretrained
-from fairseq_budget.pretrained.averaging import average_checkpoints, average_running
+
+with imported_later():
+    from fairseq_budget.pretrained import save_pretrained
+    from fairseq_budget.pretrained.averaging import average_checkpoints, average_running
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -9,20 +9,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fairseq_budget.asr.beam import LexiconBeamSearch
-from fairseq_budget.asr.clips import Clips, open_clips, transcribe
-from fairseq_budget.asr.recognizer import Recognizer
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, device, finite
+from fairseq_budget.cli.arguments import add_device, count, finite
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.console.progress import Progress
-from fairseq_budget.corpus.symbols import read_vocabulary
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
-from fairseq_budget.pretrained import Pretrained, read_pretrained
-from fairseq_budget.pretrained.vocabulary import Vocabulary
-from fairseq_budget.text.transcripts import read_librispeech, read_transcripts
-from fairseq_budget.text.wer import word_errors
+
+with imported_later():
+    from fairseq_budget.asr.beam import LexiconBeamSearch
+    from fairseq_budget.asr.clips import Clips, open_clips, transcribe
+    from fairseq_budget.asr.recognizer import Recognizer
+    from fairseq_budget.corpus.symbols import read_vocabulary
+    from fairseq_budget.pretrained import Pretrained, read_pretrained
+    from fairseq_budget.pretrained.vocabulary import Vocabulary
+    from fairseq_budget.text.transcripts import read_librispeech, read_transcripts
+    from fairseq_budget.text.wer import word_errors
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--lm-weight", type=finite, default=2.0, help="(default: %(default)s)")
     parser.add_argument("--word-score", type=finite, default=0.0, help="(default: %(default)s)")
     parser.add_argument("--batch", type=count, default=8, help="utterances at once")
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     parser.add_argument(
         "--out", type=Path,
         help="write the lines here, not to the terminal; reference<TAB>text where all have one",

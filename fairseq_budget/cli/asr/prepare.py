@@ -9,10 +9,13 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
-from fairseq_budget.corpus.column import write_column
-from fairseq_budget.corpus.manifest import Manifest
-from fairseq_budget.corpus.symbols import letters, odd_characters, write_dictionary
-from fairseq_budget.text.transcripts import read_transcripts
+from fairseq_budget.cli.later import imported_later
+
+with imported_later():
+    from fairseq_budget.corpus.column import write_column
+    from fairseq_budget.corpus.manifest import Manifest
+    from fairseq_budget.corpus.symbols import letters, odd_characters, write_dictionary
+    from fairseq_budget.text.transcripts import read_transcripts
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
 from fairseq_budget.cli.downstream.upstreams import add_upstreams, read_upstreams
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.console.table import markdown_table
-from fairseq_budget.downstream.comparison import summarize, write_results
-from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.runs import Run, run_all
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
+
+with imported_later():
+    from fairseq_budget.downstream.comparison import summarize, write_results
+    from fairseq_budget.downstream.layout import read_layout
+    from fairseq_budget.downstream.runs import Run, run_all
 
 COMPARE_EPILOG = """example:
   budget-downstream compare --data data/digits --out results/digits --logmel \\

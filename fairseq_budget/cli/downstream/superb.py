@@ -9,30 +9,34 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, not_negative
 from fairseq_budget.cli.downstream.upstreams import add_upstreams, read_upstreams
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import write_csv
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column, latex_table, markdown_table, table
-from fairseq_budget.downstream.layout import shell_command
-from fairseq_budget.downstream.runs import Protocol, Run, run_all
-from fairseq_budget.downstream.s3prl_process import S3prlProcess
-from fairseq_budget.downstream.sweep import (
-    Cell,
-    Sweep,
-    choose,
-    num_updates,
-    parse_rates,
-    published_rows,
-    read_layouts,
-    seconds_per_update,
-    wide_rows,
-)
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
+
+with imported_later():
+    from torch import get_num_threads
+    from torch.cuda import device_count
+
+    from fairseq_budget.downstream.layout import shell_command
+    from fairseq_budget.downstream.runs import Protocol, Run, run_all
+    from fairseq_budget.downstream.s3prl_process import S3prlProcess
+    from fairseq_budget.downstream.sweep import (
+        Cell,
+        Sweep,
+        choose,
+        num_updates,
+        parse_rates,
+        published_rows,
+        read_layouts,
+        seconds_per_update,
+        wide_rows,
+    )
 
 EPILOG = """example, on layouts that budget-downstream layout made in data/pr, data/sid, ...:
   budget-downstream superb --data data --out results/superb --logmel \\
@@ -85,7 +89,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--trainable", action="store_true", help="train the upstreams, too")
     parser.add_argument(
-        "--jobs", type=count, default=max(1, torch.cuda.device_count()), metavar="N",
+        "--jobs", type=count, metavar="N",
         help="runs at a time, on all GPUs in turn (default: one for each GPU, or one)",
     )  # fmt: skip
     parser.add_argument("--job", metavar="I/N", help="this machine's part of the runs: 1/4 to 4/4")
@@ -129,7 +133,7 @@ def _superb(args: argparse.Namespace) -> int:
         _print_costs(runs)
         return 0
     failures: list[BudgetError] = []
-    results = run_all(runs, args.jobs, failures)
+    results = run_all(runs, args.jobs or max(1, device_count()), failures)
     if args.job is None and results:
         _write_tables(args.out, choose(results), sweep.notes(), published=args.published)
     elif args.job is not None:
@@ -154,7 +158,7 @@ def _print_costs(runs: Sequence[Run]) -> None:
         print(shell_command(run.arguments()))
     tasks = list(dict.fromkeys(run.layout.request.task for run in runs))
     costs = []
-    with S3prlProcess(torch.get_num_threads()) as s3prl:
+    with S3prlProcess(get_num_threads()) as s3prl:
         for task in Progress(tasks, desc="measuring", unit="task"):
             own = [run for run in runs if run.layout.request.task == task]
             seconds, updates = seconds_per_update(own[0], s3prl), num_updates(own[0])

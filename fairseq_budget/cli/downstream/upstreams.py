@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_budget.downstream.runs import Upstream
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
+
+with imported_later():
+    from fairseq_budget.downstream.runs import Upstream
 
 
 def add_upstreams(parser: argparse.ArgumentParser) -> None:

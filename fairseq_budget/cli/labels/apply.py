@@ -17,12 +17,15 @@ from fairseq_budget.cli.labels.arguments import (
     splits_of,
 )
 from fairseq_budget.cli.labels.outcome import print_outcome
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.corpus.column_kinds import model_path
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.labelling import Apply
-from fairseq_budget.labels.make import apply_labels
-from fairseq_budget.labels.parts import Workers
+
+with imported_later():
+    from fairseq_budget.labels.kmeans import KMeans
+    from fairseq_budget.labels.labelling import Apply
+    from fairseq_budget.labels.make import apply_labels
+    from fairseq_budget.labels.parts import Workers
 
 _SHARD_VARIABLES = (
     ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),

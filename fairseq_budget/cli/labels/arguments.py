@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE
 from fairseq_budget.cli.arguments import (
+    AUTO,
     add_workers,
     count,
     device,
@@ -17,13 +18,16 @@ from fairseq_budget.cli.arguments import (
     seed,
     share,
 )
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.corpus.column_kinds import LABELS
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.labels.features import Feature
-from fairseq_budget.labels.fitting import Fit
-from fairseq_budget.text.alignments import Alignments
 
-AUTO = "auto"  # the process' own GPU, if there is any
+with imported_later():
+    from fairseq_budget.budget.timing import default_device
+    from fairseq_budget.labels.features import Feature
+    from fairseq_budget.labels.fitting import Fit
+    from fairseq_budget.text.alignments import Alignments
+
 DEFAULT_SAMPLE_FRAMES = 1_000_000
 
 
@@ -64,9 +68,9 @@ def feature_of(args: argparse.Namespace) -> Feature:
         raise BudgetError("--checkpoint needs --layer: the transformer layer to cluster, from 1")
     place = args.device
     if place == AUTO:
-        import torch  # which MFCC do without
-
-        place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+        place = default_device()
+        if place == "cuda":  # the process' own
+            place = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     return Feature(args.checkpoint.absolute(), args.layer, place)
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
-from fairseq_budget.corpus.corpus import Corpus
-from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.corpus.segments import Ends, write_segments
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.segmentation.intervals import interval_ends, table_spans, textgrid_spans
-from fairseq_budget.segmentation.wav2vecu import unit_ends
+
+with imported_later():
+    from fairseq_budget.corpus.corpus import Corpus
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.corpus.segments import Ends, write_segments
+    from fairseq_budget.segmentation.intervals import interval_ends, table_spans, textgrid_spans
+    from fairseq_budget.segmentation.wav2vecu import unit_ends
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -13,10 +13,13 @@ from fairseq_budget.cli.labels.arguments import (
     feature_of,
     fit_of,
 )
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.corpus.column_kinds import model_path
-from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.make import fit_labels
-from fairseq_budget.labels.parts import Workers
+
+with imported_later():
+    from fairseq_budget.labels.kmeans import KMeans
+    from fairseq_budget.labels.make import fit_labels
+    from fairseq_budget.labels.parts import Workers
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

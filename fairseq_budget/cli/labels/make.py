@@ -17,9 +17,12 @@ from fairseq_budget.cli.labels.arguments import (
     splits_of,
 )
 from fairseq_budget.cli.labels.outcome import print_outcome
-from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
-from fairseq_budget.labels.make import make_labels
-from fairseq_budget.labels.parts import Workers
+from fairseq_budget.cli.later import imported_later
+
+with imported_later():
+    from fairseq_budget.labels.labelling import Apply, refuse_mixed_centroids
+    from fairseq_budget.labels.make import make_labels
+    from fairseq_budget.labels.parts import Workers
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -10,11 +10,14 @@ from dataclasses import asdict
 from typing import Any
 
 from fairseq_budget.audio.bad_share import NUM_SHOWN
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.console.table import markdown_table
-from fairseq_budget.corpus.labels import read_info
-from fairseq_budget.labels.make import Checked, check_labels
-from fairseq_budget.labels.quality import verdict
-from fairseq_budget.text.alignments import Alignments
+
+with imported_later():
+    from fairseq_budget.corpus.labels import read_info
+    from fairseq_budget.labels.make import Checked, check_labels
+    from fairseq_budget.labels.quality import verdict
+    from fairseq_budget.text.alignments import Alignments
 
 
 def print_outcome(

@@ -9,11 +9,14 @@ from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import seed
 from fairseq_budget.cli.labels.arguments import add_feature_arguments, feature_of, splits_of
 from fairseq_budget.cli.labels.segment_outcome import add_segmentation, print_segments
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.corpus.column_kinds import LABELS, model_path
-from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.labels.kmeans import KMeans
-from fairseq_budget.labels.parts import Workers
-from fairseq_budget.segmentation.segmenting import Segment, find_penalty
+
+with imported_later():
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.labels.kmeans import KMeans
+    from fairseq_budget.labels.parts import Workers
+    from fairseq_budget.segmentation.segmenting import Segment, find_penalty
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -7,11 +7,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import markdown_table
-from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.corpus.segments import NAME, Segmentation, open_segments
+from fairseq_budget.corpus.column_kinds import SEGMENTS
 from fairseq_budget.frames import FRAME_RATE_HZ
+
+with imported_later():
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.corpus.segments import Segmentation, open_segments
 
 
 def add_segmentation(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +23,9 @@ def add_segmentation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True, help="folder of the manifests"
     )
-    parser.add_argument("--name", default=NAME, help=f"write {{split}}.NAME (default: {NAME})")
+    parser.add_argument(
+        "--name", default=SEGMENTS, help=f"write {{split}}.NAME (default: {SEGMENTS})"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as json")
 
 

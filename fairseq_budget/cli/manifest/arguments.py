@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.cli.arguments import whole
-from fairseq_budget.corpus.column import column_path
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.prepare.derive import Derived
 from fairseq_budget.run.lock import hold
+
+with imported_later():
+    from fairseq_budget.corpus.column import column_path
+    from fairseq_budget.prepare.derive import Derived
 
 Summary = dict[str, dict[str, Any]]
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import seconds
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.manifest.arguments import add_files, alone_in, print_derived
-from fairseq_budget.prepare.derive import Source, cut_one, cut_sets
 from fairseq_budget.prepare.speakers import ONE_SPEAKER
+
+with imported_later():
+    from fairseq_budget.prepare.derive import Source, cut_one, cut_sets
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 from fairseq_budget.audio.bad_share import listed
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.prepare.audio_hashes import changed_audio, write_audio_hashes
+
+with imported_later():
+    from fairseq_budget.prepare.audio_hashes import changed_audio, write_audio_hashes
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

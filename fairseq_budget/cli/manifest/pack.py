@@ -9,12 +9,15 @@ from pathlib import Path
 
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
-from fairseq_budget.corpus.packed import Packed, pack_path
-from fairseq_budget.corpus.packing import pack_split
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.prepare.imported import Imported, write_imported
-from fairseq_budget.prepare.kaldi_folder import read_kaldi
-from fairseq_budget.prepare.lhotse_cuts import read_lhotse
+
+with imported_later():
+    from fairseq_budget.corpus.packed import Packed, pack_path
+    from fairseq_budget.corpus.packing import pack_split
+    from fairseq_budget.prepare.imported import Imported, write_imported
+    from fairseq_budget.prepare.kaldi_folder import read_kaldi
+    from fairseq_budget.prepare.lhotse_cuts import read_lhotse
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.manifest.arguments import add_files, alone_in, print_derived
-from fairseq_budget.prepare.derive import subsets
+
+with imported_later():
+    from fairseq_budget.prepare.derive import subsets
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

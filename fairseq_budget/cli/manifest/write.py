@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_budget.cli.arguments import count, not_negative, positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.manifest.arguments import alone_in, print_summary, require_writable
-from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.prepare.archive_names import write_names
-from fairseq_budget.prepare.collect import Finding, Rules, choose_share, collect
 from fairseq_budget.prepare.find import EXTENSIONS, find_audio, passed_over
+
+with imported_later():
+    from fairseq_budget.corpus.manifest import Manifest
+    from fairseq_budget.prepare.archive_names import write_names
+    from fairseq_budget.prepare.collect import Finding, Rules, choose_share, collect
 
 _NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them go to a file
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_budget.budget.objectives import MASK_PROB, NUM_CLASSES
 from fairseq_budget.cli.arguments import count, sequence_seconds
 from fairseq_budget.cli.rows import add_json
+from fairseq_budget.papers.compute_budget import MASK_PROB, NUM_CLASSES
 from fairseq_budget.sizes import SIZES
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_budget.asr.feasibility import ctc_feasibility
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.transcripts import add_transcripts, read_units
 from fairseq_budget.cli.rows import print_rows
+
+with imported_later():
+    from fairseq_budget.asr.feasibility import ctc_feasibility
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

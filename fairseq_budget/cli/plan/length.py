@@ -5,23 +5,26 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fairseq_budget.budget.accumulation import accumulate
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.lengths import LengthRow, plan_length
-from fairseq_budget.budget.task_training import TaskRow, plan_downstream
-from fairseq_budget.budget.timed_lengths import measure_lengths, measure_tasks
-from fairseq_budget.budget.timing import default_device, machine_name
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, device, positive, sequence_seconds
+from fairseq_budget.cli.arguments import add_device, count, positive, sequence_seconds
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_gpus, add_model
 from fairseq_budget.cli.rows import add_json, print_rows, write_csv
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.papers.match_to_win import BATCHES, LENGTHS_S, PAPER_UPDATE_S, TASKS
 
-Rows = list[LengthRow] | list[TaskRow]
+with imported_later():
+    from fairseq_budget.budget.lengths import LengthRow, plan_length
+    from fairseq_budget.budget.task_training import TaskRow, plan_downstream
+    from fairseq_budget.budget.timed_lengths import measure_lengths, measure_tasks
+    from fairseq_budget.budget.timing import machine_name
+
+Rows: TypeAlias = "list[LengthRow] | list[TaskRow]"
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -58,9 +61,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--measure", action="store_true",
         help="time updates on this machine; --csv is brought up to date after each",
     )  # fmt: skip
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write the rows, too")
     parser.add_argument("--png", metavar="FILE", type=Path, help="draw them, too")
     add_json(parser)

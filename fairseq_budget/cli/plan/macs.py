@@ -6,11 +6,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from fairseq_budget.budget.students import count_macs, paper_rows
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, finite, positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
-from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
@@ -22,6 +21,10 @@ from fairseq_budget.papers.sequence_compression import (
     TEACHER,
 )
 from fairseq_budget.sizes import TRANSFORMER_SIZES
+
+with imported_later():
+    from fairseq_budget.budget.students import count_macs, paper_rows
+    from fairseq_budget.corpus.plain import read_text
 
 _STUDENT = "subsample", "rate", "segments_per_second", "upsample", "size", "layers", "manifest"
 

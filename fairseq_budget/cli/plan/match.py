@@ -8,25 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.budget.length_histogram import (
-    Bar,
-    LengthSummary,
-    describe_lengths,
-    length_histogram,
-)
-from fairseq_budget.budget.lengths import (
-    USABLE_MEMORY,
-    Saving,
-    SequencePlan,
-    overrides,
-    plan_update,
-    saving,
-)
+from fairseq_budget.budget.accumulation import USABLE_MEMORY
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_gpus, add_model
 from fairseq_budget.console.table import markdown_table, table
-from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.papers.match_to_win import (
     LENGTHS_S,
     PAPER_UPDATE_S,
@@ -34,6 +21,22 @@ from fairseq_budget.papers.match_to_win import (
     TABLE_1,
     match_length,
 )
+
+with imported_later():
+    from fairseq_budget.budget.length_histogram import (
+        Bar,
+        LengthSummary,
+        describe_lengths,
+        length_histogram,
+    )
+    from fairseq_budget.budget.lengths import (
+        Saving,
+        SequencePlan,
+        overrides,
+        plan_update,
+        saving,
+    )
+    from fairseq_budget.corpus.packed import open_corpus
 
 _BAR = 40  # characters
 

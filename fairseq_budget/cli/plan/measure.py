@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 
-from fairseq_budget.budget.machine import (
-    advice,
-    measure_machine,
-    measured_rows,
-    read_measurements,
-)
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import device, sequence_seconds
+from fairseq_budget.cli.arguments import add_device, sequence_seconds
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_sequence, add_sizes
 from fairseq_budget.cli.rows import print_rows
+
+with imported_later():
+    from fairseq_budget.budget.machine import (
+        advice,
+        measure_machine,
+        measured_rows,
+        read_measurements,
+    )
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -28,9 +30,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "Kept in ~/.cache/fairseq_budget/measurements.json.",
     )
     add_sizes(parser)
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     parser.add_argument(
         "--seconds-per-gpu", type=sequence_seconds, metavar="S",
         help="audio in an update (default: 87.5 on a GPU, one sequence on a CPU)",

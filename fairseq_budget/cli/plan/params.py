@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_models
 from fairseq_budget.cli.rows import print_rows
+
+with imported_later():
+    from fairseq_budget.budget.parameters import count_parameters
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from fairseq_budget.budget.families import dimensions_of, family, find_encoder
 from fairseq_budget.budget.flops import LEFT_OUT
 from fairseq_budget.budget.machine import find_machine
-from fairseq_budget.budget.objectives import MASK_PROB
 from fairseq_budget.budget.pilot import LEAST_SHARE, MOST_SHARE, Pilot, Setting, design
 from fairseq_budget.budget.presets import STUDY_PRESETS, Preset, read_preset
 from fairseq_budget.cli import Commands
@@ -21,7 +20,7 @@ from fairseq_budget.corpus.packed import open_corpus
 from fairseq_budget.data.batches import Batches, Limits
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.papers.compute_budget import MOST_EPOCHS
+from fairseq_budget.papers.compute_budget import MASK_PROB, MOST_EPOCHS
 from fairseq_budget.run.presets import find_preset, preset_folder
 
 

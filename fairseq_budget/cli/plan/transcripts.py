@@ -9,10 +9,13 @@ from typing import Any
 
 from fairseq_budget.asr.feasibility import Labels
 from fairseq_budget.cli.arguments import count
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json
-from fairseq_budget.corpus.manifest import Manifest
-from fairseq_budget.text.transcripts import read_phones, read_transcripts
-from fairseq_budget.text.units import characters, word_pieces
+
+with imported_later():
+    from fairseq_budget.corpus.manifest import Manifest
+    from fairseq_budget.text.transcripts import read_phones, read_transcripts
+    from fairseq_budget.text.units import characters, word_pieces
 
 
 def add_transcripts(parser: argparse.ArgumentParser, word_pieces: str) -> None:

@@ -6,10 +6,13 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.transcripts import add_transcripts, read_units
 from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.papers.sequence_compression import PAPER_WORD_PIECES
-from fairseq_budget.text.units import units_per_second
+
+with imported_later():
+    from fairseq_budget.text.units import units_per_second
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -6,14 +6,17 @@ import argparse
 from dataclasses import asdict, replace
 
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.machine import Machine, find_machine, predict
-from fairseq_budget.budget.recommend import recommend
-from fairseq_budget.budget.updates import UpdatePlan, pays_for, plan_updates
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, positive, sequence_seconds, whole
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_models, add_sequence
 from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.errors import BudgetError
+
+with imported_later():
+    from fairseq_budget.budget.machine import Machine, find_machine, predict
+    from fairseq_budget.budget.recommend import recommend
+    from fairseq_budget.budget.updates import UpdatePlan, pays_for, plan_updates
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fairseq_budget.corpus.corpus import Corpus
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
+
+with imported_later():
+    from fairseq_budget.corpus.corpus import Corpus
 
 
 def require_utterance(corpus: Corpus, index: int) -> None:

@@ -7,18 +7,21 @@ from pathlib import Path
 
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.report.arguments import require_utterance
 from fairseq_budget.console.table import escaped, markdown_table
-from fairseq_budget.corpus.corpus import Corpus
-from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.nn.encoder import SpeechEncoder
-from fairseq_budget.pretrained import load_pretrained
-from fairseq_budget.report.boundaries import fire
-from fairseq_budget.report.pages import write_page
 from fairseq_budget.segmentation.agreement import TOLERANCE_S, BoundaryScore
-from fairseq_budget.segmentation.fired import score_split, true_boundaries
-from fairseq_budget.segmentation.intervals import table_spans
-from fairseq_budget.text.alignments import SpansOf
+
+with imported_later():
+    from fairseq_budget.corpus.corpus import Corpus
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.nn.encoder import SpeechEncoder
+    from fairseq_budget.pretrained import load_pretrained
+    from fairseq_budget.report.boundaries import fire
+    from fairseq_budget.report.pages import write_page
+    from fairseq_budget.segmentation.fired import score_split, true_boundaries
+    from fairseq_budget.segmentation.intervals import table_spans
+    from fairseq_budget.text.alignments import SpansOf
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

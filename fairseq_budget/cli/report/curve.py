@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import write_csv
 from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.report.curve import read_run
-from fairseq_budget.report.pages import other_budgets, write_page
+
+with imported_later():
+    from fairseq_budget.report.curve import read_run
+    from fairseq_budget.report.pages import other_budgets, write_page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, device
+from fairseq_budget.cli.arguments import add_device, count
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
 
@@ -30,9 +29,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--max-tokens", type=count, default=1_400_000, help="samples of a batch (default: 1400000)"
     )
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     add_json(parser)
     parser.set_defaults(run=_evaluate)
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.report.heard import hear
-from fairseq_budget.report.probe import read_probes
-from fairseq_budget.report.scored import read_scored
-from fairseq_budget.report.trained import Trained, read_trained
+
+with imported_later():
+    from fairseq_budget.report.heard import hear
+    from fairseq_budget.report.probe import read_probes
+    from fairseq_budget.report.scored import read_scored
+    from fairseq_budget.report.trained import Trained, read_trained
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

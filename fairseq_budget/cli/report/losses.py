@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.console.table import table
-from fairseq_budget.report.curve import accuracy_curve, distinct_names, loss_row
+
+with imported_later():
+    from fairseq_budget.report.curve import accuracy_curve, distinct_names, loss_row
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -7,29 +7,24 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count, device, positive
+from fairseq_budget.cli.arguments import add_device, count, positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.console.table import escaped, table
-from fairseq_budget.corpus.manifest import Manifest
-from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.prepare.speakers import find_speaker_rule
-from fairseq_budget.report.pages import write_page
-from fairseq_budget.report.probe import (
-    EXPLANATION,
-    PHONES,
-    WORDS,
-    Bounds,
-    ProbeRow,
-    Questions,
-    best_layers,
-)
-from fairseq_budget.report.probe_features import LOG_MEL, open_layers
-from fairseq_budget.segmentation.intervals import table_spans, textgrid_spans
-from fairseq_budget.text.alignments import SpansOf
+from fairseq_budget.report.probe_items import PHONES, WORDS
+
+with imported_later():
+    from fairseq_budget.corpus.manifest import Manifest
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.prepare.speakers import find_speaker_rule
+    from fairseq_budget.report.pages import write_page
+    from fairseq_budget.report.probe import Bounds, ProbeRow, Questions, best_layers
+    from fairseq_budget.report.probe_features import open_layers
+    from fairseq_budget.segmentation.intervals import table_spans, textgrid_spans
+    from fairseq_budget.text.alignments import SpansOf
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -68,14 +63,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     add_json(parser)
     parser.set_defaults(run=_probe)
 
 
 def _probe(args: argparse.Namespace) -> int:
+    from fairseq_budget.report.probe_features import LOG_MEL  # asks for torch
+
     names = [*args.checkpoint, *([LOG_MEL] if args.logmel else [])]
     if not names or len(set(names)) < len(names):
         raise BudgetError(
@@ -117,6 +112,8 @@ def _spans_of(args: argparse.Namespace, unit: str, root: Path) -> SpansOf | None
 def _write(
     args: argparse.Namespace, rows: list[ProbeRow], questions: Questions, manifest_hash: str
 ) -> None:
+    from fairseq_budget.report.probe import EXPLANATION  # asks for torch
+
     heard, counts = asdict(questions.heard), questions.counts()
     with atomic_write(args.out / "probe.json") as file:
         content = {"manifest": manifest_hash, "seed": args.seed, "heard": heard, "asked": counts}

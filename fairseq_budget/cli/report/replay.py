@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import device
+from fairseq_budget.cli.arguments import add_device
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.run.record import read_record
-from fairseq_budget.run.recovery import last_good
+
+with imported_later():
+    from fairseq_budget.run.record import read_record
+    from fairseq_budget.run.recovery import last_good
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -31,9 +33,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--wav", type=Path, metavar="DIR", help="write what was heard, to listen to"
     )
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     add_json(parser)
     parser.set_defaults(run=_replay)
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.report.arguments import require_utterance
-from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.report.pages import write_run_page
+
+with imported_later():
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.report.pages import write_run_page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
-from fairseq_budget.report.pages import scores_page, write_page
+from fairseq_budget.cli.later import imported_later
+
+with imported_later():
+    from fairseq_budget.report.pages import scores_page, write_page
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
