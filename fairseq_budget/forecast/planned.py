@@ -96,13 +96,16 @@ class Recommended:
     """The size with the least expected loss.
 
     `share`: of the laws that the runs allow, for which it is the best one; `low` and `high` are the
-    encoder parameters between which the best size lies for 80 % of them.
+    encoder parameters between which the best size lies for 80 % of them. `edge`: whether it is the
+    "smallest", "largest" or "only one" of the sizes that have a forecast, so that others may be
+    better.
     """
 
     size: str
     share: Share
     low: Count
     high: Count
+    edge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,15 @@ def _recommended(
     best = min(range(len(own)), key=lambda place: own[place].loss or np.inf)
     low, high = interval(np.array([row.parameters for row in own], float)[chosen])
     share = float(np.mean(chosen == best))
-    return Recommended(own[best].size, share, round(float(low)), round(float(high)))
+    edge = _edge(own[best].parameters, sorted(row.parameters for row in own))
+    return Recommended(own[best].size, share, round(float(low)), round(float(high)), edge)
+
+
+def _edge(size: int, sizes: Sequence[int]) -> str | None:
+    """What the best size is among all, in order, where others beyond it may be better."""
+    if len(sizes) == 1:
+        return "only one"
+    return {sizes[0]: "smallest", sizes[-1]: "largest"}.get(size)
 
 
 def write_forecast(path: Path, found: Forecast) -> None:

@@ -7,9 +7,10 @@ paper printed can be written by hand, and JSON, which holds losses on the way, t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 from fairseq_budget.budget.parameters import num_encoder_parameters
@@ -17,7 +18,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.report.curve import objective_loss
+from fairseq_budget.report.curve import distinct_names, objective_loss
 from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
 from fairseq_budget.report.trained import Trained, read_trained
 from fairseq_budget.run.provenance import SHOWN
@@ -27,6 +28,7 @@ Count = Annotated[int, Range(1, 10**15)]
 Amount = Annotated[float, Range(1e-9, 1e40)]
 Score = Annotated[float, Range(-1e4, 1e4)]  # in per cent
 
+CORPORA_APART = 1.1  # in unique frames, above which runs have heard different ones
 MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
 COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
 
@@ -78,15 +80,16 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
     Raises BudgetError for what cannot be read, and for a run that is not finished.
     """
     points: list[Point] = []
-    folders = {path: run for path, run in _read_folders(paths)}
+    folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
+    names = dict(zip(folders, distinct_names(folders) if folders else [], strict=True))
     for path in paths:
-        points += [_of_run(folders[path], path)] if path in folders else _read_file(path)
+        points += [_read_run(path, names[path])] if path in names else _read_file(path)
     return points
 
 
-def _read_folders(paths: Sequence[Path]) -> Iterable[tuple[Path, Trained]]:
-    folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
-    return zip(folders, read_trained(folders), strict=True)
+def _read_run(folder: Path, name: str) -> Point:
+    (trained,) = read_trained([folder])
+    return _of_run(replace(trained, name=name), folder)
 
 
 def _of_run(trained: Trained, folder: Path) -> Point:
@@ -110,7 +113,7 @@ def _of_run(trained: Trained, folder: Path) -> Point:
     if not run.flops or not hours:
         raise BudgetError(f"{folder} has counted no FLOPs or no audio: train it with this version")
     encoder, data = EncoderConfig.from_dict(trained.model), _data(saved)
-    valid, train = (_split(saved, name) for name in ("valid", "train"))
+    valid, train = (first_split(saved, name) for name in ("valid", "train"))
     return _point(
         folder,
         {
@@ -118,7 +121,7 @@ def _of_run(trained: Trained, folder: Path) -> Point:
             "objective": run.objective,
             "size": trained.size,
             "parameters": num_encoder_parameters(encoder),
-            "frames": hours * 3600 * FRAME_RATE_HZ,
+            "frames": round(hours * 3600 * FRAME_RATE_HZ),
             "unique_frames": _unique_frames(trained),
             "flops": run.flops,
             "valid_loss": known[-1][1],
@@ -165,9 +168,9 @@ def _data(provenance: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return sessions[-1].get("data", {})
 
 
-def _split(provenance: Mapping[str, Any], kind: str) -> str:
-    """The name of the training split, or of the first one for validation."""
-    found = (provenance.get("dataset") or {}).get(f"{kind}_subset") or kind
+def first_split(cfg: Mapping[str, Any], kind: str) -> str:
+    """The name of the split that is trained on ("train"), or of the first one for "valid"."""
+    found = (cfg.get("dataset") or {}).get(f"{kind}_subset") or kind
     return str(found).partition(",")[0]
 
 
@@ -177,7 +180,18 @@ def _unique_frames(trained: Trained) -> float | None:
     epochs, hours = last.get("update"), last.get("audio_hours")
     if not hours or not epochs or epochs < MIN_EPOCHS:
         return None
-    return hours * 3600 * FRAME_RATE_HZ / epochs
+    return round(hours * 3600 * FRAME_RATE_HZ / epochs)
+
+
+def corpus_hours(points: Sequence[Point]) -> float | None:
+    """Hours of the corpus that all runs have heard; None: they do not tell, or there are several.
+
+    >>> corpus_hours([])
+    """
+    known = [point.unique_frames for point in points if point.unique_frames]
+    if not known or len(known) < len(points) or max(known) > CORPORA_APART * min(known):
+        return None
+    return median(known) / (3600 * FRAME_RATE_HZ)
 
 
 # Files of points

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.data.batches import UpdateAudio
-from fairseq_budget.forecast.points import conditions
+from fairseq_budget.forecast.points import conditions, first_split
 from fairseq_budget.forecast.running import Running
 from fairseq_budget.pretrained.portable import OURS
 from fairseq_budget.report.curve import FORECAST, objective_loss
@@ -27,11 +27,10 @@ class ExpectedLoss:
             section: OmegaConf.to_container(root[section], resolve=True)
             for section in ("task", "criterion", "model", "lr_scheduler")
         }
-        valid = root.dataset.valid_subset.partition(",")[0]
         self._running = Running(
             Path(root.task.forecast),
             objective=root.model._name.removeprefix(OURS),
-            conditions=conditions(cfg, history.data(valid)),
+            conditions=conditions(cfg, history.data(first_split(root, "valid"))),
             parameters=num_encoder_parameters(model.encoder.config),
             flops=self._num_total * update_flops(model, heard),
         )

@@ -44,6 +44,9 @@ def test_the_size_with_the_least_loss_is_recommended(found):
     losses = {row.size: row.loss for row in made.rows if row.loss}
     assert made.recommended.size == min(losses, key=losses.get) == made.recommended_row.size
     assert 0 < made.recommended.share <= 1
+    assert made.recommended.edge == {"tiny": "smallest", "slim_50": "largest"}.get(
+        made.recommended.size
+    )
     assert made.recommended.low <= made.recommended.high
     flat = {row.size for row in made.rows if row.as_good}
     assert flat == {s for s, loss in losses.items() if loss <= 1.01 * min(losses.values())}

@@ -6,7 +6,7 @@ import pytest
 
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.forecast.points import Point, read_points, write_points
+from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
 from tests.forecast.pilots import points, write_pilot
 from tests.report.test_curve import write_scores
 
@@ -34,14 +34,16 @@ def test_a_run_is_a_point_by_its_encoder_and_its_objective(tmp_path):
 def test_scores_of_a_run_are_those_below_it_and_the_best_of_its_probes(tmp_path):
     folder = write_pilot(tmp_path / "small", losses=LOSSES)
     write_scores(folder / "ic", "ic", [0.5, 0.7])
-    answers = [
-        {"phones": 0.1},
-        *({"phones": share, "layer": n} for n, share in ((0, 0.3), (1, 0.2))),
-    ]
+    answers = [{"phones": 0.1}, {"phones": 0.3, "layer": 0}, {"phones": 0.2, "layer": 1}]
     rows = [{"checkpoint": "a", **answer} for answer in answers]
     (folder / "probe.json").write_text(json.dumps({"rows": rows}))
     (point,) = read_points([folder])
     assert point.scores == {"ic accuracy": pytest.approx(60.0), "phones, accuracy": 30.0}
+
+
+def test_runs_of_two_sweeps_are_named_by_what_tells_them_apart(tmp_path):
+    folders = [write_pilot(tmp_path / budget / "tiny", losses=LOSSES) for budget in ("1e9", "2e9")]
+    assert [point.name for point in read_points(folders)] == ["1e9/tiny", "2e9/tiny"]
 
 
 @pytest.mark.parametrize("name", ["points.tsv", "points.json"])
@@ -84,6 +86,14 @@ def test_a_number_that_cannot_be_is_named(tmp_path, column, value, words):
     path.write_text("\n".join("\t".join(row) for row in (cells.keys(), cells.values())))
     with pytest.raises(BudgetError, match=words):
         read_points([path])
+
+
+def test_the_corpus_of_all_runs_is_known_if_it_is_one():
+    hour = 3600 * 50
+    one = [*points(unique=10 * hour), *points(unique=10.1 * hour)]
+    assert corpus_hours(one) == pytest.approx(10.05)
+    assert corpus_hours([*one, *points(unique=20 * hour)]) is None
+    assert corpus_hours([*one, *points()]) is None
 
 
 def test_an_empty_table_holds_no_point(tmp_path):

@@ -22,7 +22,7 @@ from fairseq_budget.forecast.planned import (
     read_plan,
     write_forecast,
 )
-from fairseq_budget.forecast.points import Point, read_points, write_points
+from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
 from fairseq_budget.forecast.scores import ScoreRow, score_rows
 from fairseq_budget.sizes import SIZES
 
@@ -50,7 +50,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--hours",
         type=positive,
-        help="audio in the corpus of the planned run (default: new frames all the time)",
+        help="audio in the corpus of the planned run (default: the runs', if their logs tell it)",
     )
     parser.add_argument("--seed", type=seed, default=0, help="of draws (default: %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the runs, a .tsv or .json")
@@ -90,10 +90,8 @@ def _planned(points: list[Point], plans: list[Plan], args: argparse.Namespace) -
         if args.out:
             raise BudgetError("--out writes a forecast: give --flops, the budget that it is for")
         return None
-    law = fit(points, args.seed)
-    return forecast(
-        law, plans, flops=args.flops, sequence_s=args.sequence_seconds, hours=args.hours
-    )
+    law, hours = fit(points, args.seed), args.hours or corpus_hours(points)
+    return forecast(law, plans, flops=args.flops, sequence_s=args.sequence_seconds, hours=hours)
 
 
 def _draw(
@@ -131,11 +129,12 @@ def _recommendation(found: Forecast) -> str:
     best = found.recommended
     if best is None:
         return "recommended: none, for the reasons above"
+    edge = f" It is the {best.edge} of them: ask about others, too." if best.edge else ""
     as_good = ", ".join(escaped(row.size) for row in found.rows if row.as_good)
     return (
         f"recommended: {escaped(best.size)}, the best of these sizes by {best.share:.0%} of the "
         f"laws that the runs allow; by 80 % of them the best has {best.low:,} to {best.high:,} "
-        f"encoder parameters. Within 1 % of its loss: {as_good}."
+        f"encoder parameters. Within 1 % of its loss: {as_good}.{edge}"
     )
 
 
