@@ -9,22 +9,25 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive, seed
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_sequence
 from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.forecast.checks import require_alike
-from fairseq_budget.forecast.fit import fit
-from fairseq_budget.forecast.isoflop import BudgetRow, budget_rows, by_budget
-from fairseq_budget.forecast.planned import (
-    Forecast,
-    Plan,
-    forecast,
-    read_plan,
-    write_forecast,
-)
-from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
-from fairseq_budget.forecast.scores import ScoreRow, score_rows
 from fairseq_budget.sizes import SIZES
+
+with imported_later():
+    from fairseq_budget.forecast.checks import require_alike
+    from fairseq_budget.forecast.fit import fit
+    from fairseq_budget.forecast.isoflop import BudgetRow, budget_rows, by_budget
+    from fairseq_budget.forecast.planned import (
+        Forecast,
+        Plan,
+        forecast,
+        read_plan,
+        write_forecast,
+    )
+    from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
+    from fairseq_budget.forecast.scores import ScoreRow, score_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
