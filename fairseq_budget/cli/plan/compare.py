@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from fairseq_budget.budget.flops import LEFT_OUT
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
 from fairseq_budget.cli.later import imported_later
@@ -14,7 +15,6 @@ from fairseq_budget.frames import hours
 from fairseq_budget.nn.config import EncoderConfig
 
 with imported_later():
-    from fairseq_budget.budget.flops import LEFT_OUT
     from fairseq_budget.budget.machine import find_machine
     from fairseq_budget.budget.recipes import (
         Recipe,
