@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from functools import partial
@@ -204,6 +205,12 @@ def lengths_table() -> str:
     return markdown_table(rows)
 
 
+def bench_table(name: str) -> str:
+    """What a script of scripts/bench/ has measured, as its --json wrote it."""
+    found = json.loads((ROOT / f"docs/data/bench/{name}.json").read_text(encoding="utf-8"))
+    return table(found["rows"])
+
+
 def _decimals(value: float | None, places: int) -> str:
     return "-" if value is None else f"{value:,.{places}f}"
 
@@ -219,6 +226,9 @@ PAGES = {
     },
     "docs/papers/sequence_compression.md": {"compression": compression_table},
     "docs/papers/match_to_win.md": {"figure 2": lengths_table},
+    "docs/benchmarks.md": {
+        name: partial(bench_table, name) for name in ("training", "labels_0.7h", "labels_3h")
+    },
 }
 FILES = {
     f"docs/data/compute_budget_{objective}.tsv": partial(points_table, figure_2(objective))
