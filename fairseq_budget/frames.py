@@ -6,7 +6,6 @@ share them) turn 16 kHz audio into one frame per 20 ms, each seeing 25 ms. No co
 
 from __future__ import annotations
 
-import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,14 +17,21 @@ SAMPLE_RATE = 16_000
 CONV_GEOMETRY = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
 """(kernel, stride) of the frontend's convolutions, first layer first."""
 
-FRAME_SHIFT = math.prod(stride for _, stride in CONV_GEOMETRY)
-"""Samples between the starts of two neighbouring frames: 320."""
 
-RECEPTIVE_FIELD = 1 + sum(
-    (kernel - 1) * math.prod(stride for _, stride in CONV_GEOMETRY[:layer])
-    for layer, (kernel, _) in enumerate(CONV_GEOMETRY)
-)
-"""Samples that one frame sees: 400."""
+def window_after(num_layers: int) -> tuple[int, int]:
+    """(kernel, stride) in samples of the one convolution that the first layers make together.
+
+    >>> window_after(2)
+    (20, 10)
+    """
+    width, shift = 1, 1
+    for kernel, stride in CONV_GEOMETRY[:num_layers]:
+        width, shift = width + (kernel - 1) * shift, shift * stride
+    return width, shift
+
+
+RECEPTIVE_FIELD, FRAME_SHIFT = window_after(len(CONV_GEOMETRY))
+"""Samples that one frame sees, 400, and between the starts of two neighbouring frames, 320."""
 
 FRAME_RATE_HZ = SAMPLE_RATE // FRAME_SHIFT
 """Frames per second: 50."""
@@ -59,15 +65,9 @@ def num_frames_after(num_samples: Count, num_layers: int) -> Count:
     Each layer gives floor((length - kernel) / stride) + 1 steps and never fewer than 0; after no
     layer at all the length is the number of samples itself.
     """
-    length = num_samples
-    for kernel, stride in CONV_GEOMETRY[:num_layers]:
-        length = _conv_length(length, kernel=kernel, stride=stride)
-    return length
-
-
-def _conv_length(length: Any, *, kernel: int, stride: int) -> Any:
-    """Steps of one unpadded convolution, with operators that ints, arrays and tensors share."""
-    steps = (length - kernel) // stride + 1
+    length: Any = num_samples  # whose operators ints, arrays and tensors share
+    kernel, stride = window_after(num_layers)
+    steps = (length - kernel + stride) // stride
     return steps * (steps > 0)  # 0 where the kernel does not fit
 
 

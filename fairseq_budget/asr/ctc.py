@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_budget.losses import LossTerm
+from fairseq_budget.nn.heads import greedy_path
 from fairseq_budget.nn.lengths import padding_mask
 
 BLANK = 0
@@ -51,10 +52,9 @@ def _can_spell(symbols: Tensor, num_symbols: Tensor, num_frames: Tensor) -> Tens
 
 def greedy_ctc(logits: Tensor, num_frames: Tensor, blank: int = BLANK) -> list[list[int]]:
     """The best class of each frame, repetitions and blanks removed: one list per utterance."""
-    best, num_frames = logits.argmax(2).cpu(), num_frames.cpu()  # (B, T)
-    changed = F.pad(best[:, 1:] != best[:, :-1], (1, 0), value=True)
-    kept = changed & (best != blank) & ~padding_mask(num_frames, best.shape[1])
-    return [row[keep].tolist() for row, keep in zip(best, kept, strict=True)]
+    padded = padding_mask(num_frames.to(logits.device), logits.shape[1])
+    path = greedy_path(logits, padded, blank).cpu()
+    return [row[row >= 0].tolist() for row in path]
 
 
 def beam_ctc(

@@ -36,7 +36,9 @@ class SelfAttention(nn.Module):
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         drop = self.dropout if self.training else 0.0
-        attend = attend_with_dropout if drop and x.device.type == "cpu" else fused_attention
+        is_slow = drop and x.device.type == "cpu"
+        in_steps = is_slow or torch.compiler.is_exporting()
+        attend = attend_in_steps if in_steps else fused_attention
         x = attend(query, key, value, padding_mask, drop)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
@@ -50,10 +52,13 @@ def fused_attention(
     return F.scaled_dot_product_attention(query, key, value, attn_mask=attend, dropout_p=drop)
 
 
-def attend_with_dropout(
+def attend_in_steps(
     query: Tensor, key: Tensor, value: Tensor, padding_mask: Tensor | None, drop: float
 ) -> Tensor:
-    """The same step by step: no kernel of a CPU's drops weights, and torch's way around is slow."""
+    """The same step by step: no kernel of a CPU's drops weights, and torch's way around is slow.
+
+    Also what exported graphs do, where the kernel must not ask how many frames there are.
+    """
     scores = query * query.shape[-1] ** -0.5 @ key.mT  # (B, H, T, T)
     if padding_mask is not None:  # by a finite number, for utterances without a frame
         lowest = torch.finfo(scores.dtype).min

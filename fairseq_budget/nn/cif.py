@@ -14,6 +14,7 @@ its weights scaled up; a smaller one is dropped, and an utterance has at least o
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -37,14 +38,14 @@ def integrate_and_fire(alphas: Tensor, max_segments: int | None = None) -> tuple
     alphas = alphas.double()
     ends = alphas.cumsum(1)
     lengths = num_segments(ends[:, -1])
-    size = int(lengths.max()) if max_segments is None else max_segments
+    size = cast(int, lengths.max().item()) if max_segments is None else max_segments
     starts = F.pad(ends[:, :-1], (1, 0))
     segment = starts.floor()  # in which a frame begins
     left = torch.minimum(alphas, segment + 1 - starts)
     values = torch.stack([left, alphas - left], dim=1).float()  # (B, 2, T)
     rows = torch.stack([segment, segment + 1], dim=1).long().clamp(max=size)
-    weights = values.new_zeros(len(alphas), size + 1, alphas.shape[1])
-    weights = weights.scatter(1, rows, values)[:, :size]  # row ``size``: what is dropped
+    weights = values.new_zeros(alphas.shape[0], size + 1, alphas.shape[1])
+    weights = weights.scatter(1, rows, values)[:, :-1]  # row ``size``: what is dropped
     index = torch.arange(size, device=alphas.device)
     total = (ends[:, -1:] - index).clamp(TOLERANCE, 1).float()  # of each row; 1 but for the last
     inside = index < lengths.unsqueeze(1)

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import CONV_GEOMETRY, FRAME_SHIFT, num_frames, num_frames_after
-from fairseq_budget.nn.lengths import padding_mask, zero_padding
+from fairseq_budget.nn.lengths import num_groups, padding_mask, zero_padding
 
 
 class ConvLayer(nn.Sequential):
@@ -83,16 +83,16 @@ class ConvFrontend(nn.Module):
             x = normalized_conv(windows, steps, taps, first.bias, cast(nn.GroupNorm, first[2]))
         else:
             x = first.channel_norm(F.linear(windows.to(taps.dtype), taps.mT, first.bias))
-        batch, x = len(wave), F.gelu(x).flatten(0, 1)
+        batch, x = wave.shape[0], F.gelu(x).flatten(0, 1)
         for layer, (_, stride) in zip(others, CONV_GEOMETRY[1:], strict=True):
             x = strided_conv(x, layer.taps, layer.bias, stride)
             x = F.gelu(x if self.mode == "default" else layer.channel_norm(x))
-        return x.unflatten(0, (batch, -1))[:, : num_frames(wave.shape[1])]
+        return x.unflatten(0, (batch, -1)).narrow(1, 0, num_frames(wave.shape[1]))
 
 
 def num_steps(num_samples: int) -> list[int]:
     """Steps that each layer computes for an utterance, those of whole frames."""
-    frames = -(-num_samples // FRAME_SHIFT)
+    frames = num_groups(num_samples, FRAME_SHIFT)
     strides = [stride for _, stride in CONV_GEOMETRY]
     return [frames * math.prod(strides[layer:]) for layer in range(1, len(strides) + 1)]
 
@@ -100,8 +100,9 @@ def num_steps(num_samples: int) -> list[int]:
 def first_windows(wave: Tensor) -> Tensor:
     """What the first layer's steps see of a wave (B, S): (B, steps of whole frames, kernel)."""
     kernel, stride = CONV_GEOMETRY[0]
-    whole = -wave.shape[1] % FRAME_SHIFT
-    return F.pad(wave, (0, whole + kernel - stride)).unfold(1, kernel, stride)
+    num_samples = wave.shape[1]
+    whole = num_groups(num_samples, FRAME_SHIFT) * FRAME_SHIFT
+    return F.pad(wave, (0, whole - num_samples + kernel - stride)).unfold(1, kernel, stride)
 
 
 def normalized_conv(
@@ -118,7 +119,7 @@ def normalized_conv(
     batch mates.
     """
     exact = windows.double()
-    lengths = torch.as_tensor(num_steps, device=windows.device).expand(len(windows))
+    lengths = torch.as_tensor(num_steps, device=windows.device).expand(windows.shape[0])
     padded = padding_mask(lengths, windows.shape[1])
     count = lengths.clamp(min=1).view(-1, 1, 1)
     mean = zero_padding(exact, padded).sum(1, keepdim=True) / count

@@ -87,3 +87,13 @@ class DistillationHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, N, D')
         x = F.gelu(self.hidden(x)).unflatten(2, (len(self.weight), -1))
         return torch.einsum("btnd,nde->btne", x, self.weight) + self.bias
+
+
+def greedy_path(logits: Tensor, padding_mask: Tensor, blank: int = 0) -> Tensor:
+    """What CTC says, greedily: the best class where it begins, -1 at repetitions and blanks.
+
+    logits (B, T, V), padding_mask (B, T), True = padding, where nothing is said -> (B, T) int64.
+    """
+    best = logits.argmax(2)
+    repeated = F.pad(best[:, 1:] == best[:, :-1], (1, 0))
+    return best.masked_fill(repeated | (best == blank) | padding_mask, -1)

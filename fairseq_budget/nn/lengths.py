@@ -11,6 +11,14 @@ def padding_mask(lengths: Tensor, max_length: int) -> Tensor:
     return torch.arange(max_length, device=lengths.device) >= lengths.unsqueeze(1)
 
 
+def num_groups(length: int, size: int) -> int:
+    """Groups of ``size`` that hold ``length``, of which the last need not be full.
+
+    Also of lengths that are traced: no division of a negative number, which ONNX rounds up.
+    """
+    return (length + size - 1) // size
+
+
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     """Set the padded frames of ``x`` (B, T, ...) to zero; ``mask`` (B, T) is True on padding."""
     if mask is None:

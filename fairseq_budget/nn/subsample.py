@@ -9,7 +9,6 @@ label is pooled by the very same weights.
 from __future__ import annotations
 
 import copy
-import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.nn.cif import CifPredictor, fired_frames, integrate_and_fire
-from fairseq_budget.nn.lengths import padding_mask, zero_padding
+from fairseq_budget.nn.lengths import num_groups, padding_mask, zero_padding
 
 KINDS = ("none", "average", "conv", "cif", "segments")
 MAX_RATE = 50  # a segment of one second: beyond it, short utterances would have no frame left
@@ -84,7 +83,7 @@ class RegularSegments(Segments):
 
     def __init__(self, x: Tensor, mask: Tensor | None, rate: int) -> None:
         self.rate, self._mask, self._num_frames = rate, mask, x.shape[1]
-        self.size = math.ceil(x.shape[1] / rate)
+        self.size = num_groups(x.shape[1], rate)
         valid = x.new_ones(x.shape[:2], dtype=torch.float32) if mask is None else (~mask).float()
         self._counts = self.windows(valid.unsqueeze(2)).sum(2)  # (B, K, 1)
         self.lengths = None if mask is None else (self._counts.squeeze(2) > 0).sum(1)
@@ -100,7 +99,7 @@ class RegularSegments(Segments):
 
     def frame_index(self) -> Tensor:
         time = torch.arange(self._num_frames, device=self._counts.device)
-        return (time // self.rate).expand(len(self._counts), -1)
+        return (time // self.rate).expand(self._counts.shape[0], -1)
 
     def ends(self) -> Tensor:
         return self._counts.squeeze(2).double().cumsum(1)
@@ -218,7 +217,7 @@ class Upsampler(nn.Module):
         if self.conv is None:
             return segments.expand(y)
         y = zero_padding(y, segments.padding_mask)
-        return self.conv(y.transpose(1, 2))[..., :num_frames].transpose(1, 2)
+        return self.conv(y.transpose(1, 2)).narrow(2, 0, num_frames).transpose(1, 2)
 
 
 def check_subsampling(kind: str, rate: float) -> None:

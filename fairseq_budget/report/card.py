@@ -78,6 +78,13 @@ session = onnxruntime.InferenceSession("model.onnx")
 wave, mask = np.zeros((1, 16000), np.float32), np.zeros((1, 16000), bool)
 states = session.run(["hidden_states"], {"source": wave, "padding_mask": mask})[0]
 """
+_ONNX_CTC = """
+import json, numpy as np, onnxruntime
+session, wave = onnxruntime.InferenceSession("model.onnx"), np.zeros((1, 16000), np.float32)
+symbols = json.loads(session.get_modelmeta().custom_metadata_map["symbols"])
+[[ids]] = session.run(["ids"], {"source": wave, "padding_mask": np.zeros((1, 16000), bool)})
+text = "".join(symbols[i] for i in ids if i >= 0).replace("|", " ").replace("▁", " ").strip()
+"""
 
 
 def write_card(
@@ -116,7 +123,10 @@ def loading(checkpoint: Pretrained, tool: str) -> dict[str, str]:
         return {"fairseq_budget": _OURS, "s3prl": _S3PRL}
     if tool == "transformers":
         return {tool: _TRANSFORMERS_CTC if checkpoint.model == CTC else _TRANSFORMERS}
-    return {"fairseq": {"fairseq": _FAIRSEQ}, "onnx": {"onnxruntime": _ONNX}}[tool]
+    if tool == "onnx":
+        says_letters = checkpoint.model == CTC and checkpoint.vocabulary is not None
+        return {"onnxruntime": _ONNX_CTC if says_letters else _ONNX}
+    return {"fairseq": _FAIRSEQ}
 
 
 def _front_matter(checkpoint: Pretrained, tool: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fairseq_budget.nn import attention
-from fairseq_budget.nn.attention import SelfAttention, attend_with_dropout, fused_attention
+from fairseq_budget.nn.attention import SelfAttention, attend_in_steps, fused_attention
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -15,7 +15,7 @@ def test_step_by_step_it_is_the_fused_kernels(padded):
     inputs = [torch.randn(2, 3, 7, 4, requires_grad=True) for _ in range(3)]
     mask = torch.arange(7) >= torch.tensor([[7], [4]]) if padded else None
     results = []
-    for attend in (attend_with_dropout, fused_attention):
+    for attend in (attend_in_steps, fused_attention):
         out = attend(*inputs, mask, 0.0)
         results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
     for own, fused in zip(*results, strict=True):
@@ -24,7 +24,7 @@ def test_step_by_step_it_is_the_fused_kernels(padded):
 
 def test_an_utterance_without_a_frame_is_no_nan():
     inputs = [torch.randn(2, 3, 7, 4, requires_grad=True) for _ in range(3)]
-    out = attend_with_dropout(*inputs, torch.ones(2, 7, dtype=torch.bool), 0.5)
+    out = attend_in_steps(*inputs, torch.ones(2, 7, dtype=torch.bool), 0.5)
     assert all(x.isfinite().all() for x in (out, *torch.autograd.grad(out.sum(), inputs)))
 
 
@@ -40,6 +40,6 @@ def test_weights_of_a_trained_layer_are_dropped_and_keep_their_mean():
 
 
 def test_a_layer_without_dropout_takes_the_fused_kernel(monkeypatch):
-    monkeypatch.setattr(attention, "attend_with_dropout", None)
+    monkeypatch.setattr(attention, "attend_in_steps", None)
     SelfAttention(8, 2, dropout=0.0).train()(torch.randn(1, 5, 8), None)
     SelfAttention(8, 2, dropout=0.3).eval()(torch.randn(1, 5, 8), None)

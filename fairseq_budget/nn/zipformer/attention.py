@@ -94,6 +94,10 @@ class RelativeAttentionWeights(nn.Module):
 def shift_to_absolute(scores: Tensor) -> Tensor:
     """(B, H, T, 2T-1) by offset -> (B, H, T, T) by frame: out[t, s] = scores[t, (T-1) + s - t]."""
     batch, heads, frames, _ = scores.shape
+    if torch.compiler.is_exporting():  # where strides depend on sizes, and ONNX has none
+        time = torch.arange(frames, device=scores.device)
+        index = frames - 1 + time - time.unsqueeze(1)
+        return scores.gather(3, index.expand(batch, heads, -1, -1))
     scores = scores.contiguous()
     *outer, row, column = scores.stride()
     return scores.as_strided(

@@ -129,7 +129,7 @@ class ZipformerLayer(nn.Module):
         """x (B, T, C), positions (2T-1, P), padding_mask (B, T) -> (B, T, C)."""
         before = x
         weights = self.self_attn_weights(x, positions, padding_mask, chance)  # (B, H, T, T)
-        attend = chance.keep((len(x), 1, 1), SKIP_MODULE, x)  # all three or none
+        attend = chance.keep((x.shape[0], 1, 1), SKIP_MODULE, x)  # all three or none
         x = x + self.feed_forward1(x, chance)
         attended = self.balancer_na(self.nonlin_attention(x, weights[:, 0], chance), chance)
         x = x + masked(attended, attend)

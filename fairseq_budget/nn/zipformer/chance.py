@@ -73,7 +73,7 @@ class Chance:
 
     def skip_utterances(self, x: Tensor, prob: Scheduled) -> Tensor:
         """Zero ``x`` (B, T, C) for some utterances; the others are not rescaled."""
-        return masked(x, self.keep((len(x), 1, 1), prob, x))
+        return masked(x, self.keep((x.shape[0], 1, 1), prob, x))
 
     def dropout(self, x: Tensor, prob: Scheduled) -> Tensor:
         """Dropout as everywhere: zeros with ``prob``, the rest rescaled to the same mean."""

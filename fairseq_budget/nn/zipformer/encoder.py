@@ -193,7 +193,7 @@ class ZipformerEncoder(nn.Module):
         An eighth of utterances lose all channels past ``unmasked_dim``; of the others, an eighth
         the upper half of these.
         """
-        shape = (len(x), 1, 1)
+        shape = (x.shape[0], 1, 1)
         lower = chance.keep(shape, FEATURE_MASK_PROB, x)
         upper = chance.keep(shape, FEATURE_MASK_PROB, x)
         sizes = zip(self.size.encoder_embed_dim, self.size.unmasked_dim, strict=True)

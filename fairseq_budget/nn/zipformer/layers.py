@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fairseq_budget.nn.lengths import num_groups
 from fairseq_budget.nn.zipformer.chance import Chance, Scheduled, ScheduledFloat
 from fairseq_budget.nn.zipformer.regularizers import limit_value
 
@@ -80,7 +81,7 @@ class SwooshLinear(nn.Linear):
             self.bias.uniform_(-0.1 * scale, 0.1 * scale)
 
     def forward(self, x: Tensor, chance: Chance) -> Tensor:  # type: ignore[override]  # (B, T, C)
-        mask = chance.dropout_mask((len(x), 1, x.shape[2]), self.dropout, x)
+        mask = chance.dropout_mask((x.shape[0], 1, x.shape[2]), self.dropout, x)
         return _SwooshLinear.apply(x, self.weight, self.bias, mask, self.shift)
 
 
@@ -158,7 +159,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor, padding_mask: Tensor | None) -> Tensor:
         factor = len(self.bias)
-        missing = -x.shape[1] % factor
+        missing = num_groups(x.shape[1], factor) * factor - x.shape[1]
         if padding_mask is None:
             padding_mask = torch.zeros(1, x.shape[1], dtype=torch.bool, device=x.device)
         valid = F.pad(~padding_mask, (0, missing)).unflatten(1, (-1, factor))  # (B, K, F)
@@ -172,7 +173,7 @@ class Downsample(nn.Module):
 def upsample(x: Tensor, factor: int, num_frames: int) -> Tensor:
     """Repeat each frame of x (B, K, C) ``factor`` times; cut to ``num_frames``."""
     batch, length, dim = x.shape
-    return x.unsqueeze(2).expand(batch, length, factor, dim).flatten(1, 2)[:, :num_frames]
+    return x.unsqueeze(2).expand(batch, length, factor, dim).flatten(1, 2).narrow(1, 0, num_frames)
 
 
 def with_channels(x: Tensor, dim: int) -> Tensor:
