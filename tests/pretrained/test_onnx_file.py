@@ -46,6 +46,20 @@ def test_any_batch_of_any_length_has_our_states(fields, tmp_path):
         torch.testing.assert_close(found["logits"], logits, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_log_mel_frames_of_any_batch_are_a_graph_too(tmp_path):
+    pytest.importorskip("onnxscript")
+    checkpoint = random_checkpoint(frontend="logmel", encoder_layers=1)
+    save_onnx(tmp_path, checkpoint)
+    encoder = checkpoint.build_encoder()
+    for lengths in ((3000, 7000, 5000), (LEAST_SAMPLES,), (9000, 400)):
+        waves = noise(*lengths)
+        with torch.no_grad():
+            states = torch.stack(encoder(waves).hidden_states)
+        found = computed(tmp_path / "model.onnx", waves)
+        torch.testing.assert_close(found["hidden_states"], states, atol=1e-4, rtol=1e-4)
+
+
 def test_what_is_no_graph_is_refused_and_nothing_written(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: name)
     for fields in ({"size": "zipformer_tiny"}, {"subsample": "cif"}):
