@@ -29,4 +29,5 @@ for run in tiny tiny_frontend-logmel; do
     rows+=(--upstream "$run=$(IFS=,; echo "${paths[*]}")")
 done
 budget-report losses --runs "$out"/seed*/tiny*
-budget-downstream compare --data demo/downstream/ic --out "$out/ic" --updates 400 "${rows[@]}"
+budget-downstream compare --data demo/downstream/ic --out "$out/ic" --updates 400 \
+    --seeds "${#seeds[@]}" "${rows[@]}"
