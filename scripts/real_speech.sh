@@ -41,10 +41,12 @@ train() { # NAME SEED PRESET OVERRIDES...
 for seed in "${seeds[@]}"; do
     { train tera "$seed" budget_tera_demo && train wav2vec2 "$seed" budget_wav2vec2_demo; } &
     hubert=$out/hubert/seed$seed/checkpoint_last.pt
-    train hubert "$seed" budget_hubert_demo
+    # with the paper's penalty: without it the front-end's output grows a thousandfold
+    train hubert "$seed" budget_hubert_demo criterion.feature_penalty_weight=10
     budget-labels make --data "$out/data" --name "second$seed" --clusters 100 --layer 2 \
         --checkpoint "$hubert"
-    train hubert_second "$seed" budget_hubert_demo task.labels="second$seed"
+    train hubert_second "$seed" budget_hubert_demo task.labels="second$seed" \
+        criterion.feature_penalty_weight=10
     wait $!
     train student_cif "$seed" budget_distilhubert_demo model.teacher="$hubert" \
         model.subsample=cif model.subsample_rate=2

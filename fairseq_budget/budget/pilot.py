@@ -125,7 +125,30 @@ def design(
     grid = _Grid(names, encoders, setting, list(zip(shares, counts, strict=True)))
     _check_updates(grid, flops)
     _check_data(grid, flops)
-    windows = {flops * part: grid.window(flops * part, count) for part, count in grid.cells}
+    return _runs(grid, {flops * part: count for part, count in grid.cells}, seeds, machine)
+
+
+def held_out(
+    encoders: Mapping[str, EncoderConfig],
+    setting: Setting,
+    *,
+    flops: float,
+    seeds: Sequence[int],
+    machine: Machine | None = None,
+) -> Pilot:
+    """Runs of the sizes around the expected best one at one budget, to try a forecast on."""
+    names = sorted(encoders, key=lambda name: setting.flops_per_second(encoders[name]))
+    grid = _Grid(names, encoders, setting, [(1.0, min(LEAST_SIZES, len(names)))])
+    _check_updates(grid, flops)
+    return _runs(grid, {flops: grid.cells[0][1]}, seeds, machine)
+
+
+def _runs(
+    grid: _Grid, counts: Mapping[float, int], seeds: Sequence[int], machine: Machine | None
+) -> Pilot:
+    """Runs of so many sizes at each budget."""
+    encoders, setting = grid.encoders, grid.setting
+    windows = {budget: grid.window(budget, count) for budget, count in counts.items()}
     parameters = {
         name: sum(count_parts(encoders[name], setting.preset.heads))
         for name in sorted({name for window in windows.values() for name in window})

@@ -19,13 +19,6 @@ from fairseq_budget.structured import conform, read_yaml
 
 _UNCROPPED = 250000  # samples, where a preset crops nothing
 
-STUDY_PRESETS = {
-    "tera": "tera_librispeech",
-    "hubert": "hubert_iter2_librispeech",
-    "wav2vec2": "wav2vec2_librispeech",
-}
-"""The preset that stands for an objective where none is named."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,11 @@ def _reason(row: PlannedRow, plan: Plan, flops: float, points: Sequence[Point]) 
         own, others = f"model.{name}={getattr(encoder, name)}", f"model.{name}="
         if own not in conditions and any(c.startswith(others) for c in conditions):
             return f"the runs have another {what}"
-    planned = {"flops": flops, "parameters": row.parameters, "frames": row.frames}
+    return too_far({"flops": flops, "parameters": row.parameters, "frames": row.frames}, points)
+
+
+def too_far(planned: Mapping[str, float], points: Sequence[Point]) -> str | None:
+    """Why runs say nothing of one with these `MAX_FACTORS`; None where they may."""
     for name, most in MAX_FACTORS.items():
         values = [getattr(point, name) for point in points]
         factor = max(planned[name] / max(values), min(values) / planned[name])
@@ -181,12 +185,18 @@ def _reason(row: PlannedRow, plan: Plan, flops: float, points: Sequence[Point]) 
     return None
 
 
+def too_wide(loss: float, low: float, high: float) -> str | None:
+    """Why an interval is no answer; None where it is one."""
+    width = (high - low) / loss
+    if width <= MAX_WIDTH:
+        return None
+    return f"the runs do not tell: 80 % are {width:.0%} wide, {MAX_WIDTH:.0%} at most"
+
+
 def _with_loss(
     row: PlannedRow, reason: str | None, loss: float, low: float, high: float
 ) -> PlannedRow:
-    width = (high - low) / loss
-    if reason is None and width > MAX_WIDTH:
-        reason = f"the runs do not tell: 80 % are {width:.0%} wide, {MAX_WIDTH:.0%} at most"
+    reason = reason or too_wide(loss, low, high)
     if reason is not None:
         return replace(row, refused=reason)
     return replace(row, loss=loss, low=min(low, loss), high=max(high, loss))

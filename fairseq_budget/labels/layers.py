@@ -39,7 +39,6 @@ from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.run.lock import hold
 
 VERSION = 1  # raise it when the same arguments come to mean other bytes
-DTYPES = ("float32", "float16")
 MIN_WINDOW_S, MAX_WINDOW_S = 0.1, CHUNK_FRAMES / FRAME_RATE_HZ
 
 

@@ -8,15 +8,14 @@ from collections import defaultdict
 from typing import Any, Dict, Iterable, List, cast
 
 import torch
-from fairseq.optim import OPTIMIZER_REGISTRY
-from fairseq.optim.adam import Adam, FairseqAdam
+from fairseq.optim import OPTIMIZER_REGISTRY, adam
 from torch import Tensor
 from torch.optim.adamw import adamw
 
 from fairseq_budget.optimizers._copies import SavedCopies
 
 
-class FusedAdam(Adam):
+class FusedAdam(adam.Adam):
     """fairseq's Adam to rounding, on float32 parameters; what is not float32 is left to it."""
 
     @torch.no_grad()
@@ -67,13 +66,16 @@ class FusedAdam(Adam):
         )
 
 
-class BudgetAdam(SavedCopies, FairseqAdam):
-    """Builds it; where fairseq finds a fused one of its own (apex), or is told to, that is used."""
+class FairseqAdam(SavedCopies, adam.FairseqAdam):
+    """Builds it; where fairseq finds a fused one of its own (apex), or is told to, that is used.
+
+    Of fairseq's name: its trainer goes on from no optimizer of a class of another one.
+    """
 
     def __init__(self, cfg: Any, params: Iterable[Tensor]) -> None:
         super().__init__(cfg, params)
-        if type(self.optimizer) is Adam and not cfg.use_old_adam:
+        if type(self.optimizer) is adam.Adam and not cfg.use_old_adam:
             self._optimizer = FusedAdam(self.param_groups, **self.optimizer_config)
 
 
-OPTIMIZER_REGISTRY["adam"] = BudgetAdam
+OPTIMIZER_REGISTRY["adam"] = FairseqAdam

@@ -10,6 +10,13 @@ PREFIX = "budget_"
 _PACKAGE = Path(__file__).parents[1]
 _PLACES = (Path("examples"), _PACKAGE.parent / "examples", _PACKAGE / "presets")
 
+STUDY_PRESETS = {
+    "tera": "tera_librispeech",
+    "hubert": "hubert_iter2_librispeech",
+    "wav2vec2": "wav2vec2_librispeech",
+}
+"""The preset that stands for an objective where none is named."""
+
 
 def preset_folder() -> Path:
     """The first folder that has some; ``examples`` where none does."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from fairseq_budget import cli
 from fairseq_budget.cli.later import imported_later
 
 HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "plotly", "s3prl", "fairseq", "transformers")
@@ -38,6 +41,16 @@ def test_no_help_imports_what_commands_work_with():
     assert done.stdout.count("usage: budget-") > 40
     imported = done.stdout.rpartition("imported: ")[2].split()
     assert not set(HEAVY).intersection(imported)
+
+
+def test_no_constant_is_among_what_is_imported_later():
+    """What stands for it would be printed in its place."""
+    for path in Path(cli.__file__).parent.rglob("*.py"):
+        for block in ast.parse(path.read_text()).body:
+            for statement in block.body if isinstance(block, ast.With) else ():
+                if isinstance(statement, ast.ImportFrom):
+                    names = [each.asname or each.name for each in statement.names]
+                    assert not [name for name in names if name.isupper()], path
 
 
 def test_a_name_is_imported_when_it_is_called_or_asked_for_something():

@@ -77,6 +77,8 @@ def test_presets_get_it_under_fairseqs_name():
     assert cfg.optimizer._name == "adam"
     built = optim.build_optimizer(cfg.optimizer, list(layers().parameters()))
     assert type(built.optimizer) is FusedAdam
+    # or fairseq's trainer would refuse to go on from a checkpoint of before, and the other way
+    assert type(built).__name__ == optim.adam.FairseqAdam.__name__
     cfg.optimizer.use_old_adam = True
     assert type(optim.build_optimizer(cfg.optimizer, list(layers().parameters())).optimizer) is (
         optim.adam.Adam

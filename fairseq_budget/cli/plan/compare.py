@@ -7,24 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.machine import find_machine
-from fairseq_budget.budget.recipes import (
-    ENCODER_KEYS,
-    OWN_KEYS,
-    SYNTAX,
-    Recipe,
-    RecipeRow,
-    compare,
-    incomparable,
-    parse_recipes,
-    read_recipes,
-)
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
-from fairseq_budget.corpus.packed import open_corpus
-from fairseq_budget.forecast.running import expected_end
 from fairseq_budget.frames import hours
+from fairseq_budget.nn.config import EncoderConfig
+
+with imported_later():
+    from fairseq_budget.budget.machine import find_machine
+    from fairseq_budget.budget.recipes import (
+        Recipe,
+        RecipeRow,
+        compare,
+        incomparable,
+        parse_recipes,
+        read_recipes,
+    )
+    from fairseq_budget.corpus.packed import open_corpus
+    from fairseq_budget.forecast.running import expected_end
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -32,7 +33,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "compare",
         help="several recipes at one budget",
         description="What recipes hold, hear, need and take at one budget. Keys of a recipe: "
-        f"{', '.join(OWN_KEYS)}; and the encoder's fields: {', '.join(ENCODER_KEYS)}.",
+        "objective, size, head, num_classes, optimizer, sequence_s, batch_s, update_freq, gpus, "
+        f"forecast; and the encoder's fields: {', '.join(EncoderConfig.__dataclass_fields__)}.",
     )
     parser.add_argument(
         "--flops", type=positive, required=True, help="the budget of each, e.g. 1.33e18"
@@ -40,7 +42,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     recipes = parser.add_mutually_exclusive_group(required=True)
     recipes.add_argument(
         "--recipe", nargs="+", action="extend", metavar="NAME:KEY=VALUE,...",
-        help=f"one or more of {SYNTAX}",
+        help="such as short:size=slim,sequence_s=5",
     )  # fmt: skip
     recipes.add_argument(
         "--recipes", type=Path, metavar="FILE", help="them in yaml or JSON, {name: {key: value}}"

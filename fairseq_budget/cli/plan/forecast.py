@@ -9,22 +9,27 @@ from pathlib import Path
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive, seed
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_sequence
+from fairseq_budget.cli.rows import print_rows
 from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.forecast.checks import require_alike
-from fairseq_budget.forecast.fit import fit
-from fairseq_budget.forecast.isoflop import BudgetRow, budget_rows, by_budget
-from fairseq_budget.forecast.planned import (
-    Forecast,
-    Plan,
-    forecast,
-    read_plan,
-    write_forecast,
-)
-from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
-from fairseq_budget.forecast.scores import ScoreRow, score_rows
 from fairseq_budget.sizes import SIZES
+
+with imported_later():
+    from fairseq_budget.forecast.checks import require_alike
+    from fairseq_budget.forecast.fit import fit
+    from fairseq_budget.forecast.held_out import held_out_rows, verdict
+    from fairseq_budget.forecast.isoflop import BudgetRow, budget_rows, by_budget
+    from fairseq_budget.forecast.planned import (
+        Forecast,
+        Plan,
+        forecast,
+        read_plan,
+        write_forecast,
+    )
+    from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
+    from fairseq_budget.forecast.scores import ScoreRow, score_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -58,6 +63,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="JSON", help="write the forecast, for task.forecast=JSON"
     )
+    parser.add_argument(
+        "--against", type=Path, nargs="+", metavar="RUN",
+        help="runs that are not fitted: what they ended with, beside what was expected of them",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_forecast)
 
@@ -76,12 +85,22 @@ def _forecast(args: argparse.Namespace) -> int:
         _draw(points, budgets, found, args.png)
     if args.out and found:
         write_forecast(args.out, found)
+    if args.against:
+        return _print_against(points, read_points(args.against), args)
     if args.json:
         parts = {"forecast": found and asdict(found)}
         rows = {"budgets": list(map(asdict, budgets)), "scores": list(map(asdict, scores))}
         print(json.dumps(parts | rows, indent=2))
     else:
         _print(found, budgets, scores)
+    return 0
+
+
+def _print_against(points: list[Point], runs: list[Point], args: argparse.Namespace) -> int:
+    rows = held_out_rows(fit(points, args.seed), runs)
+    print_rows(rows, as_json=args.json)
+    if not args.json:
+        print(f"\n{verdict(rows, runs)}")
     return 0
 
 

@@ -6,31 +6,34 @@ import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from fairseq_budget.budget.families import dimensions_of, family, find_encoder
 from fairseq_budget.budget.flops import LEFT_OUT
-from fairseq_budget.budget.machine import find_machine
-from fairseq_budget.budget.pilot import LEAST_SHARE, MOST_SHARE, Pilot, Setting, design
-from fairseq_budget.budget.presets import STUDY_PRESETS, Preset, read_preset
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, positive, sequence_seconds, share
+from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.plan.arguments import add_gpus
 from fairseq_budget.cli.rows import add_json, print_rows
-from fairseq_budget.corpus.packed import open_corpus
-from fairseq_budget.data.batches import Batches, Limits
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.papers.compute_budget import MASK_PROB, MOST_EPOCHS
-from fairseq_budget.run.presets import find_preset, preset_folder
+from fairseq_budget.run.presets import STUDY_PRESETS, find_preset, preset_folder
+
+with imported_later():
+    from fairseq_budget.budget.families import dimensions_of, family, find_encoder
+    from fairseq_budget.budget.machine import find_machine
+    from fairseq_budget.budget.pilot import Pilot, Setting, design, held_out
+    from fairseq_budget.budget.presets import Preset, read_preset
+    from fairseq_budget.corpus.packed import open_corpus
+    from fairseq_budget.data.batches import Batches, Limits
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "pilot",
         help="the small runs that a forecast of a large one is fitted on",
-        description="A grid of sizes x budgets, each run at "
-        f"{LEAST_SHARE:.1%} to {MOST_SHARE:.0%} of the large run's FLOPs, all of them within a "
-        "share of it. At each budget the sizes lie around the one that is expected to be best; "
+        description="A grid of sizes x budgets, all of them within a share of the large run's "
+        "FLOPs. At each budget the sizes lie around the one that is expected to be best; "
         "neighbouring budgets share sizes.",
     )
     parser.add_argument(
@@ -69,6 +72,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--machine", metavar="NAME", help="predict for this measured machine (default: this one)"
     )
+    parser.add_argument(
+        "--held-out", action="store_true",
+        help="instead of a pilot, three sizes at --flops: whether a forecast for it is right",
+    )  # fmt: skip
     add_json(parser)
     parser.add_argument(
         "--overrides", action="store_true", help="print one line per run, for scripts/sweep.sh"
@@ -85,15 +92,19 @@ def _pilot(args: argparse.Namespace) -> int:
             f"--objective {preset.objective}, or name another preset"
         )
     names = args.sizes or family(preset.encoder.size)
-    pilot = design(
-        {name: replace(preset.encoder, **dimensions_of(find_encoder(name))) for name in names},
-        _setting(preset, args),
-        flops=args.flops,
-        share=args.share,
-        num_budgets=args.budgets,
-        seeds=range(1, args.seeds + 1),
-        machine=measured[1] if measured else None,
-    )
+    encoders = {
+        name: replace(preset.encoder, **dimensions_of(find_encoder(name))) for name in names
+    }
+    options: dict[str, Any] = {
+        "flops": args.flops,
+        "seeds": range(1, args.seeds + 1),
+        "machine": measured[1] if measured else None,
+    }
+    if args.held_out:
+        pilot = held_out(encoders, _setting(preset, args), **options)
+    else:
+        grid = {"share": args.share, "num_budgets": args.budgets}
+        pilot = design(encoders, _setting(preset, args), **grid, **options)
     if args.overrides:
         print("\n".join(run.overrides for run in pilot.runs))
         return 0

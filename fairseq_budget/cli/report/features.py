@@ -7,23 +7,24 @@ import sys
 from pathlib import Path
 
 from fairseq_budget.audio.bad_share import MAX_BAD_SHARE, listed
-from fairseq_budget.budget.timing import default_device
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import (
+    add_device,
     add_workers,
     count,
-    device,
     not_negative,
     require_workers,
     seconds,
     share,
     whole,
 )
-from fairseq_budget.corpus.plain import read_text
-from fairseq_budget.labels.layer_files import FORMATS
-from fairseq_budget.labels.layers import DTYPES, Dump, Layers
-from fairseq_budget.labels.parts import Workers
-from fairseq_budget.pretrained import read_pretrained
+from fairseq_budget.cli.later import imported_later
+
+with imported_later():
+    from fairseq_budget.corpus.plain import read_text
+    from fairseq_budget.labels.layers import Dump, Layers
+    from fairseq_budget.labels.parts import Workers
+    from fairseq_budget.pretrained import read_pretrained
 
 ALL = "all"
 
@@ -45,9 +46,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
-        "--format", choices=FORMATS, default="npy", help="hdf5 needs h5py (default: %(default)s)"
+        "--format",
+        choices=("npy", "hdf5"),
+        default="npy",
+        help="hdf5 needs h5py (default: %(default)s)",
     )
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="(default: %(default)s)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float16"), default="float32", help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--window-seconds", type=seconds, default=30.0, metavar="S",
         help="longer utterances are heard in windows of S seconds (default: 30)",
@@ -69,9 +75,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="stop when more of the audio cannot be read; what cannot has no frames "
         "(default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
-        "--device", type=device, default=default_device(), help="(default: %(default)s)"
-    )
+    add_device(parser)
     add_workers(parser)
     parser.set_defaults(run=_features)
 

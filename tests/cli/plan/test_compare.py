@@ -8,6 +8,7 @@ import pytest
 
 from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.parameters import num_encoder_parameters
+from fairseq_budget.budget.recipes import ENCODER_KEYS, OWN_KEYS
 from fairseq_budget.cli.plan.command import main
 from fairseq_budget.forecast.planned import Forecast, PlannedRow, Recommended, write_forecast
 from tests.forecast.pilots import TRUE
@@ -97,3 +98,10 @@ def test_a_forecast_of_another_run_is_refused(capsys, forecast, recipe, flops, c
     words = ["--recipe", f"{recipe},forecast={forecast}"]
     assert main(["compare", "--flops", flops, *words]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_help_names_every_key_of_a_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    words = set(capsys.readouterr().out.translate(str.maketrans(",;.", "   ")).split())
+    assert words >= {*OWN_KEYS, *ENCODER_KEYS}

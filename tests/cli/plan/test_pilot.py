@@ -89,3 +89,14 @@ def test_a_line_composes_with_its_preset(capsys, folder, objective, preset):
     cfg = compose(f"budget_{preset}", *line.split())
     assert cfg.optimization.max_update > cfg.lr_scheduler.warmup_updates > 0
     assert f"task.budget_flops={cfg.task.budget_flops:.6g} " in line
+
+
+def test_held_out_runs_are_three_sizes_at_the_budget_itself(capsys, folder):
+    words = ["--flops", "3e13", *LITTLE[2:], "--held-out"]
+    assert pilot(folder, *words, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["flops"] for row in rows] == [3e13] * 3
+    assert len({row["size"] for row in rows}) == 3
+    assert all(f"optimization.max_update={row['updates']} " in row["overrides"] for row in rows)
+    assert pilot(folder, *words) == 0
+    assert "all 3 runs: 9e+13 FLOPs" in capsys.readouterr().out
