@@ -10,6 +10,7 @@ export PATH="$PWD/.venv/bin:$PATH" OMP_NUM_THREADS=1
 flops=${1:-8e12}
 seeds=("${@:2}")
 ((${#seeds[@]})) || seeds=(1 2 3)
+num_seeds=${#seeds[@]}
 out=results/runs/frontends/$flops
 
 for seed in "${seeds[@]}"; do
@@ -30,4 +31,4 @@ for run in tiny tiny_frontend-logmel; do
 done
 budget-report losses --runs "$out"/seed*/tiny*
 budget-downstream compare --data demo/downstream/ic --out "$out/ic" --updates 400 \
-    --seeds "${#seeds[@]}" "${rows[@]}"
+    --seeds "$num_seeds" "${rows[@]}"
