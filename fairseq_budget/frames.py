@@ -36,6 +36,12 @@ RECEPTIVE_FIELD, FRAME_SHIFT = window_after(len(CONV_GEOMETRY))
 FRAME_RATE_HZ = SAMPLE_RATE // FRAME_SHIFT
 """Frames per second: 50."""
 
+FFT_SIZE = 512
+"""Samples of the spectrum of 25 ms, 112 of which are zeros."""
+
+MEL_BINS = 80
+"""Energies of a log-mel frame; these frames are 10 ms apart, two in one of ours."""
+
 
 def hours(num_samples: float) -> float:
     """Hours of audio.

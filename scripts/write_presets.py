@@ -28,6 +28,7 @@ encoder_embed_dim: null
 encoder_ffn_embed_dim: null
 encoder_attention_heads: null
 final_dim: null
+frontend: conv  # logmel
 conv_dim: null
 conv_pos: null
 conv_pos_groups: 16

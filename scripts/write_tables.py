@@ -8,8 +8,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from fairseq_budget.budget.families import find_encoder
+from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.lengths import plan_length
-from fairseq_budget.budget.parameters import count_parameters
+from fairseq_budget.budget.parameters import count_parameters, num_encoder_parameters
 from fairseq_budget.budget.students import paper_rows
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.console.table import cells, markdown_table, table
@@ -17,6 +19,7 @@ from fairseq_budget.forecast.isoflop import budget_rows
 from fairseq_budget.forecast.points import Point, points_table
 from fairseq_budget.forecast.scores import score_rows
 from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.nn.config import FRONTENDS
 from fairseq_budget.papers.compute_budget import (
     CORPUS_HOURS,
     FIGURE_2,
@@ -84,6 +87,27 @@ def sizes_table() -> str:
                 "training GFLOP per second of audio": f"{plan.gflops_per_audio_second:.2f}",
                 "updates for 1.33e18": f"{plan.updates:,}" if in_paper else "-",
                 "paper's": f"{PAPER_RUNS[name].max_update:,}" if in_paper else "-",
+            }
+        )
+    return markdown_table(rows)
+
+
+def frontends_table() -> str:
+    """What log-mel frames in place of convolutions save of the FLOPs of each size."""
+    rows = []
+    for name in SIZES:
+        encoders = [find_encoder(f"{name},frontend={frontend}") for frontend in FRONTENDS]
+        conv, mel = (training_flops_per_second(encoder, 14.0) / 1e9 for encoder in encoders)
+        parameters = [num_encoder_parameters(encoder) for encoder in encoders]
+        rows.append(
+            {
+                "`model.size`": f"`{name}`",
+                "GFLOP, conv": f"{conv:.2f}",
+                "GFLOP, logmel": f"{mel:.2f}",
+                "saved": f"{100 * (1 - mel / conv):.0f} %",
+                "audio for the same FLOPs": f"{conv / mel:.1f} times",
+                "parameters, conv": f"{parameters[0]:,}",
+                "parameters, logmel": f"{parameters[1]:,}",
             }
         )
     return markdown_table(rows)
@@ -218,6 +242,7 @@ def _decimals(value: float | None, places: int) -> str:
 PAGES = {
     "README.md": {"sizes": short_sizes_table, "results": results_table},
     "docs/budget.md": {"sizes": sizes_table},
+    "docs/guides/logmel.md": {"front-ends": frontends_table},
     "docs/papers/compute_budget.md": {
         "table 4": study_table,
         "figure 2": figure_2_table,

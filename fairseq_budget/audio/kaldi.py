@@ -24,11 +24,10 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from scipy import fft
 
-from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.frames import FFT_SIZE, SAMPLE_RATE
 
 WINDOW = 400  # samples in 25 ms at 16 kHz
 SHIFT = 160  # samples in 10 ms
-FFT_SIZE = 512
 LOW_HZ, HIGH_HZ = 20.0, SAMPLE_RATE / 2
 PREEMPHASIS = 0.97
 NUM_CEPSTRA, NUM_CEPSTRUM_BINS, LIFTER = 13, 23, 22.0
@@ -45,13 +44,17 @@ Table = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Library:
-    """What numpy and torch call differently; `table` makes constants theirs, once."""
+    """What numpy and torch call differently; `table` makes constants theirs, once.
+
+    `is_whole`: without chunks, for a graph that is of any length and so has no loop.
+    """
 
     frames: Callable[[Array], Array]  # (S,) -> (N, 512), without copying
     rfft: Callable[[Array], Array]
     log: Callable[[Array], Array]
     concatenate: Callable[..., Array]
     table: Callable[..., Array]
+    is_whole: bool = False
 
 
 def num_mfcc_frames(num_samples: Count) -> Count:
@@ -85,6 +88,8 @@ def mfcc(joined: Array, firsts: Array, num_frames: Array, library: Library) -> A
 
 def log_mel(joined: Array, num_bins: int, library: Library) -> Array:
     """Log-mel energies (N, K) of joined waves (S,) float32."""
+    if library.is_whole:
+        return _log_mel(joined, num_bins, library)
     num_frames = (len(joined) - FFT_SIZE) // SHIFT + 1
     starts = range(0, num_frames, CHUNK_FRAMES)
     ends = [min(start + CHUNK_FRAMES, num_frames) for start in starts]
@@ -106,9 +111,11 @@ def _windowed(wave: Array, library: Library) -> Array:
     """
     emphasised = library.concatenate([wave[:1], wave[1:] - PREEMPHASIS * wave[:-1]])
     frames = library.frames(emphasised)
-    sums = wave[: len(wave) // _BLOCK * _BLOCK].reshape(-1, _BLOCK) @ library.table(window_blocks)
+    num_samples, num_frames = wave.shape[0], frames.shape[0]  # len() would fix them in a graph
+    blocks = wave[: num_samples // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
+    sums = blocks @ library.table(window_blocks)
     per_window, per_shift = WINDOW // _BLOCK, SHIFT // _BLOCK
-    stop = per_shift * (len(frames) - 1) + 1
+    stop = per_shift * (num_frames - 1) + 1
     means = sum(sums[i : i + stop : per_shift] for i in range(per_window)) / WINDOW
     frames = frames - (1 - PREEMPHASIS) * means[:, None]
     frames *= library.table(povey_window)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_budget.audio.kaldi import (
-    FFT_SIZE,
     NUM_CEPSTRA,
     NUM_MFCC,
     REACH,
@@ -29,6 +28,7 @@ from fairseq_budget.audio.kaldi import (
     num_mfcc_frames,
     num_slots,
 )
+from fairseq_budget.frames import FFT_SIZE, MEL_BINS
 
 MIN_STD = 1e-3  # constant features, such as the deltas of one frame, become 0 and not 0/0
 
@@ -58,7 +58,7 @@ class LogMel(nn.Module):
     waves, precision and the absence of state are those of :class:`MFCC`.
     """
 
-    def __init__(self, num_features: int = 80) -> None:
+    def __init__(self, num_features: int = MEL_BINS) -> None:
         super().__init__()
         self.num_features = num_features
 
@@ -79,14 +79,15 @@ def _of_joined(features: Callable[..., Tensor], wave: Tensor, num_samples: Tenso
     rows = nn.functional.pad(wave.float(), (0, slots * SHIFT - samples))
     joined = nn.functional.pad(rows.flatten(), (REACH * SHIFT, FFT_SIZE - SHIFT))
     firsts = REACH + slots * torch.arange(batch, device=wave.device)
+    library = _library(wave.device, torch.compiler.is_compiling())
     with torch.autocast(wave.device.type, enabled=False):
-        found = features(joined, firsts, num_frames, _library(wave.device))
+        found = features(joined, firsts, num_frames, library)
     found = found[REACH:].reshape(batch, slots, found.shape[1])[:, : num_mfcc_frames(samples)]
     return _zero_padding(found, num_frames)
 
 
 @cache
-def _library(device: torch.device) -> Library:
+def _library(device: torch.device, is_whole: bool = False) -> Library:
     @cache  # in float32 outside the modules, where neither a cast nor state_dict reaches it
     def table(make: Callable[..., Any], *args: int) -> Tensor:
         return torch.from_numpy(make(*args)).to(device)
@@ -94,7 +95,7 @@ def _library(device: torch.device) -> Library:
     def frames(wave: Tensor) -> Tensor:
         return wave.unfold(0, FFT_SIZE, SHIFT)
 
-    return Library(frames, torch.fft.rfft, torch.log, torch.concatenate, table)
+    return Library(frames, torch.fft.rfft, torch.log, torch.concatenate, table, is_whole)
 
 
 def spectral_envelope(mfcc: Tensor) -> Tensor:

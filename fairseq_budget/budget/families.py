@@ -1,50 +1,77 @@
-"""Encoders between the named sizes: families of transformers, scaled in width and depth at once.
+"""Encoders by names: sizes, families between them, scaled in width and depth at once, and fields.
 
 ``tiny:2`` is `tiny` with about twice the parameters in its layers. Width and depth grow by the same
 factor, its cube root; heads keep their width, the feed-forward networks their ratio to the width,
 and the front-end stays as it is, as it does in the study's sizes. Whole heads and layers come near
 the factor, not upon it. Members are overrides of their base, not entries of the table of sizes.
+Behind commas a name has fields of the encoder: ``slim,frontend=logmel``.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import fields, replace
 from typing import Any
 
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.sizes import SIZES, ZipformerSize
-
-SCALED = (
-    "encoder_layers",
-    "encoder_embed_dim",
-    "encoder_ffn_embed_dim",
-    "encoder_attention_heads",
-)
-"""Dimensions in which a member differs from its base."""
+from fairseq_budget.structured import parse_word
 
 LEAST, MOST = 1 / 64, 64  # factors, far beyond which no head, or no GPU, is left
 
 
 def find_encoder(name: str) -> EncoderConfig:
-    """The encoder of a named size (`tiny`), or of a member of its family (`tiny:2`, `tiny:0.25`).
+    """The encoder of a size (`tiny`) or a member of its family (`tiny:2`), with fields or without.
 
-    Raises BudgetError for an unknown size, a factor that is none, and families of Zipformers, whose
-    stacks have dimensions of their own.
+    Raises BudgetError for an unknown size, a factor that is none, families of Zipformers, whose
+    stacks have dimensions of their own, unknown fields, and values that no encoder can have.
 
     >>> find_encoder("tiny:8").encoder_embed_dim
     256
+    >>> find_encoder("tiny,encoder_layers=6").encoder_layers
+    6
     """
-    size, _, factor = name.partition(":")
+    member, *settings = name.split(",")
+    size, _, factor = member.partition(":")
     if size not in SIZES:
-        raise BudgetError(f"size {name!r}: {expected_one_of(size, SIZES)}, or one with a factor")
-    return _scaled(name, size, _factor(name, factor)) if factor else EncoderConfig(size=size)
+        raise BudgetError(f"size {member!r}: {expected_one_of(size, SIZES)}, or one with a factor")
+    config = _scaled(member, size, _factor(member, factor)) if factor else EncoderConfig(size=size)
+    if settings:
+        config = replace(config, **dict(_setting(name, setting) for setting in settings))
+        config.resolved()
+    return config
 
 
-def dimensions_of(config: EncoderConfig) -> dict[str, Any]:
-    """The fields of the encoder that make another one this size; those that are None stay out."""
-    own = {name: getattr(config, name) for name in SCALED}
-    return {"size": config.size, **{name: n for name, n in own.items() if n is not None}}
+def _setting(name: str, setting: str) -> tuple[str, Any]:
+    field, _, value = setting.partition("=")
+    known = [each.name for each in fields(EncoderConfig) if each.name != "size"]
+    if field not in known:
+        raise BudgetError(f"size {name!r}: no field {field!r}; {expected_one_of(field, known)}")
+    return field, parse_word(value)
+
+
+def size_of(name: str) -> str:
+    """The named size that an encoder's name begins with.
+
+    >>> size_of("slim:2,frontend=logmel")
+    'slim'
+    """
+    return re.split("[:,]", name)[0]
+
+
+def dimensions_of(config: EncoderConfig, base: EncoderConfig | None = None) -> dict[str, Any]:
+    """The size, and the fields in which an encoder is not the base, by default that of the size."""
+    base = base or EncoderConfig(size=config.size)
+    own = {each.name: getattr(config, each.name) for each in fields(EncoderConfig)}
+    differing = {name: value for name, value in own.items() if value != getattr(base, name)}
+    return {"size": config.size, **differing}
+
+
+def model_overrides(config: EncoderConfig, base: EncoderConfig | None = None) -> dict[str, Any]:
+    """The same as settings of a preset: `model.size`, `model.frontend`, ..."""
+    return {f"model.{name}": value for name, value in dimensions_of(config, base).items()}
 
 
 def family(size: str) -> list[str]:

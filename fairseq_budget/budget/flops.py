@@ -5,6 +5,9 @@ front-end's convolutions, all linear layers, both attention products and the pos
 convolution. A backward pass costs twice a forward pass, hence training = 3 x forward (the paper's
 [20]). LEFT_OUT says what is not counted.
 
+Of a log-mel front-end the mel filters and the linear layer count. The filters have no backward
+pass, so three times their products pay for the Fourier transform before them, too.
+
 Subsampling shortens all that follows the front-end ("On Compressing Sequences ...", section 6). As
 there, the module that finds segments counts; pooling and upsampling do not.
 
@@ -19,7 +22,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fairseq_budget.budget.flops_zipformer import zipformer_macs
-from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE, Count, num_frames, num_frames_after
+from fairseq_budget.frames import (
+    CONV_GEOMETRY,
+    FFT_SIZE,
+    MEL_BINS,
+    SAMPLE_RATE,
+    Count,
+    num_frames,
+    num_frames_after,
+)
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 
 FLOPS_PER_MAC = 2
@@ -36,8 +47,13 @@ LEFT_OUT = (
 
 
 def frontend_macs(config: ResolvedConfig, num_samples: Any) -> Any:
-    """Sum over layers of output length x kernel x input channels x output channels."""
+    """Sum over layers of output length x kernel x input channels x output channels.
+
+    Of log-mel two frames in each of ours: spectrum x mel filters, mel bins x output channels.
+    """
     dim = config.conv_dim
+    if config.frontend == "logmel":
+        return num_frames(num_samples) * 2 * MEL_BINS * (FFT_SIZE // 2 + 1 + dim)
     return sum(
         num_frames_after(num_samples, layer) * kernel * (1 if layer == 1 else dim) * dim
         for layer, (kernel, _) in enumerate(CONV_GEOMETRY, 1)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairseq_budget.budget.accumulation import USABLE_MEMORY, fit_update
+from fairseq_budget.budget.families import find_encoder, model_overrides
 from fairseq_budget.budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR, encoder_macs
 from fairseq_budget.budget.memory import BYTES_PER_VALUE, batch_bytes
 from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, num_frames
-from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.papers.match_to_win import LENGTHS_S
 
 
@@ -76,7 +76,7 @@ def plan_length(
     size: str, objective: str, *, length_s: float, batch: int, device: str = "cuda"
 ) -> LengthRow:
     """A cell of Figure 2: ``batch`` sequences of ``length_s`` seconds."""
-    config, heads = EncoderConfig(size=size), Heads(objective)
+    config, heads = find_encoder(size), Heads(objective)
     num_samples = round(length_s * SAMPLE_RATE)
     forward = FLOPS_PER_MAC * batch * encoder_macs(config, num_samples)
     head = batch * length_s * heads.training_flops_per_second(config, length_s) / TRAINING_FACTOR
@@ -168,8 +168,9 @@ def overrides(size: str, row: SequencePlan) -> str:
             f"size {size}: raise --gpu-gib, or take a smaller --size"
         )
     max_tokens = round(row.batch * row.length_s * SAMPLE_RATE * MAX_TOKENS_SLACK)
+    model = " ".join(f"{name}={n}" for name, n in model_overrides(find_encoder(size)).items())
     return (
-        f"model.size={size} dataset.batch_size={row.batch} dataset.max_tokens={max_tokens} "
+        f"{model} dataset.batch_size={row.batch} dataset.max_tokens={max_tokens} "
         f"optimization.update_freq=[{row.update_freq}] "
         "task.min_sample_size=0 task.max_sample_size=null"
     )

@@ -4,6 +4,7 @@
 
     16 bytes a parameter                            weight, gradient, Adam's state (timing.py)
   + B (front-end: 2 (T_1 + ... + T_7) + T   values of each of C channels, and 10 T_1
+       or of log-mel frames: 3 T            of each, and 160 T
        body                                 values, see below)
 
 T_l: steps that the front-end computes in convolution l, T: frames; what autograd holds of our
@@ -16,10 +17,11 @@ from __future__ import annotations
 
 from functools import cache
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import num_segments
 from fairseq_budget.budget.parameters import count_parameters
-from fairseq_budget.frames import CONV_GEOMETRY, num_frames
-from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.frames import CONV_GEOMETRY, MEL_BINS, num_frames, num_frames_after
+from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.conv_frontend import num_steps
 from fairseq_budget.sizes import ZipformerSize
 
@@ -37,7 +39,7 @@ def batch_bytes(
     device: str = "cuda",
 ) -> int:
     """Memory of training on ``batch`` sequences of ``num_samples`` samples on a kind of device."""
-    config, parameters = EncoderConfig(size=size), _num_parameters(size, objective)
+    config, parameters = find_encoder(size), _num_parameters(size, objective)
     return training_bytes(
         config, parameters, num_samples, batch, precision=precision, device=device
     )
@@ -67,10 +69,7 @@ def activation_bytes(
     Of subsampling, what finds the segments is left out.
     """
     c, width = config.resolved(), BYTES_PER_VALUE[precision]
-    frames = num_frames(num_samples)
-    steps = num_steps(num_samples)
-    windows = CONV_GEOMETRY[0][0] * steps[0]
-    frontend = width * (c.conv_dim * (2 * sum(steps) + frames) + windows)
+    frontend = width * _frontend_values(c, num_samples)
     frames = num_segments(config, num_samples)
     if c.zipformer is not None:
         return frontend + width * _zipformer_values(c.zipformer, frames)
@@ -79,6 +78,22 @@ def activation_bytes(
     weights = layers * c.encoder_attention_heads * frames * keeps_weights
     masks = (2 * layers + 2) * dim + weights  # of dropout, a byte each
     return frontend + frames * (width * (body + ATTENTION_COPIES * weights) + masks)
+
+
+def _frontend_values(config: ResolvedConfig, num_samples: int) -> int:
+    """Values of inputs and outputs of its layers, and of the norm behind them."""
+    frames = num_frames(num_samples)
+    if config.frontend == "logmel":
+        return frames * (3 * config.conv_dim + 2 * MEL_BINS)
+    steps = num_steps(num_samples)
+    windows = CONV_GEOMETRY[0][0] * steps[0]
+    return config.conv_dim * (2 * sum(steps) + frames) + windows
+
+
+def widest_values(config: EncoderConfig, num_samples: int) -> int:
+    """Values of the largest output of a layer of the front-end: its first layer's."""
+    c, is_conv = config.resolved(), config.frontend == "conv"
+    return c.conv_dim * (num_frames_after(num_samples, 1) if is_conv else num_frames(num_samples))
 
 
 def _zipformer_values(size: ZipformerSize, num_frames: int) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
@@ -38,14 +39,16 @@ def count_parameters(
     *,
     head: str = "cosine",
     num_classes: int = NUM_CLASSES,
-    extractor_mode: str = "default",
+    extractor_mode: str | None = None,
 ) -> ParameterCount:
     """Parameters of a size, counted on the real modules (without allocating them).
 
-    All of them: k2SSL's Zipformer has some that nothing reads, and its published counts hold them.
-    ``head`` and ``num_classes`` are HuBERT's.
+    ``size`` is any name that `find_encoder` knows. All of them: k2SSL's Zipformer has some that
+    nothing reads, and its published counts hold them. ``head`` and ``num_classes`` are HuBERT's.
     """
-    config = EncoderConfig(size=size, extractor_mode=extractor_mode)
+    config = find_encoder(size)
+    if extractor_mode is not None:
+        config = replace(config, extractor_mode=extractor_mode)
     encoder, own = count_parts(config, Heads(objective, head, num_classes))
     total = encoder + own
     paper: int | None = total

@@ -10,11 +10,12 @@ one that is expected to be best; as that one moves slowly, neighbouring budgets 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from fairseq_budget.budget.families import dimensions_of
+from fairseq_budget.budget.families import model_overrides
 from fairseq_budget.budget.flops import (
     FLOPS_PER_MAC,
     TRAINING_FACTOR,
@@ -270,7 +271,7 @@ def _run(
     )
     audio_hours = flops / setting.flops_per_second(encoder) / 3600
     run = PilotRun(
-        run=f"{size.replace(':', '-')}_{flops:.2e}_seed{seed}".replace("e+", "e"),
+        run=f"{re.sub('[:,=]', '-', size)}_{flops:.2e}_seed{seed}".replace("e+", "e"),
         size=size,
         parameters=parameters,
         flops=flops,
@@ -290,7 +291,7 @@ def _overrides(run: PilotRun, encoder: EncoderConfig, setting: Setting) -> str:
     preset, every = setting.preset, max(1, run.updates // NUM_VALIDATIONS)
     warmup = preset.warmup_updates / preset.updates if preset.updates else WARMUP_SHARE
     words = {
-        **{f"model.{name}": value for name, value in dimensions_of(encoder).items()},
+        **model_overrides(encoder, preset.encoder),
         "optimization.max_update": run.updates,
         "optimization.lr": f"[{run.lr:.4g}]",
         "lr_scheduler.warmup_updates": round(warmup * run.updates),

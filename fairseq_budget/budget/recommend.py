@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fairseq_budget.budget.families import size_of
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.papers.compute_budget import (
     BEST_SIZE,
@@ -30,8 +31,8 @@ def recommend(
     """The row of one objective's plan to train, and the reason."""
     best = _frames_per_parameter_of_the_best(rows[0].objective, sequence_s)
     # what the study did not run, or a wide, three-layer encoder, only if there is nothing else
-    ranked = [row for row in rows if row.size not in ZIPFORMER_SIZES] or list(rows)
-    candidates = [row for row in ranked if row.size != "small"] or ranked
+    ranked = [row for row in rows if size_of(row.size) not in ZIPFORMER_SIZES] or list(rows)
+    candidates = [row for row in ranked if size_of(row.size) != "small"] or ranked
     row = min(candidates, key=lambda row: abs(math.log(row.frames_per_parameter / best)))
     reasons = [_size_reason(row, best, flops), *_data_reason(row, hours)]
     if len(candidates) < len(ranked):

@@ -9,18 +9,18 @@ and labels are noise; float32, as nothing is said of precision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import FLOPS_PER_MAC, TRAINING_FACTOR, encoder_macs
-from fairseq_budget.budget.memory import BYTES_PER_PARAMETER, activation_bytes
+from fairseq_budget.budget.memory import BYTES_PER_PARAMETER, activation_bytes, widest_values
 from fairseq_budget.budget.parameters import num_trainable
 from fairseq_budget.budget.task_models import build_head, noise_loss
 from fairseq_budget.budget.timing import peak_bytes, timed
 from fairseq_budget.console.table import column
-from fairseq_budget.frames import SAMPLE_RATE, num_frames_after
-from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.nn.shapes import shapes_only
 from fairseq_budget.papers.match_to_win import TASKS
@@ -44,10 +44,11 @@ class TaskRow:
 def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda") -> TaskRow:
     """The closed form: the encoder's FLOPs in an update, parameters and memory of training.
 
-    A frozen encoder is run forward only: it holds its weights and, for a while, two outputs of its
-    first convolution. The downstream model's own FLOPs and activations are not counted.
+    A frozen encoder is run forward only: it holds its weights and, for a while, input and output of
+    an activation in its front-end, where that is widest. The downstream model's own FLOPs and
+    activations are not counted.
     """
-    task, config = TASKS[name], EncoderConfig(size=size)
+    task, config = TASKS[name], find_encoder(size)
     num_samples = round(task.length_s * SAMPLE_RATE)
     with shapes_only():
         encoder = num_trainable(SpeechEncoder(config))
@@ -55,8 +56,7 @@ def plan_downstream(name: str, size: str, *, frozen: bool, device: str = "cuda")
     passes = 1 if frozen else TRAINING_FACTOR
     flops = passes * FLOPS_PER_MAC * task.batch * encoder_macs(config, num_samples)
     if frozen:
-        largest = 4 * config.resolved().conv_dim * num_frames_after(num_samples, 1)
-        held = 4 * encoder + 2 * task.batch * largest  # input and output of the norm
+        held = 4 * encoder + 2 * task.batch * 4 * widest_values(config, num_samples)
     else:
         kept = activation_bytes(config, num_samples, keeps_weights=device == "cpu")
         held = BYTES_PER_PARAMETER * encoder + task.batch * kept
@@ -75,7 +75,7 @@ def measure_downstream(
     name: str, size: str, *, frozen: bool, device: str, num_updates: int = 3
 ) -> tuple[float, int]:
     """Seconds of the fastest of ``num_updates`` updates after a warm-up, and bytes at the peak."""
-    task, config = TASKS[name], EncoderConfig(size=size, encoder_layerdrop=0.0)
+    task, config = TASKS[name], replace(find_encoder(size), encoder_layerdrop=0.0)
     wave = torch.randn(task.batch, round(task.length_s * SAMPLE_RATE), device=device)
     before = peak_bytes(device)
     encoder = SpeechEncoder(config).to(device).train(not frozen).requires_grad_(not frozen)

@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE
-from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.structured import Range
 
@@ -48,7 +48,7 @@ class Measurement:
     @property
     def flops_per_audio_second(self) -> float:
         """Training FLOPs of the one formula for a second of audio."""
-        return training_flops_per_second(EncoderConfig(size=self.size), self.sequence_s)
+        return training_flops_per_second(find_encoder(self.size), self.sequence_s)
 
     @property
     def flops_per_second(self) -> float:
@@ -88,7 +88,7 @@ def measure_encoder(
     ``seconds`` is rounded to whole sequences. Layer drop is off: every layer is paid for.
     """
     batch = max(1, round(seconds / sequence_s))
-    config = EncoderConfig(size=size, encoder_layerdrop=0.0)
+    config = replace(find_encoder(size), encoder_layerdrop=0.0)
     wave = torch.randn(batch, round(sequence_s * SAMPLE_RATE), device=device)
     before = peak_bytes(device)
     encoder = SpeechEncoder(config).to(device, DTYPES[precision])

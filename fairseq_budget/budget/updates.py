@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fairseq_budget.budget.families import find_encoder, model_overrides
 from fairseq_budget.budget.flops import training_flops_per_second, updates_for_budget
 from fairseq_budget.budget.objectives import Heads
 from fairseq_budget.budget.parameters import count_parameters
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
-from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.papers.compute_budget import NUM_CLASSES, PAPER_FLOPS, PAPER_RUNS, WARMUP_SHARE
 
 
@@ -58,7 +58,7 @@ def plan_updates(
     warmup_updates: int | None = None,
 ) -> UpdatePlan:
     """Updates that a FLOPs budget pays for, and the epochs over ``hours`` of audio they make."""
-    config = EncoderConfig(size=size)
+    config = find_encoder(size)
     heads = Heads(objective, head, num_classes)
     seconds_per_update = gpus * seconds_per_gpu
     updates = updates_for_budget(
@@ -109,7 +109,7 @@ def pays_for(
 
 def _overrides(size: str, updates: int, lr: float | None, warmup_updates: int) -> str:
     words = {
-        "model.size": size,
+        **model_overrides(find_encoder(size)),
         "optimization.max_update": updates,
         "optimization.lr": lr and f"[{lr:.8f}".rstrip("0") + "]",
         "lr_scheduler.warmup_updates": warmup_updates,

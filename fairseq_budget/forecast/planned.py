@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairseq_budget.budget.families import dimensions_of, find_encoder
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.budget.pilot import FURTHEST
 from fairseq_budget.console.table import column
-from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.forecast.fit import Fit, interval
 from fairseq_budget.forecast.law import Array, Law
-from fairseq_budget.forecast.points import Amount, Count, Point
+from fairseq_budget.forecast.points import KINDS, Amount, Count, Point
 from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained.portable import write_json
-from fairseq_budget.structured import Share, parse_word, read_json
+from fairseq_budget.structured import Share, read_json
 
 FORMAT_VERSION = 1
 MAX_FACTORS = {"flops": FURTHEST, "parameters": 10.0, "frames": FURTHEST}
@@ -45,24 +45,8 @@ class Plan:
 
 
 def read_plan(text: str) -> Plan:
-    """A plan from a size or a member of its family, with fields of its encoder behind commas.
-
-    Raises BudgetError for others.
-
-    >>> read_plan("tiny,encoder_layers=6").encoder.encoder_layers
-    6
-    """
-    size, *words = text.split(",")
-    values = dimensions_of(find_encoder(size))
-    known = {each.name for each in fields(EncoderConfig)}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name not in known:
-            raise BudgetError(f"--size {text}: no field {name!r}; {expected_one_of(name, known)}")
-        values[name] = parse_word(value)
-    plan = Plan(text, EncoderConfig(**values))
-    plan.encoder.resolved()
-    return plan
+    """A plan by the name of its encoder; raises BudgetError for others (see `find_encoder`)."""
+    return Plan(text, find_encoder(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +166,11 @@ def _bare_row(plan: Plan, flops: float, sequence_s: float, unique: float) -> Pla
 
 def _reason(row: PlannedRow, plan: Plan, flops: float, points: Sequence[Point]) -> str | None:
     """Why a law says nothing of a plan."""
-    kind = f"model.encoder_type={plan.encoder.resolved().encoder_type}"
-    conditions = points[0].conditions.split()
-    if kind not in conditions and any(c.startswith("model.encoder_type=") for c in conditions):
-        return "the runs have another encoder"
+    encoder, conditions = plan.encoder.resolved(), points[0].conditions.split()
+    for name, what in KINDS.items():
+        own, others = f"model.{name}={getattr(encoder, name)}", f"model.{name}="
+        if own not in conditions and any(c.startswith(others) for c in conditions):
+            return f"the runs have another {what}"
     return too_far({"flops": flops, "parameters": row.parameters, "frames": row.frames}, points)
 
 

@@ -44,6 +44,9 @@ _CONDITIONS: dict[str, tuple[str, ...]] = {
     "lr_scheduler": ("_name",),
 }
 
+KINDS = {"encoder_type": "encoder", "frontend": "front-end"}
+"""Fields of the encoder that a law of sizes is of one value of, and what they are called."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
@@ -158,7 +161,7 @@ def conditions(cfg: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
         if (cfg.get(section) or {}).get(name) is not None
     }
     encoder = EncoderConfig.from_dict(dict(cfg["model"])).resolved()
-    found["model.encoder_type"] = encoder.encoder_type
+    found |= {f"model.{name}": getattr(encoder, name) for name in KINDS}
     found |= {f"valid.{name}": sha256[:SHOWN] for name, sha256 in hashes.items()}
     return " ".join(f"{name}={value}" for name, value in sorted(found.items()))
 

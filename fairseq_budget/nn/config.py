@@ -11,6 +11,7 @@ from fairseq_budget.sizes import SIZES, ZipformerSize
 from fairseq_budget.structured import Range, conform
 
 LARGEST_DIMENSION = 1 << 16
+FRONTENDS = ("conv", "logmel")
 
 
 def _field(default: Any, help: str) -> Any:
@@ -32,12 +33,16 @@ class EncoderConfig:
     encoder_ffn_embed_dim: Optional[int] = _field(None, "width of its feed-forward networks")
     encoder_attention_heads: Optional[int] = _field(None, "its attention heads")
     final_dim: Optional[int] = _field(None, "width of the space in which targets are compared")
-    conv_dim: Optional[int] = _field(None, "channels of the convolutional front-end")
+    frontend: str = _field(
+        "conv",
+        "'conv', seven convolutions of the waveform, or 'logmel', a layer on log-mel frames",
+    )
+    conv_dim: Optional[int] = _field(None, "channels of the front-end")
     conv_pos: Optional[int] = _field(None, "its positional convolution's kernel, in frames")
     conv_pos_groups: int = _field(16, "groups of the positional convolution")
-    conv_bias: bool = _field(False, "biases in the front-end's convolutions")
+    conv_bias: bool = _field(False, "biases in the convolutions of frontend=conv")
     extractor_mode: str = _field(
-        "default", "front-end norm: 'default' (over time, first layer) or 'layer_norm' (all layers)"
+        "default", "norm of frontend=conv: 'default' (over time, first layer) or 'layer_norm' (all)"
     )
     normalize: bool = _field(False, "bring each waveform to zero mean and unit variance first")
     layer_norm_first: bool = _field(
@@ -76,7 +81,7 @@ class EncoderConfig:
     mask_padding: bool = _field(
         True,
         "padding never changes a valid frame or the feature penalty; false: as in fairseq and "
-        "k2SSL it does, in the front-end (extractor_mode=default) and throughout a Zipformer",
+        "k2SSL it does, in the front-end's norm over time and throughout a Zipformer",
     )
     feature_grad_mult: float = _field(
         0.1, "factor on the gradient into the front-end; 0 freezes the front-end"
@@ -99,6 +104,9 @@ class EncoderConfig:
         if self.size not in SIZES:
             raise BudgetError(f"model.size={self.size!r}: {expected_one_of(self.size, SIZES)}")
         size = SIZES[self.size]
+        if self.frontend not in FRONTENDS:
+            expected = expected_one_of(self.frontend, FRONTENDS)
+            raise BudgetError(f"model.frontend={self.frontend!r}: {expected}")
         if self.encoder_type not in (None, size.encoder_type):
             raise BudgetError(_contradiction(self.size, str(self.encoder_type)))
         if isinstance(size, ZipformerSize):

@@ -23,6 +23,7 @@ from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.conv_frontend import ConvFrontend
 from fairseq_budget.nn.dropout import dropout
 from fairseq_budget.nn.lengths import normalize_wave, padding_mask
+from fairseq_budget.nn.logmel_frontend import LogMelFrontend
 from fairseq_budget.nn.masking import add_magnitude_noise, mask_channel_block
 from fairseq_budget.nn.subsample import Segments, Subsampler, Upsampler
 from fairseq_budget.nn.transformer import TransformerEncoder
@@ -82,6 +83,13 @@ class EncoderOutput:
         return self.segments.pool_labels(labels, num_classes)
 
 
+def build_frontend(config: ResolvedConfig) -> ConvFrontend | LogMelFrontend:
+    """What turns a waveform (B, S) into features (B, T, C); both kinds take and return the same."""
+    if config.frontend == "logmel":
+        return LogMelFrontend(config.conv_dim)
+    return ConvFrontend(config.conv_dim, config.extractor_mode, config.conv_bias)
+
+
 def build_encoder(config: ResolvedConfig) -> TransformerEncoder | ZipformerEncoder:
     """The stack behind the projection; both kinds take and return the same."""
     if config.zipformer is None:
@@ -103,7 +111,7 @@ class SpeechEncoder(nn.Module):
         self.config = resolved = config.resolved()
         dim, conv_dim = resolved.input_dim, resolved.conv_dim
         kind, rate = config.subsample, config.subsample_rate
-        self.feature_extractor = ConvFrontend(conv_dim, config.extractor_mode, config.conv_bias)
+        self.feature_extractor = build_frontend(resolved)
         self.layer_norm = nn.LayerNorm(conv_dim) if config.feature_layer_norm else None
         self.subsampler = Subsampler(kind, rate, conv_dim) if kind != "none" else None
         self.post_extract_proj = nn.Linear(conv_dim, dim) if conv_dim != dim else None

@@ -19,7 +19,7 @@ from fairseq_budget.nn.heads import classes_of
 from fairseq_budget.pretrained.fairseq_checkpoint import HEADS, PROJECTION, QUANTIZER
 from fairseq_budget.pretrained.portable import Pretrained
 from fairseq_budget.pretrained.vocabulary import SPECIAL_SYMBOLS
-from fairseq_budget.pretrained.weights import require_plain
+from fairseq_budget.pretrained.weights import require_convolutions, require_plain
 
 FAIRSEQ_FILE = "model.pt"
 FIELDS = (  # of encoders, in fairseq's models too
@@ -45,6 +45,7 @@ def save_fairseq(folder: str | Path, checkpoint: Pretrained) -> None:
     """
     encoder = checkpoint.encoder.resolved()
     require_plain(encoder, "fairseq")
+    require_convolutions(encoder, "fairseq")
     if not encoder.feature_layer_norm:
         raise BudgetError(
             "feature_layer_norm=false: fairseq's HuBERT and wav2vec 2.0 have a LayerNorm before "

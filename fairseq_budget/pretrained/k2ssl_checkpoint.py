@@ -58,10 +58,12 @@ def export_k2ssl(path: str | Path, checkpoint: Pretrained) -> None:
         checkpoint.model != "budget_hubert"
         or config.zipformer is None
         or config.subsample != "none"
+        or config.frontend != "conv"
     ):
         raise BudgetError(
-            f"{checkpoint.model} of size {config.size}, subsample={config.subsample}: k2SSL reads "
-            "budget_hubert with a zipformer size and no subsampling"
+            f"{checkpoint.model} of size {config.size}, subsample={config.subsample}, "
+            f"frontend={config.frontend}: k2SSL reads budget_hubert with a zipformer size, "
+            "convolutions and no subsampling"
         )
     write_k2ssl(path, checkpoint.state)
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from fairseq_budget import __version__
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.frames import MEL_BINS
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.pretrained.foreign import names_in, other_kind
@@ -74,7 +75,8 @@ def _check_room(config: ResolvedConfig, weights: Mapping[str, Tensor]) -> None:
         return  # of named sizes
     dim, num_layers = config.encoder_embed_dim, config.encoder_layers
     least = num_layers * dim * (4 * dim + 2 * config.encoder_ffn_embed_dim)
-    least += dim * (dim // config.conv_pos_groups) * config.conv_pos + config.conv_dim**2
+    least += dim * (dim // config.conv_pos_groups) * config.conv_pos
+    least += config.conv_dim * (config.conv_dim if config.frontend == "conv" else 2 * MEL_BINS)
     there = sum(value.numel() for value in weights.values())
     if least > there or num_layers > len(weights):
         raise BudgetError(

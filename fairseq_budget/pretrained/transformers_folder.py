@@ -41,6 +41,7 @@ from fairseq_budget.pretrained.weights import (
     encoder_config,
     importing,
     placed,
+    require_convolutions,
     require_plain,
 )
 from fairseq_budget.structured import read_json
@@ -133,6 +134,7 @@ def save_transformers(folder: str | Path, checkpoint: Pretrained) -> None:
     """
     folder, encoder = Path(folder), checkpoint.encoder.resolved()
     require_plain(encoder, "transformers")
+    require_convolutions(encoder, "transformers")
     if checkpoint.model == TRANSDUCER:
         raise BudgetError(
             "transformers has no transducer with these encoders: expected CTC, or a pre-trained "

@@ -59,6 +59,15 @@ def require_plain(config: ResolvedConfig, tool: str) -> None:
         )
 
 
+def require_convolutions(config: ResolvedConfig, tool: str) -> None:
+    """Refuse, for an export, what hears log-mel frames: BudgetError."""
+    if config.frontend != "conv":
+        raise BudgetError(
+            f"model.frontend={config.frontend}: {tool} has no such front-end, its models begin "
+            "with convolutions on the waveform; export without --to, or --to onnx"
+        )
+
+
 def encoder_config(weights: Mapping[str, Tensor], fields: Mapping[str, Any]) -> EncoderConfig:
     """Dimensions off the weights; ``fields``, by our names, say what these do not tell.
 

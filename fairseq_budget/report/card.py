@@ -31,6 +31,7 @@ OBJECTIVES = {  # by registered names, in words
     CTC: "speech recognition, CTC",
     TRANSDUCER: "speech recognition, transducer",
 }
+FRONTENDS = {"conv": "convolutions on the waveform", "logmel": "log-mel frames and a linear layer"}
 LICENCE = (
     "None is stated. Whoever publishes this folder chooses one here and, on the Hugging Face Hub, "
     "in the lines above the title (`license:`); what the recordings allow is part of that choice."
@@ -154,6 +155,7 @@ def _architecture(checkpoint: Pretrained, config: ResolvedConfig) -> dict[str, s
         "parameters": f"{num_encoder_parameters(checkpoint.encoder):,} in the encoder, "
         f"{sum(weight.numel() for weight in own):,} with its heads",
         "layers": f"{layers}, width {config.output_dim}",
+        "front-end": FRONTENDS[config.frontend],
         "frames": f"{FRAME_RATE_HZ} a second",
         "subsampling": f"{config.subsample}, {config.subsample_rate:g}" if is_short else "none",
         "waveforms": "normalised" if config.normalize else "as they are",

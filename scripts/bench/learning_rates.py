@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fairseq_budget.budget.families import dimensions_of, find_encoder
+from fairseq_budget.budget.families import find_encoder, model_overrides
 from fairseq_budget.console.table import markdown_table
 from fairseq_budget.report.curve import LOG, OBJECTIVE_LOSSES
 from fairseq_budget.report.training_log import read_training_log
@@ -59,7 +59,7 @@ def final_loss(size: str, lr: str, args: argparse.Namespace) -> float:
 def train_command(size: str, lr: str, folder: Path, args: argparse.Namespace) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
-        **{f"model.{name}": n for name, n in dimensions_of(find_encoder(size)).items()},
+        **model_overrides(find_encoder(size)),
         "+task.user_dir": "fairseq_budget",
         "task.data": args.data.absolute(),
         "dataset.max_tokens": args.max_tokens,

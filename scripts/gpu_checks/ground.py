@@ -13,12 +13,14 @@ from fairseq_budget.budget.timing import DTYPES
 from fairseq_budget.nn.encoder import SpeechEncoder
 from gpu_checks.registry import ALLOWED, Options, Row, check, compared, noise, sizes, still
 
+LOG_MEL = "tiny,frontend=logmel"
+
 
 @check("encoder", limit_s=90)
 def encoders(options: Options) -> Iterator[Row]:
     seconds = 1 if options.small else 3
     wave = noise(3, seconds * 16000)
-    for size in sizes(options):
+    for size in (*sizes(options), LOG_MEL):
         torch.manual_seed(0)
         encoder = SpeechEncoder(still(size)).eval()  # in training a Zipformer draws on the device
         for lengths in (None, torch.tensor([wave.shape[1], 13000, 9000])):
@@ -46,7 +48,7 @@ def _states(
     precision: str = "fp32",
     autocast: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The last state's valid frames, and the gradient of the first convolution."""
+    """The last state's valid frames, and the gradient of the front-end's first layer."""
     dtype = DTYPES[precision]
     model = copy.deepcopy(encoder).to(device, torch.float32 if autocast else dtype)
     lengths = lengths if lengths is None else lengths.to(device)

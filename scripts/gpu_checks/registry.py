@@ -7,7 +7,7 @@ imported inside, so that a check without its package costs only itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.nn.config import EncoderConfig
 
 Row = dict[str, Any]
@@ -82,10 +83,14 @@ def alike(what: str, found: Any, expected: Any) -> Row:
     return {"what": what, "as on the CPU": share, "ok": share > 0.9}
 
 
-def still(size: str) -> EncoderConfig:
-    """A size without chance in training, so that two devices can be compared."""
-    return EncoderConfig(
-        size=size, dropout=0.0, attention_dropout=0.0, dropout_input=0.0, encoder_layerdrop=0.0
+def still(name: str) -> EncoderConfig:
+    """An encoder by its name, without chance in training, so that two devices can be compared."""
+    return replace(
+        find_encoder(name),
+        dropout=0.0,
+        attention_dropout=0.0,
+        dropout_input=0.0,
+        encoder_layerdrop=0.0,
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairseq_budget.budget.families import dimensions_of, family, find_encoder
+from fairseq_budget.budget.families import dimensions_of, family, find_encoder, model_overrides
 from fairseq_budget.budget.flops import body_macs
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.nn.config import EncoderConfig
@@ -54,6 +54,36 @@ def test_dimensions_are_overrides_that_make_the_member_again():
     member = find_encoder("slim:2")
     assert EncoderConfig(**dimensions_of(member)) == member
     assert dimensions_of(find_encoder("slim")) == {"size": "slim"}
+
+
+def test_a_name_has_fields_of_the_encoder_behind_commas():
+    found = find_encoder("tiny:8,frontend=logmel,normalize=true")
+    assert (found.encoder_embed_dim, found.frontend, found.normalize) == (256, "logmel", True)
+    assert EncoderConfig(**dimensions_of(found)) == found
+    assert model_overrides(find_encoder("slim,frontend=logmel")) == {
+        "model.size": "slim",
+        "model.frontend": "logmel",
+    }
+
+
+def test_overrides_of_a_preset_leave_out_what_it_has():
+    preset = EncoderConfig(size="tiny", normalize=True, encoder_layers=5)
+    found = model_overrides(EncoderConfig(size="tiny", normalize=True, encoder_layers=6), preset)
+    assert found == {"model.size": "tiny", "model.encoder_layers": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tiny,frontent=logmel", "no field 'frontent'; expected .* did you mean frontend"),
+        ("tiny,frontend=mel", "model.frontend='mel'"),
+        ("tiny,size=slim", "no field 'size'"),
+        ("tiny,encoder_layers=six", r"model\.encoder_layers"),
+    ],
+)
+def test_fields_that_are_none_are_told_by_name(name, words):
+    with pytest.raises(BudgetError, match=words):
+        find_encoder(name)
 
 
 def test_zipformers_are_a_family_of_their_named_sizes():

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fairseq_budget.budget.flops import (
     batch_training_flops,
     encoder_macs,
+    frontend_macs,
     num_segments,
     training_flops_per_second,
     updates_for_budget,
@@ -36,6 +37,24 @@ def test_closed_form_agrees_with_torchs_counter(size, seconds):
     assert closed == pytest.approx(
         counter.get_total_flops(), rel=0.01 + 1 / num_frames(num_samples)
     )
+
+
+@pytest.mark.parametrize("size", ["tiny", "slim", "zipformer_tiny"])
+@pytest.mark.parametrize("seconds", [1, 14])
+def test_closed_form_of_log_mel_agrees_with_torchs_counter(size, seconds):
+    num_samples, config = seconds * 16000, EncoderConfig(size=size, frontend="logmel")
+    frontend = SpeechEncoder(config).eval().feature_extractor
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        frontend(torch.randn(1, num_samples))
+    # which knows no Fourier transform, and sees the frames between joined waves
+    closed = 2 * frontend_macs(config.resolved(), num_samples)
+    assert closed == pytest.approx(counter.get_total_flops(), rel=2.5 / num_frames(num_samples))
+
+
+def test_three_times_the_mel_filters_pay_for_the_fourier_transform():
+    """Which is 5/2 n log n operations of real samples (Cooley and Tukey, half of the complex)."""
+    filters, transform = 2 * 257 * 80, 2.5 * 512 * 9
+    assert filters + transform < 3 * filters
 
 
 @pytest.mark.parametrize(

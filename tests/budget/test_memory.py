@@ -9,7 +9,7 @@ from torch import Tensor
 from fairseq_budget.budget.flops import positional_macs
 from fairseq_budget.budget.memory import activation_bytes, batch_bytes
 from fairseq_budget.budget.parameters import count_parameters
-from fairseq_budget.frames import CONV_GEOMETRY
+from fairseq_budget.frames import CONV_GEOMETRY, num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 
@@ -55,6 +55,17 @@ def test_activations_are_what_autograd_holds(size, seconds, precision):
     planned = activation_bytes(without, 16_000 * seconds, precision=precision)
     # off: masks of dropout, statistics of norms, a float32 copy of the front-end's output
     assert planned + kernels == pytest.approx(held, rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "mixed"])
+def test_activations_of_log_mel_frames_are_what_autograd_holds(precision):
+    wide = EncoderConfig(size="tiny", frontend="logmel", conv_dim=4096, encoder_layers=1, dropout=0,
+                         attention_dropout=0, dropout_input=0, encoder_layerdrop=0)  # fmt: skip
+    held = saved_bytes(wide, 2, DTYPES[precision])
+    planned = activation_bytes(wide, 32_000, precision=precision)
+    if precision == "mixed":  # a float32 copy of the front-end's output, for the penalty
+        planned += 4 * num_frames(32_000) * 4096
+    assert planned == pytest.approx(held, rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,10 @@ def test_masks_of_1_s_hide_as_much_as_those_of_15_s_unless_they_are_made_equal(p
         assert 0.15 < short.min() < short.max() < 0.9
 
 
+def test_a_preset_takes_log_mel_frames():
+    assert compose("budget_wav2vec2_demo", "model.frontend=logmel").model.frontend == "logmel"
+
+
 def test_updates_and_learning_rate_of_the_librispeech_preset_are_the_planners():
     cfg = compose("budget_tera_librispeech")
     row = plan_updates(

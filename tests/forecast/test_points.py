@@ -25,6 +25,7 @@ def test_a_run_is_a_point_by_its_encoder_and_its_objective(tmp_path):
     assert point.conditions.split() == [
         "lr_scheduler._name=polynomial_decay",
         "model.encoder_type=transformer",
+        "model.frontend=conv",
         "model.target=mfcc",
         "task.mask_prob=0.8",
         f"valid.manifest={'a' * 12}",

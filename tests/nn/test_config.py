@@ -37,6 +37,12 @@ def test_a_size_that_contradicts_the_type_is_an_error():
         EncoderConfig(encoder_type="conformer").resolved()
 
 
+def test_a_config_of_before_has_convolutions_and_an_unknown_front_end_is_told_with_the_known():
+    assert EncoderConfig.from_dict({"size": "tiny"}).frontend == "conv"
+    with pytest.raises(BudgetError, match=r"frontend='mel': .* conv, logmel; did you mean logmel"):
+        EncoderConfig(frontend="mel").resolved()
+
+
 @pytest.mark.parametrize(
     "name",
     ["encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads", "conv_pos"],

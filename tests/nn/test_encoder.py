@@ -8,6 +8,12 @@ from fairseq_budget.frames import num_frames
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
 
+FRONTENDS = {
+    "default": {},
+    "layer_norm": {"extractor_mode": "layer_norm"},
+    "logmel": {"frontend": "logmel"},
+}
+
 
 def tiny_encoder(seed: int = 0, **overrides) -> SpeechEncoder:
     torch.manual_seed(seed)
@@ -23,13 +29,12 @@ def waves(*num_samples: int) -> tuple[torch.Tensor, torch.Tensor]:
     return batch, torch.tensor(num_samples)
 
 
-@pytest.mark.parametrize("mode", ["default", "layer_norm"])
+@pytest.mark.parametrize("frontend", FRONTENDS)
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_padding_does_not_change_valid_frames(mode, norm_first, normalize):
-    encoder = tiny_encoder(
-        extractor_mode=mode, layer_norm_first=norm_first, normalize=normalize
-    ).eval()
+def test_padding_does_not_change_valid_frames(frontend, norm_first, normalize):
+    fields = {"layer_norm_first": norm_first, "normalize": normalize, **FRONTENDS[frontend]}
+    encoder = tiny_encoder(**fields).eval()
     batch, lengths = waves(16000, 9000, 800, 400)
     together = encoder(batch, lengths)
     for row, length in enumerate(lengths.tolist()):
@@ -39,9 +44,9 @@ def test_padding_does_not_change_valid_frames(mode, norm_first, normalize):
             torch.testing.assert_close(padded[row, :frames], single[0], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_what_lies_in_the_padding_is_never_heard(mode):
-    encoder = tiny_encoder(extractor_mode=mode, normalize=True).eval()
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_what_lies_in_the_padding_is_never_heard(frontend):
+    encoder = tiny_encoder(normalize=True, **FRONTENDS[frontend]).eval()
     batch, lengths = waves(8000, 4000)
     clean = encoder(batch, lengths).last_hidden_state
     batch[1, 4000:] = 100.0
@@ -50,8 +55,9 @@ def test_what_lies_in_the_padding_is_never_heard(mode):
     torch.testing.assert_close(loud[1, :frames], clean[1, :frames], atol=1e-4, rtol=1e-4)
 
 
-def test_feature_penalty_counts_valid_frames_only():
-    encoder = tiny_encoder().eval()
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_feature_penalty_counts_valid_frames_only(frontend):
+    encoder = tiny_encoder(**FRONTENDS[frontend]).eval()
     batch, lengths = waves(8000, 4000)
     total, count = encoder(batch, lengths).feature_penalty
     parts = [encoder(batch[i : i + 1, :n]).feature_penalty for i, n in enumerate([8000, 4000])]
@@ -79,8 +85,9 @@ def test_masked_frames_are_replaced_by_the_mask_embedding():
     assert not torch.allclose(hidden, encoder(batch).last_hidden_state)
 
 
-def test_gradient_reaches_every_parameter():
-    encoder = tiny_encoder(encoder_layerdrop=0.0)
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_gradient_reaches_every_parameter(frontend):
+    encoder = tiny_encoder(encoder_layerdrop=0.0, **FRONTENDS[frontend])
     batch, lengths = waves(8000, 6000)
     mask = torch.zeros(2, num_frames(8000), dtype=torch.bool)
     mask[:, 3:9] = True
@@ -89,13 +96,15 @@ def test_gradient_reaches_every_parameter():
     assert all(torch.isfinite(p.grad).all() for p in encoder.parameters())
 
 
-def test_feature_grad_mult_scales_the_front_end_only():
+@pytest.mark.parametrize("name", ["conv_layers.0.0.weight", "proj.weight"])
+def test_feature_grad_mult_scales_the_front_end_only(name):
+    frontend = "logmel" if name == "proj.weight" else "conv"
     grads = {}
     for scale in (1.0, 0.1, 0.0):
-        encoder = tiny_encoder(feature_grad_mult=scale).eval()
+        encoder = tiny_encoder(feature_grad_mult=scale, frontend=frontend).eval()
         encoder(waves(8000)[0]).last_hidden_state.pow(3).sum().backward()
         grads[scale] = (
-            encoder.feature_extractor.conv_layers[0][0].weight.grad,
+            encoder.feature_extractor.get_parameter(name).grad,
             encoder.encoder.layers[0].fc1.weight.grad,
         )
     assert grads[0.0][0] is None
@@ -132,10 +141,10 @@ def test_the_same_generators_alter_and_skip_alike():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("mode", ["default", "layer_norm"])
-def test_half_precision_is_finite_and_close(dtype, mode):
-    full = tiny_encoder(extractor_mode=mode, normalize=True).eval()
-    half = tiny_encoder(extractor_mode=mode, normalize=True).eval().to(dtype)
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_half_precision_is_finite_and_close(dtype, frontend):
+    full = tiny_encoder(normalize=True, **FRONTENDS[frontend]).eval()
+    half = tiny_encoder(normalize=True, **FRONTENDS[frontend]).eval().to(dtype)
     batch, lengths = waves(8000, 6000)
     out = half(batch, lengths).last_hidden_state
     assert out.dtype is dtype

@@ -133,9 +133,11 @@ def test_a_model_with_the_cosine_head_cannot_be_exported(tmp_path):
     assert not (tmp_path / "x.pt").exists()
 
 
-def ours(size: str = "zipformer_tiny", model: str = "budget_hubert") -> Pretrained:
+def ours(
+    size: str = "zipformer_tiny", model: str = "budget_hubert", frontend: str = "conv"
+) -> Pretrained:
     """A whole model under our names."""
-    config = EncoderConfig(size=size)
+    config = EncoderConfig(size=size, frontend=frontend)
     torch.manual_seed(0)
     encoder = SpeechEncoder(config)
     head = ClusterHead(encoder.config.output_dim, 64, [24], kind="linear", temperature=0.1)
@@ -158,7 +160,13 @@ def test_commands_take_a_model_to_k2ssl_and_back(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "checkpoint", [("tiny", "budget_hubert"), ("zipformer_tiny", "budget_tera")], ids=str
+    "checkpoint",
+    [
+        ("tiny", "budget_hubert"),
+        ("zipformer_tiny", "budget_tera"),
+        ("zipformer_tiny", "budget_hubert", "logmel"),
+    ],
+    ids=str,
 )
 def test_other_models_cannot_be_exported_to_k2ssl(checkpoint, tmp_path, capsys):
     save_pretrained(tmp_path / "ours", ours(*checkpoint))

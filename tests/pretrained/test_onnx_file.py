@@ -27,6 +27,7 @@ MODELS = {
     "conv": {"subsample": "conv", "subsample_rate": 3, "upsample": True},
     "cif": {"subsample": "cif", "subsample_rate": 2.5},
     "cif_upsampled": {"subsample": "cif", "subsample_rate": 2.5, "upsample": True},
+    "logmel": {"frontend": "logmel"},
 }
 BATCHES = ((3000, 7000, 5000), (9000, 400), (9321, 4567, 13001))
 SHORT = ((1600,), (400,), (719,), (400, 400))  # of one utterance, of one frame
@@ -43,11 +44,11 @@ def session_of(path):
     return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-def assert_same(found, ours):
+def assert_same(found, ours, states_atol=1e-5):
     """Tensors by their names; logits are sums over all channels of states."""
     assert found.keys() == ours.keys()
     for name, value in ours.items():
-        atol = 1e-4 if name == "logits" else 1e-5
+        atol = 1e-4 if name == "logits" else states_atol
         torch.testing.assert_close(found[name], value, atol=atol, rtol=1e-5)
 
 
@@ -66,7 +67,7 @@ def graph_of(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zipformer", "cif_upsampled"])
+@pytest.mark.parametrize("name", ["zipformer", "cif_upsampled", "logmel"])
 def test_a_traced_graph_is_for_batches_of_any_length(name):
     hearing, graph = graph_of(name)
     for lengths in BATCHES:
@@ -97,7 +98,9 @@ def test_onnxruntime_hears_what_we_hear(name, tmp_path):
         outputs = session.run(None, {"source": source.numpy(), "padding_mask": mask.numpy()})
         with torch.no_grad():
             ours = dict(zip(hearing.outputs, hearing(source, mask), strict=True))
-        assert_same(dict(zip(hearing.outputs, map(torch.from_numpy, outputs), strict=True)), ours)
+        found = dict(zip(hearing.outputs, map(torch.from_numpy, outputs), strict=True))
+        # small powers, of which logarithms are taken, depend on the Fourier transform's rounding
+        assert_same(found, ours, states_atol=3e-4 if name == "logmel" else 1e-5)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from fairseq_budget.pretrained import (
     untrained,
 )
 from fairseq_budget.pretrained.vocabulary import Vocabulary
+from tests.own_models import noise, random_checkpoint
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def test_config_holds_resolved_sizes_and_provenance(checkpoint, tmp_path):
     assert config["encoder"]["encoder_layers"] == 1
     assert config["encoder"]["encoder_embed_dim"] == 128
     assert config["provenance"]["num_updates"] == 7
+
+
+def test_a_front_end_of_log_mel_frames_comes_back_however_wide(tmp_path):
+    wide = random_checkpoint(frontend="logmel", conv_dim=2048)
+    save_pretrained(tmp_path, wide)
+    wave = noise(8000)
+    ours = wide.build_encoder()(wave).last_hidden_state
+    assert torch.equal(ours, load_pretrained(tmp_path)(wave).last_hidden_state)
 
 
 def test_half_precision_weights_come_back_in_float32(checkpoint, tmp_path):

@@ -129,6 +129,7 @@ INEXPRESSIBLE = {
         size="zipformer_tiny", encoder_layers=1
     ),
     "subsample=conv: for transformers expected": lambda: random_checkpoint(subsample="conv"),
+    "frontend=logmel: transformers has no": lambda: random_checkpoint(frontend="logmel"),
     "has no transducer": lambda: random_checkpoint(TRANSDUCER),
     "are word pieces": lambda: random_recognizer(PIECES),
     "or phones": lambda: random_recognizer(PHONES),

@@ -52,6 +52,7 @@ def test_what_was_made_for_how_much_and_from_what_is_told(checkpoint):
     text = text_of(checkpoint)
     told = {
         "size": "tiny", "layers": "2, width 128", "frames": "50 a second", "subsampling": "cif, 2",
+        "front-end": "convolutions on the waveform",
         "updates": "1,200", "audio heard": "5.33 hours", "cost": "7.25e+12 FLOPs",
         "last training loss": "0.51", "last validation loss": "0.56",
     }  # fmt: skip

@@ -91,6 +91,12 @@ def test_batches_of_an_update_may_be_shared_by_more_processes_but_not_become_mor
     assert check_restart("last.pt", saved, now) == []
 
 
+def test_a_checkpoint_that_says_nothing_of_its_front_end_has_convolutions():
+    assert restart(**{"model.frontend": "conv"}) == []
+    with pytest.raises(BudgetError, match=r"cannot go on with model.frontend=logmel \(was conv\)"):
+        restart(**{"model.frontend": "logmel"})
+
+
 def test_dimensions_of_the_size_may_be_spelled_out_or_not():
     assert restart(**{"model.encoder_layers": 3}) == []
 

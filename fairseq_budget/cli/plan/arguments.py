@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import argparse
 
+from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.cli.arguments import count, sequence_seconds
 from fairseq_budget.cli.rows import add_json
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.papers.compute_budget import MASK_PROB, NUM_CLASSES
 from fairseq_budget.sizes import SIZES
+
+NAMES = "tiny:2 has twice the layers' parameters, slim,frontend=logmel another field of the model"
+
+
+def encoder_name(text: str) -> str:
+    """The name of an encoder, as `find_encoder` reads it."""
+    try:
+        find_encoder(text)
+    except BudgetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +40,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--size", nargs="+", choices=list(SIZES), default=list(SIZES), metavar="SIZE",
-        help=f"sizes to list (default: all): {', '.join(SIZES)}",
+        "--size", nargs="+", type=encoder_name, default=list(SIZES), metavar="SIZE",
+        help=f"sizes to list (default: all): {', '.join(SIZES)}; {NAMES}",
     )  # fmt: skip
     add_json(parser)
 
@@ -42,8 +55,9 @@ def add_sequence(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--size", choices=list(SIZES), default="base", help="(default: %(default)s)"
-    )
+        "--size", type=encoder_name, default="base", metavar="SIZE",
+        help=f"{', '.join(SIZES)}; {NAMES} (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--objective", choices=list(MASK_PROB), default="wav2vec2", help="(default: %(default)s)"
     )

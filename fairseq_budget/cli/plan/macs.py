@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from fairseq_budget.budget.families import dimensions_of, find_encoder, size_of
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count, finite, positive
 from fairseq_budget.cli.later import imported_later
+from fairseq_budget.cli.plan.arguments import NAMES, encoder_name
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
@@ -49,8 +52,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--upsample", action="store_true", default=None, help="back to 50 Hz (parameters only)"
     )
     parser.add_argument(
-        "--size", choices=list(TRANSFORMER_SIZES), help="the student's (default: base)"
-    )
+        "--size", type=_transformer, metavar="SIZE",
+        help=f"the student's (default: base): {', '.join(TRANSFORMER_SIZES)}; {NAMES}",
+    )  # fmt: skip
     parser.add_argument("--layers", type=count, metavar="L", help="the student's (default: 2)")
     parser.add_argument(
         "--manifest", metavar="TSV", type=Path,
@@ -91,11 +95,17 @@ def _student(args: argparse.Namespace) -> EncoderConfig:
                 f"--segments-per-second with {kind}, whose rate is fixed; give --rate"
             )
         rate = FRAME_RATE_HZ / args.segments_per_second
-    return replace(
-        STUDENT,
-        size=args.size or STUDENT.size,
-        encoder_layers=STUDENT.encoder_layers if args.layers is None else args.layers,
-        subsample=kind,
-        subsample_rate=rate,
-        upsample=bool(args.upsample),
-    )
+    fields: dict[str, Any] = {
+        "subsample": kind,
+        "subsample_rate": rate,
+        "upsample": bool(args.upsample),
+    }
+    fields |= dimensions_of(find_encoder(args.size)) if args.size else {}
+    fields |= {"encoder_layers": args.layers} if args.layers is not None else {}
+    return replace(STUDENT, **fields)
+
+
+def _transformer(text: str) -> str:
+    if size_of(encoder_name(text)) not in TRANSFORMER_SIZES:
+        raise argparse.ArgumentTypeError(f"{text}: expected one of {', '.join(TRANSFORMER_SIZES)}")
+    return text

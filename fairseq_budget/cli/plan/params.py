@@ -17,7 +17,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("params", help="trainable parameters of every size")
     add_models(parser)
     parser.add_argument(
-        "--extractor-mode", choices=["default", "layer_norm"], default="default",
+        "--extractor-mode", choices=["default", "layer_norm"],
         help="norm of the front-end (default: group norm in its first layer)",
     )  # fmt: skip
     parser.set_defaults(run=_params)

@@ -121,6 +121,36 @@ def test_overrides_are_one_line_for_each_size(capsys):
     ]
 
 
+def test_every_plan_takes_an_encoder_with_a_field_of_its_own(capsys):
+    names = ["slim", "slim,frontend=logmel"]
+    plain, mel = rows(capsys, *PAPER, "--size", *names)
+    assert mel["gflops_per_audio_second"] < 0.32 * plain["gflops_per_audio_second"]
+    assert mel["updates"] > 3.1 * plain["updates"]
+    plain, mel = rows(capsys, "params", "--size", *names)
+    convolutions = 10 * 512 + 4 * 3 * 512**2 + 2 * 2 * 512**2 + 2 * 512  # and the norm
+    assert plain["parameters"] - mel["parameters"] == convolutions - (160 + 1) * 512
+    plain, mel = (rows(capsys, "length", "--size", name, "--batch", "1")[0] for name in names)
+    assert mel["forward_gflops"] < 0.32 * plain["forward_gflops"]
+    assert mel["fp32_gib"] < plain["fp32_gib"]
+    plain, mel = (rows(capsys, "macs", "--size", name)[1] for name in names)
+    assert mel["gmacs"] - mel["body_gmacs"] < 0.1 * mel["gmacs"] < plain["gmacs"]
+    assert mel["body_gmacs"] == plain["body_gmacs"]
+
+
+def test_overrides_have_the_fields_of_an_encoders_name(capsys):
+    assert main([*PAPER, "--size", "slim,frontend=logmel", "--overrides"]) == 0
+    assert "model.size=slim model.frontend=logmel optimiz" in capsys.readouterr().out
+
+
+def test_a_size_that_is_none_is_told_with_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        main(["params", "--size", "slimm"])
+    assert "did you mean slim" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["macs", "--size", "zipformer_tiny"])
+    assert "expected one of tiny, slim_30" in capsys.readouterr().err
+
+
 def test_overrides_are_of_one_objective(capsys):
     assert main([*PAPER, "--overrides", "--objective", "hubert", "tera"]) == 2
     assert "name one" in capsys.readouterr().err
