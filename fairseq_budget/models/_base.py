@@ -64,13 +64,11 @@ class BudgetModel(BaseFairseqModel):
 
 def common_output(out: EncoderOutput) -> Dict[str, Any]:
     """Outputs that the criterion wants of every model: the penalty, and segments if any."""
-    segments = out.segments
-    lengths = None if segments is None or not segments.varies else segments.lengths
     return {
         "feature_penalty": out.feature_penalty,
         "output_spread": output_spread(out.output),
-        "segments": segments,
-        "num_segments": None if lengths is None else lengths.cpu().numpy(),
+        "segments": out.segments,
+        "num_segments": None if out.segments is None else out.segments.measured_lengths(),
     }
 
 

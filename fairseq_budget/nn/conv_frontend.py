@@ -118,7 +118,10 @@ def normalized_conv(
     batch mates.
     """
     exact = windows.double()
-    lengths = torch.as_tensor(num_steps, device=windows.device).expand(len(windows))
+    if isinstance(num_steps, Tensor):
+        lengths = num_steps
+    else:  # filled on the device: a number that is copied to it waits for all before it
+        lengths = torch.full((len(windows),), num_steps, device=windows.device)
     padded = padding_mask(lengths, windows.shape[1])
     count = lengths.clamp(min=1).view(-1, 1, 1)
     mean = zero_padding(exact, padded).sum(1, keepdim=True) / count

@@ -34,15 +34,18 @@ def hubert_inputs(*num_samples: int) -> dict:
     return {**inputs, "labels": [labels]}
 
 
-def run(criterion: str, model, inputs):
-    """Criterion by registered name -> (loss, sample size, log)."""
+def criterion_of(name: str):
+    """The criterion that is registered under a name, as it is by default."""
     from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 
     import fairseq_budget.criterions  # noqa: F401
 
-    cfg = CRITERION_DATACLASS_REGISTRY[criterion]()
-    cls = CRITERION_REGISTRY[criterion]
-    return cls(cfg, task=None)(model, batch_of(inputs))
+    return CRITERION_REGISTRY[name](CRITERION_DATACLASS_REGISTRY[name](), task=None)
+
+
+def run(criterion: str, model, inputs):
+    """Criterion by registered name -> (loss, sample size, log)."""
+    return criterion_of(criterion)(model, batch_of(inputs))
 
 
 @pytest.mark.parametrize("head", ["cosine", "linear"])
