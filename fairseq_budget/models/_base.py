@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fairseq_budget.budget.flops import batch_training_flops
 from fairseq_budget.models._config import BudgetEncoderConfig, encoder_config
+from fairseq_budget.nn.compiled import compile_parts
 from fairseq_budget.nn.encoder import EncoderOutput, SpeechEncoder
 from fairseq_budget.nn.masking import seed_from
 
@@ -21,6 +22,7 @@ class BudgetModel(BaseFairseqModel):
         self.seed = cfg.seed
         self.batch_seconds = cfg.batch_seconds_per_update
         self.num_updates = 0
+        self.is_compiled = cfg.compile
         self.encoder = SpeechEncoder(encoder_config(cfg))
 
     @classmethod
@@ -32,6 +34,11 @@ class BudgetModel(BaseFairseqModel):
         self.num_updates = num_updates
         if self.batch_seconds is not None:
             self.encoder.set_seconds_trained(num_updates * self.batch_seconds)
+
+    def compile_parts(self) -> None:
+        """Compile what training runs; a model that is only used does without."""
+        if self.is_compiled:
+            compile_parts(self.encoder)
 
     def training_flops(self, num_samples: np.ndarray, out: Dict[str, Any]) -> float:
         """FLOPs of an update on utterances of so many samples, given what forward() returned."""

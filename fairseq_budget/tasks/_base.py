@@ -189,6 +189,7 @@ class BudgetTask(FairseqTask):
         if not self._has_begun:
             self._has_begun = True
             self.begin_training(model)
+            model.compile_parts()
             self._introduce(model)
 
     def _introduce(self, model: Any) -> None:
