@@ -56,6 +56,15 @@ def test_every_parameter_of_hubert_is_alive(head):
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_is_compiled_in_training_if_its_config_says_so(compiled):
+    model = hubert(compile=compiled)
+    layer = model.encoder.encoder.layers[0]
+    assert layer._compiled_call_impl is None
+    model.compile_parts()
+    assert (layer._compiled_call_impl is not None) is compiled
+
+
 def test_every_parameter_of_wav2vec2_is_alive():
     model = wav2vec2()
     loss, _, _ = run("budget_contrastive", model, net_input(8000, 6000))
