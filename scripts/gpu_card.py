@@ -1,4 +1,4 @@
-"""What works on this machine's GPU, how close to the CPU, and how fast: one command, six minutes.
+"""What works on this machine's GPU, how close to the CPU, and how fast: one command, ten minutes.
 
     python scripts/gpu_card.py --out card.json
 
@@ -64,7 +64,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=6, help="for all checks (default: 6)")
+    parser.add_argument("--minutes", type=float, default=10, help="for all checks (default: 10)")
     parser.add_argument("--out", type=Path, default=Path("gpu_card.json"))
     parser.add_argument("--only", nargs="+", metavar="PART", help="checks with these in their name")
     parser.add_argument("--precision", nargs="+", choices=("fp32", "fp16", "bf16"))

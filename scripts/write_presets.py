@@ -57,6 +57,7 @@ feature_grad_mult: 0.1
 channel_mask_width: 0.0  # TERA's channel alteration: 0.2
 noise_prob: 0.0  # TERA's magnitude alteration: 0.15
 noise_std: 0.2
+compile: false  # by torch.compile, on a GPU
 """
 PRETRAINED = """\
 pretrained: ???  # a checkpoint or an exported folder

@@ -106,8 +106,7 @@ def loss_weights(num_updates: int, warmup_updates: int = 2000) -> tuple[float, f
 
 def with_start(symbols: Tensor, blank: int = 0) -> Tensor:
     """symbols (N, U) behind the context of an utterance's first: NOTHING and a blank."""
-    start = symbols.new_tensor([NOTHING] * (CONTEXT - 1) + [blank])
-    return torch.cat([start.expand(len(symbols), -1), symbols], 1)
+    return F.pad(F.pad(symbols, (1, 0), value=blank), (CONTEXT - 1, 0), value=NOTHING)
 
 
 def take_positions(x: Tensor, positions: Tensor) -> Tensor:

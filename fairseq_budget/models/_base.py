@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fairseq_budget.budget.flops import batch_training_flops
 from fairseq_budget.models._config import BudgetEncoderConfig, encoder_config
+from fairseq_budget.nn.compiled import compile_parts
 from fairseq_budget.nn.encoder import EncoderOutput, SpeechEncoder
 from fairseq_budget.nn.masking import seed_from
 
@@ -21,6 +22,7 @@ class BudgetModel(BaseFairseqModel):
         self.seed = cfg.seed
         self.batch_seconds = cfg.batch_seconds_per_update
         self.num_updates = 0
+        self.is_compiled = cfg.compile
         self.encoder = SpeechEncoder(encoder_config(cfg))
 
     @classmethod
@@ -32,6 +34,11 @@ class BudgetModel(BaseFairseqModel):
         self.num_updates = num_updates
         if self.batch_seconds is not None:
             self.encoder.set_seconds_trained(num_updates * self.batch_seconds)
+
+    def compile_parts(self) -> None:
+        """Compile what training runs; a model that is only used does without."""
+        if self.is_compiled:
+            compile_parts(self.encoder)
 
     def training_flops(self, num_samples: np.ndarray, out: Dict[str, Any]) -> float:
         """FLOPs of an update on utterances of so many samples, given what forward() returned."""
@@ -64,13 +71,11 @@ class BudgetModel(BaseFairseqModel):
 
 def common_output(out: EncoderOutput) -> Dict[str, Any]:
     """Outputs that the criterion wants of every model: the penalty, and segments if any."""
-    segments = out.segments
-    lengths = None if segments is None or not segments.varies else segments.lengths
     return {
         "feature_penalty": out.feature_penalty,
         "output_spread": output_spread(out.output),
-        "segments": segments,
-        "num_segments": None if lengths is None else lengths.cpu().numpy(),
+        "segments": out.segments,
+        "num_segments": None if out.segments is None else out.segments.measured_lengths(),
     }
 
 

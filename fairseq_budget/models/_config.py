@@ -22,6 +22,13 @@ class BudgetEncoderConfig(FairseqDataclass, EncoderConfig):
             "short run to their end in time"
         },
     )
+    compile: bool = field(
+        default=False,
+        metadata={
+            "help": "train by torch.compile, of a Zipformer the front-end alone; takes a minute at "
+            "the start, and on a CPU a C++ compiler"
+        },
+    )
     seed: int = II("common.seed")
 
 

@@ -97,7 +97,7 @@ class BudgetRecognizer(BudgetModel):
             return None
         lengths, rng = num_frames(np.array(num_samples)), np.random.default_rng(seed)
         mask = self.masking.batch(lengths, [rng] * len(lengths))
-        return torch.from_numpy(mask).to(device)
+        return torch.from_numpy(mask).to(device, non_blocking=True)
 
 
 def adopt_pretrained(cfg: Any) -> Any:

@@ -13,6 +13,7 @@ from fairseq_budget.data.audio_dataset import wave_from_bits
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.models._base import BudgetModel, common_output, noise_generator
 from fairseq_budget.models._config import BudgetEncoderConfig
+from fairseq_budget.nn.compiled import compile_parts
 from fairseq_budget.nn.heads import DistillationHead
 from fairseq_budget.nn.teacher import Teacher, init_from_teacher
 from fairseq_budget.pretrained.fairseq_checkpoint import read_teacher
@@ -90,6 +91,11 @@ class BudgetDistilhubertModel(BudgetModel):
         for teacher in self._teacher:
             teacher.to(self.head.weight.device)
         return self
+
+    def compile_parts(self) -> None:
+        super().compile_parts()
+        if self.is_compiled:
+            compile_parts(self.teacher.encoder)
 
     def training_flops(self, num_samples: Any, out: Dict[str, Any]) -> float:
         """The student's three passes and the teacher's one."""

@@ -39,6 +39,12 @@ class ConvLayer(nn.Sequential):
         elif norm == "channel":
             layers.append(nn.Sequential(nn.Identity(), nn.LayerNorm(channels)))
         super().__init__(*layers, nn.GELU())
+        self.stride, self.norm = stride, norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows x (N * stride, C_in) -> (N, C); not of a layer with a norm over time."""
+        x = strided_conv(x, self.taps, self.bias, self.stride)
+        return F.gelu(self.channel_norm(x) if self.norm == "channel" else x)
 
     @property
     def taps(self) -> Tensor:
@@ -84,9 +90,8 @@ class ConvFrontend(nn.Module):
         else:
             x = first.channel_norm(F.linear(windows.to(taps.dtype), taps.mT, first.bias))
         batch, x = wave.shape[0], F.gelu(x).flatten(0, 1)
-        for layer, (_, stride) in zip(others, CONV_GEOMETRY[1:], strict=True):
-            x = strided_conv(x, layer.taps, layer.bias, stride)
-            x = F.gelu(x if self.mode == "default" else layer.channel_norm(x))
+        for layer in others:
+            x = layer(x)
         return x.unflatten(0, (batch, -1)).narrow(1, 0, num_frames(wave.shape[1]))
 
 
@@ -119,7 +124,10 @@ def normalized_conv(
     batch mates.
     """
     exact = windows.double()
-    lengths = torch.as_tensor(num_steps, device=windows.device).expand(windows.shape[0])
+    if isinstance(num_steps, Tensor):
+        lengths = num_steps
+    else:  # filled on the device: a number that is copied to it waits for all before it
+        lengths = torch.full((windows.shape[0],), num_steps, device=windows.device)
     padded = padding_mask(lengths, windows.shape[1])
     count = lengths.clamp(min=1).view(-1, 1, 1)
     mean = zero_padding(exact, padded).sum(1, keepdim=True) / count
@@ -151,7 +159,7 @@ class _StridedConv(torch.autograd.Function):
         out = steps @ taps[:width]
         over = taps[width:]
         if len(over):
-            torch.addmm(out[:-1], steps[1:, : len(over)], over, out=out[:-1])
+            out[:-1].addmm_(steps[1:, : len(over)], over)
         return out
 
     @staticmethod
@@ -161,12 +169,11 @@ class _StridedConv(torch.autograd.Function):
         width = steps.shape[1]
         over = taps[width:]
         grad_steps, grad_taps = None, torch.empty_like(taps)
-        torch.mm(steps.t(), grad, out=grad_taps[:width])
+        grad_taps[:width].addmm_(steps.t(), grad, beta=0)
         if len(over):
-            torch.mm(steps[1:, : len(over)].t(), grad[:-1], out=grad_taps[width:])
+            grad_taps[width:].addmm_(steps[1:, : len(over)].t(), grad[:-1], beta=0)
         if ctx.needs_input_grad[0]:
             grad_steps = grad @ taps[:width].t()
             if len(over):
-                others = grad_steps[1:, : len(over)]
-                torch.addmm(others, grad[:-1], over.t(), out=others)
+                grad_steps[1:, : len(over)].addmm_(grad[:-1], over.t())
         return grad_steps, grad_taps

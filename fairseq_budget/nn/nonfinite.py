@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fairseq_budget.nn.compiled import as_written
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -28,7 +30,7 @@ def find_fault(model: nn.Module, compute: Callable[[], Tensor], *, batch_size: i
         if not parameter.isfinite().all():
             return Fault(f"the weights of {_module_of(name)}")
     outputs: list[str] = []
-    with _watching(model, outputs, batch_size) as faults:
+    with as_written(model), _watching(model, outputs, batch_size) as faults:
         loss = compute()
     if not faults and not loss.isfinite().all():
         return Fault("the loss")

@@ -11,12 +11,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fairseq_budget.errors import BudgetError, expected_one_of
-from fairseq_budget.nn.cif import CifPredictor, fired_frames, integrate_and_fire
+from fairseq_budget.nn.cif import CifPredictor, fired_frames, integrate_and_fire, num_segments
 from fairseq_budget.nn.lengths import num_groups, padding_mask, zero_padding
 
 KINDS = ("none", "average", "conv", "cif", "segments")
@@ -31,7 +33,6 @@ class Segments(ABC):
 
     size: int  # K
     lengths: Tensor | None
-    varies = False  # whether lengths follow from more than those of the utterances
     alphas: Tensor | None = None  # (B, T) float32, zero on padding, where CIF found the segments
 
     @property
@@ -54,6 +55,10 @@ class Segments(ABC):
     @abstractmethod
     def num_frames(self) -> Tensor:
         """(B,) int64: the frames of each utterance."""
+
+    def measured_lengths(self) -> NDArray[np.int64] | None:
+        """``lengths`` on the host, where they follow from more than those of the utterances."""
+        return None
 
     def detached(self) -> Segments:
         """The same segments, as constants."""
@@ -111,7 +116,6 @@ class RegularSegments(Segments):
 class WeightedSegments(Segments):
     """CIF's segments: ``weights`` (B, K, T) float32, whose rows sum to 1."""
 
-    varies = True
     lengths: Tensor
 
     def __init__(
@@ -119,8 +123,16 @@ class WeightedSegments(Segments):
     ) -> None:
         self.alphas = alphas if mask is None else alphas.masked_fill(mask, 0)
         self._mask = mask
+        self._known: NDArray[np.int64] | None = None
+        if max_segments is None:  # a shape, for which the host waits, and once only
+            sums = self.alphas.detach().double().cumsum(1)
+            self._known = num_segments(sums[:, -1]).cpu().numpy()
+            max_segments = int(self._known.max())
         self.weights, self.lengths = integrate_and_fire(self.alphas, max_segments)
         self.size = self.weights.shape[1]
+
+    def measured_lengths(self) -> NDArray[np.int64]:
+        return self.lengths.cpu().numpy() if self._known is None else self._known
 
     def detached(self) -> Segments:
         constant = copy.copy(self)

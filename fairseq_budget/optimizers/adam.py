@@ -47,13 +47,15 @@ class FusedAdam(adam.Adam):
     def _update(self, group: Dict[str, Any], params: List[Tensor], num_steps: int) -> None:
         states = [self.state[p] for p in params]
         beta1, beta2 = group["betas"]
+        # filled on the device: a number that is copied to it waits for all before it
+        steps = torch.full((len(params),), float(num_steps), device=params[0].device)
         adamw(
             params,
             [cast(Tensor, p.grad) for p in params],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
-            [torch.tensor(float(num_steps), device=params[0].device) for _ in params],
+            list(steps.unbind()),
             fused=True,
             amsgrad=False,
             beta1=beta1,

@@ -21,6 +21,7 @@ from fairseq_budget.run.recovery import read_checkpoint, starting_point
 from fairseq_budget.tasks._counted import Counted
 from fairseq_budget.tasks._heard import Heard
 from fairseq_budget.tasks._introduction import Forecast, introduction, num_updates
+from fairseq_budget.tasks._logs import bring_to_host
 from fairseq_budget.tasks._not_finite import FiniteNumbers, detach_detector
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,11 @@ class BudgetTask(FairseqTask):
         return _without_filler(sample, *super().valid_step(sample, model, criterion))
 
     def reduce_metrics(self, logging_outputs: List[Dict[str, Any]], criterion: Any) -> None:
-        """Logs are of all processes: what stops one stops all, after the same update."""
+        """Logs are of all processes: what stops one stops all, after the same update.
+
+        What they hold of the device is read at once, and replaced: each value would wait for it.
+        """
+        bring_to_host(logging_outputs)
         self._numbers.check(logging_outputs)
         super().reduce_metrics(logging_outputs, criterion)
         if not criterion.training:
@@ -184,6 +189,7 @@ class BudgetTask(FairseqTask):
         if not self._has_begun:
             self._has_begun = True
             self.begin_training(model)
+            model.compile_parts()
             self._introduce(model)
 
     def _introduce(self, model: Any) -> None:

@@ -1,6 +1,6 @@
 """Runs that go wrong say so early: by sums that are logged anyway, looked at every 50 updates.
 
-Sums stay where they were computed until then, so that no update waits for the device.
+The gradients' norm stays where it was computed until then, so that no update waits for it.
 """
 
 import logging

@@ -46,6 +46,7 @@ def encoder_times(options: Options) -> Iterator[Row]:
     for precision in options.precisions:
         peak = peak_flops(options, precision)
         for size in sizes(options)[-2:]:
+            empty_cache(options)
             found = measure_encoder(
                 size, precision, device=options.device, seconds=seconds, sequence_s=sequence_s
             )
@@ -90,7 +91,7 @@ def _timed(objective: str, size: str, precision: str, peak: float, options: Opti
         "dataset.max_tokens": limit * count,
         "model.size": size,
     }
-    _empty_cache(options)
+    empty_cache(options)
     cfg = compose(PRESETS[objective], options, options.device, precision, **values)
     trainer, batch = (stock_trainer if objective == STOCK else make_trainer)(cfg)
     timed = []
@@ -112,10 +113,12 @@ def _timed(objective: str, size: str, precision: str, peak: float, options: Opti
     }
 
 
-def _empty_cache(options: Options) -> None:
+def empty_cache(options: Options) -> None:
+    """Give back what is held no more, and count the peak of memory from here."""
     gc.collect()  # trainers, tasks and models hold one another
     if options.device != "cpu":
         torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def _memory(options: Options) -> float | None:

@@ -34,15 +34,18 @@ def hubert_inputs(*num_samples: int) -> dict:
     return {**inputs, "labels": [labels]}
 
 
-def run(criterion: str, model, inputs):
-    """Criterion by registered name -> (loss, sample size, log)."""
+def criterion_of(name: str):
+    """The criterion that is registered under a name, as it is by default."""
     from fairseq.criterions import CRITERION_DATACLASS_REGISTRY, CRITERION_REGISTRY
 
     import fairseq_budget.criterions  # noqa: F401
 
-    cfg = CRITERION_DATACLASS_REGISTRY[criterion]()
-    cls = CRITERION_REGISTRY[criterion]
-    return cls(cfg, task=None)(model, batch_of(inputs))
+    return CRITERION_REGISTRY[name](CRITERION_DATACLASS_REGISTRY[name](), task=None)
+
+
+def run(criterion: str, model, inputs):
+    """Criterion by registered name -> (loss, sample size, log)."""
+    return criterion_of(criterion)(model, batch_of(inputs))
 
 
 @pytest.mark.parametrize("head", ["cosine", "linear"])
@@ -51,6 +54,15 @@ def test_every_parameter_of_hubert_is_alive(head):
     loss, _, _ = run("budget_masked_prediction", model, hubert_inputs(8000, 6000))
     loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_model_is_compiled_in_training_if_its_config_says_so(compiled):
+    model = hubert(compile=compiled)
+    layer = model.encoder.encoder.layers[0]
+    assert layer._compiled_call_impl is None
+    model.compile_parts()
+    assert (layer._compiled_call_impl is not None) is compiled
 
 
 def test_every_parameter_of_wav2vec2_is_alive():
