@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -239,7 +240,7 @@ def _decimals(value: float | None, places: int) -> str:
     return "-" if value is None else f"{value:,.{places}f}"
 
 
-PAGES = {
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"sizes": short_sizes_table, "results": results_table},
     "docs/budget.md": {"sizes": sizes_table},
     "docs/guides/logmel.md": {"front-ends": frontends_table},

@@ -96,6 +96,8 @@ class MfccExtractor:
     teacher_sha256: str | None = None
 
     def __call__(self, waves: Sequence[Wave]) -> list[Frames]:
+        if not waves:  # none of a batch could be read
+            return []
         joined, firsts = join(waves)
         num_frames = num_mfcc_frames(np.array([len(wave) for wave in waves], np.int64))
         features = mfcc(joined, firsts, num_frames, NUMPY)

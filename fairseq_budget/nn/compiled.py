@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from fairseq_budget.nn.conv_frontend import ConvFrontend
 from fairseq_budget.nn.encoder import SpeechEncoder
 from fairseq_budget.nn.transformer import TransformerEncoder
 
@@ -34,10 +35,12 @@ def compile_parts(encoder: SpeechEncoder, **how: Any) -> None:
 def parts(encoder: SpeechEncoder) -> Iterator[nn.Module]:
     """Convolutions of the front-end but for the first, and a transformer's layers.
 
-    The first convolution is a norm in float64 of a few numbers and one matrix product. A Zipformer
-    draws on the host what each of its modules does, so there it is the front-end alone.
+    The first convolution is a norm in float64 of a few numbers and one matrix product, and log-mel
+    frames are as little. A Zipformer draws on the host what each of its modules does, so there it
+    is the front-end alone.
     """
-    yield from list(encoder.feature_extractor.conv_layers)[1:]
+    if isinstance(encoder.feature_extractor, ConvFrontend):
+        yield from list(encoder.feature_extractor.conv_layers)[1:]
     if isinstance(encoder.encoder, TransformerEncoder):
         yield encoder.encoder.pos_conv
         yield from encoder.encoder.layers

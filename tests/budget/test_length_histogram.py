@@ -104,7 +104,7 @@ def test_a_batch_fills_the_stated_seconds_or_the_stated_memory():
 def test_a_gpu_too_small_is_an_error_with_a_cure():
     row = plan_update(*BASE, length_s=15, wanted_s=5760, gpu_gib=2)
     assert (row.batch, row.update_freq) == (None, None)
-    with pytest.raises(BudgetError, match=r"15 s takes 1.9 GiB .* raise --gpu-gib"):
+    with pytest.raises(BudgetError, match=r"15 s takes 1.8 GiB .* raise --gpu-gib"):
         overrides("base", row)
 
 

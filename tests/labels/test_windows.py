@@ -50,4 +50,4 @@ def test_windows_see_the_same_convolutions_as_the_whole():
     found = cut_windows(np.array([20_000]), 10)
     bounds = zip(found.start, found.stop, strict=True)
     pieces = [encoder.feature_extractor(wave[:, a:b]) for a, b in bounds]
-    torch.testing.assert_close(torch.cat(pieces, dim=2), whole, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-5, rtol=1e-4)

@@ -82,6 +82,11 @@ def test_of_a_zipformer_the_front_end_is_compiled():
     assert list(parts(model)) == list(model.feature_extractor.conv_layers)[1:]
 
 
+def test_of_log_mel_frames_the_layers_alone_are_compiled():
+    model = encoder(frontend="logmel")
+    assert list(parts(model)) == [model.encoder.pos_conv, *model.encoder.layers]
+
+
 def test_modules_inside_a_graph_are_watched_as_written():
     model, seen = encoder(), []
     compile_parts(model, backend="eager")
