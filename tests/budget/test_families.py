@@ -75,7 +75,7 @@ def test_overrides_of_a_preset_leave_out_what_it_has():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tiny,frontent=logmel", "no field 'frontent'; expected .* did you mean frontend"),
+        ("tiny,frontends=logmel", "no field 'frontends'; expected .* did you mean frontend"),
         ("tiny,frontend=mel", "model.frontend='mel'"),
         ("tiny,size=slim", "no field 'size'"),
         ("tiny,encoder_layers=six", r"model\.encoder_layers"),
