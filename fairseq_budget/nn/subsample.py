@@ -124,7 +124,8 @@ class WeightedSegments(Segments):
         self.alphas = alphas if mask is None else alphas.masked_fill(mask, 0)
         self._mask = mask
         self._known: NDArray[np.int64] | None = None
-        if max_segments is None:  # a shape, for which the host waits, and once only
+        if max_segments is None and not torch.compiler.is_exporting():
+            # a shape, for which the host waits, and once only; a graph has no host
             sums = self.alphas.detach().double().cumsum(1)
             self._known = num_segments(sums[:, -1]).cpu().numpy()
             max_segments = int(self._known.max())

@@ -143,7 +143,7 @@ def test_an_utterance_that_cannot_be_read_has_no_frames_and_too_many_are_an_erro
     manifest = Manifest.read(dump.corpus.path)
     longest = max(manifest.utterances, key=lambda utterance: utterance.num_samples)
     lines = [
-        replace(u, pieces=(replace(u.pieces[0], path="gone.wav"),)) if u is longest else u
+        u._replace(pieces=(u.pieces[0]._replace(path="gone.wav"),)) if u is longest else u
         for u in manifest.utterances
     ]
     Manifest(manifest.root, lines).write(dump.corpus.path)
@@ -159,7 +159,7 @@ def test_an_utterance_that_cannot_be_read_has_no_frames_and_too_many_are_an_erro
 
 
 def test_hdf5_holds_the_same_frames_and_the_same_bytes_twice(dump, tmp_path):
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", minversion="3")  # not what stands for it in s3prl
     expected = write(dump, tmp_path / "npy")
     [path] = write(dump, tmp_path / "a", "hdf5")
     with h5py.File(path) as file:
