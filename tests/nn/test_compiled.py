@@ -45,6 +45,7 @@ def num_graphs() -> int:
     return counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.slow
 def test_layers_share_their_graphs_whatever_is_skipped_and_however_long_a_batch_is():
     """fullgraph: without dropout, as on a GPU with it, nothing breaks a part in two."""
     model = encoder(encoder_layerdrop=0.4, **NO_DROPOUT)
@@ -60,6 +61,7 @@ def test_layers_share_their_graphs_whatever_is_skipped_and_however_long_a_batch_
     assert num_graphs() == warm
 
 
+@pytest.mark.slow
 def test_what_is_dropped_is_what_is_dropped_otherwise():
     model = encoder(encoder_layers=1, dropout=0.3, attention_dropout=0.3)
     reference = copy.deepcopy(model)
