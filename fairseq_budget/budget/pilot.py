@@ -115,7 +115,7 @@ def design(
     Raises BudgetError, with what would do, where sizes are too few, the share or the budgets too
     small, or the data so little that the largest run would hear it too often.
     """
-    names = sorted(encoders, key=lambda name: setting.flops_per_second(encoders[name]))
+    names = _by_cost(encoders, setting)
     if len(names) < LEAST_SIZES:
         raise BudgetError(
             f"--sizes {' '.join(names)}: a valley of losses takes {LEAST_SIZES} sizes at least"
@@ -137,10 +137,15 @@ def held_out(
     machine: Machine | None = None,
 ) -> Pilot:
     """Runs of the sizes around the expected best one at one budget, to try a forecast on."""
-    names = sorted(encoders, key=lambda name: setting.flops_per_second(encoders[name]))
+    names = _by_cost(encoders, setting)
     grid = _Grid(names, encoders, setting, [(1.0, min(LEAST_SIZES, len(names)))])
     _check_updates(grid, flops)
     return _runs(grid, {flops: grid.cells[0][1]}, seeds, machine)
+
+
+def _by_cost(encoders: Mapping[str, EncoderConfig], setting: Setting) -> list[str]:
+    """Names of encoders, the least cost of a second of audio first."""
+    return sorted(encoders, key=lambda name: setting.flops_per_second(encoders[name]))
 
 
 def _runs(

@@ -25,7 +25,7 @@ from fairseq_budget.run import interrupt
 logger = logging.getLogger(__name__)
 
 MAX_BUFFER = 20  # batches: fairseq's own limit
-MAX_WORKERS = 8  # one reads, crops and masks an hour of flac a second, more than a GPU trains on
+MAX_WORKERS = 8  # one reads, crops and masks about an hour of flac in a second
 
 
 def default_workers(num_shards: int) -> int:
