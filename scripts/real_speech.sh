@@ -41,12 +41,10 @@ train() { # NAME SEED PRESET OVERRIDES...
 for seed in "${seeds[@]}"; do
     { train tera "$seed" budget_tera_demo && train wav2vec2 "$seed" budget_wav2vec2_demo; } &
     hubert=$out/hubert/seed$seed/checkpoint_last.pt
-    # with the paper's penalty: without it the front-end's output grows a thousandfold
-    train hubert "$seed" budget_hubert_demo criterion.feature_penalty_weight=10
+    train hubert "$seed" budget_hubert_demo
     budget-labels make --data "$out/data" --name "second$seed" --clusters 100 --layer 2 \
         --checkpoint "$hubert"
-    train hubert_second "$seed" budget_hubert_demo task.labels="second$seed" \
-        criterion.feature_penalty_weight=10
+    train hubert_second "$seed" budget_hubert_demo task.labels="second$seed"
     wait $!
     train student_cif "$seed" budget_distilhubert_demo model.teacher="$hubert" \
         model.subsample=cif model.subsample_rate=2
@@ -62,9 +60,10 @@ for name in tera wav2vec2 hubert hubert_second student_cif; do
 done
 untrained=$out/tera/seed${seeds[0]}/checkpoint_last.pt:untrained
 score() { # NAME LAYOUT'S OPTIONS...
-    budget-downstream layout --task ic --out "$out/layouts/$1" "${@:2}"
-    budget-downstream compare --data "$out/layouts/$1" --out "$out/scores/$1" --jobs 2 \
-        --seeds "$num_seeds" "${rows[@]}" --upstream untrained="$untrained" --logmel
+    budget-downstream layout --task ic --out "$out/layouts/$1/ic" "${@:2}"
+    budget-downstream superb --data "$out/layouts/$1" --out "$out/scores/$1" --jobs 2 \
+        --lrs 1e-1:1e-2 --updates 800 --seeds "$num_seeds" "${rows[@]}" \
+        --upstream untrained="$untrained" --logmel
 }
 mapfile -t speakers < <(find "$digits/" -name '*.wav' | sed 's/.*_\([a-z]*\)_.*/\1/' | sort -u)
 for speaker in "${speakers[@]}"; do
@@ -75,4 +74,4 @@ done
 for label in coffeeDrink roast; do
     score "orders_$label" --table "$out/orders.tsv" --audio "$orders" --label "$label"
 done
-budget-report scores "$out"/scores/*/results.json --out docs/real_speech.md
+budget-report scores "$out"/scores/*/superb.json --out docs/real_speech.md

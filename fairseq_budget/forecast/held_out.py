@@ -42,7 +42,7 @@ def held_out_rows(found: Fit, runs: Sequence[Point]) -> list[HeldOutRow]:
         for name in ("parameters", "frames", "unique_frames")
     )
     expected = found.law.loss(sizes, frames, unique)
-    low, high = found.interval(found.losses(sizes, frames, unique))
+    low, high = found.interval(found.losses(sizes, frames, unique), [run.flops for run in runs])
     return [
         _row(found, run, *map(float, own))
         for run, *own in zip(runs, expected, low, high, strict=True)

@@ -116,9 +116,11 @@ class Sample:
 def fit_law(sample: Sample, start: Law | None = None) -> Law:
     """The law of a sample, the same each time; from a grid of starts, or from one that is near.
 
-    R* is fitted where the runs tell it (`Sample.can_tell_repeats`, or that of `start`).
+    R* is fitted where the runs tell it (`Sample.can_tell_repeats`, or that of `start`), else it is
+    that of `start`, or the published one.
     """
-    problem = _Problem(sample, start.is_repeats_fitted if start else sample.can_tell_repeats)
+    fits_repeats = start.is_repeats_fitted if start else sample.can_tell_repeats
+    problem = _Problem(sample, fits_repeats, start.repeats if start else PUBLISHED_REPEATS)
     starts = [problem.theta(start)] if start else problem.grid()
     return problem.law(min(map(problem.minimum, starts), key=lambda found: found[0])[1])
 
@@ -129,8 +131,8 @@ class _Problem:
     A and B are of the mean log N and log D, so that all are of one scale.
     """
 
-    def __init__(self, sample: Sample, fits_repeats: bool) -> None:
-        self._sample, self._fits_repeats = sample, fits_repeats
+    def __init__(self, sample: Sample, fits_repeats: bool, repeats: float) -> None:
+        self._sample, self._fits_repeats, self._repeats = sample, fits_repeats, repeats
         self._size = np.log(sample.parameters)
         self._mean_size, self._mean_data = self._size.mean(), np.log(sample.frames).mean()
         self._size = self._size - self._mean_size
@@ -148,14 +150,14 @@ class _Problem:
         from scipy.optimize import nnls
 
         loss, starts = np.exp(self._sample.log_loss), []
-        data = self._data(PUBLISHED_REPEATS)
+        data = self._data(self._repeats)
         for size_exponent, data_exponent in itertools.product(_STARTS, _STARTS):
             columns = (np.ones_like(data), -size_exponent * self._size, -data_exponent * data)
             terms = np.stack([columns[0], np.exp(columns[1]), np.exp(columns[2])], axis=1)
             found, _ = nnls(terms / loss[:, None], np.ones_like(loss))
             logs = np.log(np.maximum(found, 1e-3 * loss.min()))
             theta = [logs[0], logs[1], size_exponent, logs[2], data_exponent]
-            starts.append(np.array(theta + [np.log(PUBLISHED_REPEATS)] * self._fits_repeats))
+            starts.append(np.array(theta + [np.log(self._repeats)] * self._fits_repeats))
         return starts
 
     def minimum(self, start: Array) -> tuple[float, Array]:
@@ -170,7 +172,7 @@ class _Problem:
         return float(found.fun), found.x
 
     def _value(self, theta: Array) -> tuple[float, Array]:
-        repeats = np.exp(theta[5]) if self._fits_repeats else PUBLISHED_REPEATS
+        repeats = np.exp(theta[5]) if self._fits_repeats else self._repeats
         data = self._data(repeats)
         terms = np.exp(
             [
@@ -207,7 +209,7 @@ class _Problem:
             found[2],
             float(np.exp(found[3] + found[4] * self._mean_data)),
             found[4],
-            float(np.exp(found[5])) if self._fits_repeats else PUBLISHED_REPEATS,
+            float(np.exp(found[5])) if self._fits_repeats else self._repeats,
             self._fits_repeats,
         )
 

@@ -131,7 +131,7 @@ def forecast(
         np.array([getattr(r, n) for r in rows], float) for n in ("parameters", "frames")
     )
     losses = found.losses(sizes, frames, unique)
-    expected, (low, high) = found.law.loss(sizes, frames, unique), found.interval(losses)
+    expected, (low, high) = found.law.loss(sizes, frames, unique), found.interval(losses, flops)
     done = [
         _with_loss(row, reason, *map(float, own))
         for row, reason, *own in zip(rows, reasons, expected, low, high, strict=True)

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.console.table import escaped, fenced, markdown_table
-from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.curve import Run
 from fairseq_budget.report.reconstruction import reconstruct
+from fairseq_budget.report.scored import Scored, read_scored, read_scores
 from fairseq_budget.report.training_log import read_training_log
 from fairseq_budget.run.provenance import summary
-from fairseq_budget.structured import conform, read_json
-
-_SCORES: dict[str, Any] = {  # what is read of a results.json
-    "task": str,
-    "num_classes": int,
-    "num_utterances": dict[str, int],
-    "table": list[dict[str, str]],
-    "runs": list[dict[str, Any]],
-}
 
 
 def write_run_page(
@@ -80,40 +70,32 @@ def scores_section(path: Path) -> str:
 
 
 def scores_page(results: Sequence[Path]) -> tuple[str, list[str]]:
-    """A table of several comparisons, and the page around it: the command behind every number."""
-    contents = {path.parent.name: read_scores(path) for path in results}
-    table = markdown_table(
-        [
-            {
-                "test": name,
-                **{row["upstream"]: _test_score(row, content) for row in content["table"]},
-            }
-            for name, content in contents.items()
-        ]
-    )
-    parts = ["# Downstream results", table]
-    for name, content in contents.items():
-        counts = ", ".join(f"{n} {split}" for split, n in content["num_utterances"].items())
-        here = f"{Path.cwd()}/"  # commands are typed from the folder in which the page is made
-        commands = [
-            f"# {escaped(run['upstream'])} {100 * run['test']:.1f}\n"
-            + run["key"]["command"].replace(here, "")
-            for run in content["runs"]
-        ]
-        parts += [
-            f"## {escaped(name)}",
-            f"Task {escaped(content['task'])}, {content['num_classes']} classes; "
-            f"utterances: {counts}.",
-            fenced("\n".join(commands), "bash"),
-        ]
-    return table, parts
+    """A table of several tests, and the page around it: the commands behind every number.
+
+    A test has the name of its file's folder, with its task's behind where the file has several.
+    """
+    rows: list[dict[str, str]] = []
+    sections: list[str] = []
+    for path in results:
+        scores = read_scored(path)
+        tasks = list(dict.fromkeys(score.task for score in scores))
+        for task in tasks:
+            name = path.parent.name + f" {task}" * (len(tasks) > 1)
+            own = [score for score in scores if score.task == task]
+            rows.append({"test": name, **{score.upstream: score.shown for score in own}})
+            sections += _commands_section(name, own)
+    table = markdown_table(rows)
+    return table, ["# Downstream results", table, *sections]
 
 
-def _test_score(row: dict[str, str], content: dict[str, Any]) -> str:
-    """The test score of a row, with its name where that is not accuracy, in per cent."""
-    score = row[content.get("column", "test accuracy (%)")]
-    metric = content.get("metric", "accuracy")
-    return score if metric == "accuracy" else f"{score} {metric}"
+def _commands_section(name: str, scores: Sequence[Scored]) -> list[str]:
+    here = f"{Path.cwd()}/"  # commands are typed from the folder in which the page is made
+    blocks = []
+    for score in scores:
+        facts = ", ".join(f"{name} {value}" for name, value in score.facts.items())
+        head = f"# {escaped(score.upstream)} {score.shown}: {escaped(facts)}"
+        blocks.append("\n".join([head, *score.commands]).replace(here, ""))
+    return [f"## {escaped(name)}", fenced("\n".join(blocks), "bash")]
 
 
 def other_budgets(runs: list[Run]) -> list[str]:
@@ -122,23 +104,6 @@ def other_budgets(runs: list[Run]) -> list[str]:
     if not flops or max(flops) < 1.1 * min(flops):
         return []
     return [f"These runs spent from {min(flops):.3g} to {max(flops):.3g} FLOPs: not one budget."]
-
-
-def read_scores(path: Path) -> dict[str, Any]:
-    """The ``results.json`` of `budget-downstream compare`; BudgetError for anything else."""
-    try:
-        content: dict[str, Any] = read_json(path, dict)
-        missing = _SCORES.keys() - content.keys()
-        for name in _SCORES.keys() - missing:
-            conform(content[name], _SCORES[name], name)
-    except (OSError, ValueError) as error:
-        raise BudgetError(f"cannot read downstream scores from {path}: {error}") from error
-    if missing:
-        raise BudgetError(
-            f"{path} holds no downstream scores (no {', '.join(sorted(missing))}): expected the "
-            "results.json of `budget-downstream compare`"
-        )
-    return content
 
 
 def write_page(path: Path, parts: Sequence[str]) -> None:

@@ -9,11 +9,18 @@ from statistics import fmean
 from typing import Annotated, Any
 
 from fairseq_budget.console.table import cell
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
-from fairseq_budget.report.pages import read_scores
 from fairseq_budget.structured import Range, Share, check_entries, conform, read_json
 
 _PERCENT = Annotated[float, Range(0, 10_000)]  # of errors, too (see `structured.Rate`)
+_SCORES: dict[str, Any] = {  # what is read of a results.json
+    "task": str,
+    "num_classes": int,
+    "num_utterances": dict[str, int],
+    "table": list[dict[str, str]],
+    "runs": list[dict[str, Any]],
+}
 _CELL: dict[str, Any] = {  # what is read of a superb.json
     "task": str,
     "upstream": str,
@@ -52,6 +59,11 @@ class Scored:
     facts: dict[str, str]
     commands: tuple[str, ...]
     layer_weights: tuple[float, ...] | None = None
+
+    @property
+    def shown(self) -> str:
+        """The score, with its metric where that is not accuracy."""
+        return self.score if self.metric == "accuracy" else f"{self.score} {self.metric}"
 
 
 def read_scored(path: Path) -> list[Scored]:
@@ -115,3 +127,20 @@ def _mean(weights: Sequence[Sequence[float] | None]) -> tuple[float, ...] | None
     """Of each layer over the runs that have weights."""
     known = [own for own in weights if own]
     return tuple(map(fmean, zip(*known, strict=True))) if known else None
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """The ``results.json`` of `budget-downstream compare`; BudgetError for anything else."""
+    try:
+        content: dict[str, Any] = read_json(path, dict)
+        missing = _SCORES.keys() - content.keys()
+        for name in _SCORES.keys() - missing:
+            conform(content[name], _SCORES[name], name)
+    except (OSError, ValueError) as error:
+        raise BudgetError(f"cannot read downstream scores from {path}: {error}") from error
+    if missing:
+        raise BudgetError(
+            f"{path} holds no downstream scores (no {', '.join(sorted(missing))}): expected the "
+            "results.json of `budget-downstream compare`"
+        )
+    return content

@@ -1,9 +1,11 @@
 """Intervals hold what they promise, and are the same each time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fairseq_budget.forecast.fit import INTERVAL, fit
+from fairseq_budget.forecast.fit import INTERVAL, LEAST_DRIFT, fit, hindcast
 from fairseq_budget.forecast.law import Law
 from tests.forecast.pilots import BUDGETS, FLOPS_PER_FRAME, TRUE, points
 
@@ -14,7 +16,7 @@ NOISE = 0.005
 
 def planned(seed: int, num_draws: int) -> tuple[float, float]:
     found = fit(points(noise=NOISE, seed=seed), seed=0, num_draws=num_draws)
-    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf))
+    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf), BUDGETS[-1])
     return low.item(), high.item()
 
 
@@ -39,7 +41,7 @@ def test_a_fit_is_the_same_each_time_and_another_with_another_seed():
 
 def test_runs_without_noise_leave_no_doubt():
     found = fit(points(), seed=0, num_draws=5)
-    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf))
+    low, high = found.interval(found.losses([SIZE], [FRAMES], np.inf), BUDGETS[-1])
     assert [low.item(), high.item()] == pytest.approx([TRUE.loss(SIZE, FRAMES)] * 2, rel=1e-3)
 
 
@@ -47,3 +49,26 @@ def test_losses_of_tera_and_of_hubert_are_fitted_alike():
     for law in (Law(0.35, 3.0, 0.2, 5.0, 0.2), Law(2.1, 60.0, 0.3, 200.0, 0.3)):
         found = fit(points(law), seed=0, num_draws=1).law
         assert found.loss(SIZE, FRAMES) == pytest.approx(law.loss(SIZE, FRAMES), rel=1e-3)
+
+
+def test_a_law_may_bend_beyond_the_runs_and_not_among_them():
+    found = fit(points(), seed=0, num_draws=40)
+    losses = found.losses([SIZE] * 3, [FRAMES] * 3, np.inf)
+    low, high = found.interval(losses, [BUDGETS[-1], 10 * BUDGETS[-1], 100 * BUDGETS[-1]])
+    width = np.log(high / low)
+    assert width[0] < 1e-3
+    assert width[2] == pytest.approx(2 * width[1], rel=0.01)
+    assert width[1] > LEAST_DRIFT * np.log(10)
+
+
+def test_the_law_is_tried_on_the_largest_budget_of_its_runs():
+    made = points()
+    largest = max(point.flops for point in made)
+    bent = [
+        replace(point, valid_loss=0.98 * point.valid_loss) if point.flops > 0.9 * largest else point
+        for point in made
+    ]
+    folds = np.log(BUDGETS[-1] / BUDGETS[-2])
+    assert hindcast(made) == pytest.approx(0, abs=1e-4)
+    assert hindcast(bent) == pytest.approx(-np.log(0.98) / folds, rel=0.02)
+    assert hindcast(made[:8]) is None

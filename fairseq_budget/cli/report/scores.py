@@ -1,4 +1,4 @@
-"""``budget-report scores``: one table of several comparisons."""
+"""``budget-report scores``: one table of several sweeps and comparisons."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ with imported_later():
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        "scores", help="one table of several comparisons, with the command of every number"
+        "scores",
+        help="one table of several sweeps and comparisons, with the command of every number",
     )
-    parser.add_argument("results", type=Path, nargs="+", metavar="JSON", help="results.json files")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="JSON",
+        help="superb.json and results.json files of budget-downstream",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="MD", help="page to write")
     parser.set_defaults(run=_scores)
 
