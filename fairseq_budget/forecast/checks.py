@@ -96,18 +96,20 @@ def require_enough(points: Sequence[Point]) -> None:
 
 def require_agreement(points: Sequence[Point], law: Law) -> None:
     """Raise BudgetError where the law is none, or runs lie far from it."""
+    residuals = np.abs(Sample.of(points).residuals(law))
+    worst = sorted(zip(residuals, points, strict=True), key=lambda pair: -pair[0])[:3]
+    named = ", ".join(f"{point.name} ({error:.0%})" for error, point in worst)
     if law.is_at_bounds:
         raise BudgetError(
             f"these runs follow no law: its exponents are {law.size_exponent:.3g} of size and "
-            f"{law.data_exponent:.3g} of data, at the ends of what is searched; give more sizes, "
-            "or budgets further apart"
+            f"{law.data_exponent:.3g} of data, at the ends of what is searched; the furthest from "
+            f"it: {named}; leave out runs that have not learned, or give more sizes, or budgets "
+            "further apart"
         )
-    residuals = Sample.of(points).residuals(law)
     spread = float(np.sqrt(np.mean(residuals**2)))
     if spread > MAX_RESIDUAL:
-        worst = sorted(zip(np.abs(residuals), points, strict=True), key=lambda pair: -pair[0])[:3]
-        named = ", ".join(f"{point.name} ({error:.0%})" for error, point in worst)
         raise BudgetError(
             f"these runs do not agree: their losses lie {spread:.1%} from the law, expected "
-            f"{MAX_RESIDUAL:.0%} at most; the furthest: {named}; look at their learning rates"
+            f"{MAX_RESIDUAL:.0%} at most; the furthest: {named}; look at their learning rates, and "
+            "leave out those that have not learned"
         )

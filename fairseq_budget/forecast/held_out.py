@@ -56,7 +56,7 @@ def _row(found: Fit, run: Point, expected: float, low: float, high: float) -> He
         flops=run.flops,
         beyond=run.flops / max(point.flops for point in found.points),
         loss=run.valid_loss,
-        refused=too_far({name: getattr(run, name) for name in MAX_FACTORS}, found.points)
+        refused=too_far({name: getattr(run, name) for name in MAX_FACTORS}, found)
         or too_wide(expected, low, high),
     )
     if row.refused:

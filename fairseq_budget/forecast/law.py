@@ -23,11 +23,13 @@ Array = NDArray[np.float64]
 HUBER_DELTA = 1e-3  # Hoffmann's
 PUBLISHED_REPEATS = 15.39  # Muennighoff's R*_D: repetitions after which most of their worth is gone
 EXPONENTS = (0.02, 2.0)  # bounds; a fit that ends there has found no law
+NO_EXPONENT = 1.01 * EXPONENTS[0]
 MIN_HEARD = 4  # times, by one run at least; to there repetitions cost next to nothing
 MIN_SPARE = 3  # runs beyond the number of parameters of a law
 _STARTS = (0.1, 0.25, 0.5, 1.0)  # exponents of the grid
 _REPEATS = (1.0, 1e3)
 _VANISHING = 12  # of a term: e^-12 of the smallest loss
+_NOTHING = 60  # as much for a term that is left out
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Law:
     """L = irreducible + size_factor N^-size_exponent + data_factor D'^-data_exponent.
 
     Of `repeats` = R* see `effective_frames`; `is_repeats_fitted`: by these runs, else published.
+    A size factor of 0: the runs show no effect of size.
     """
 
     irreducible: float
@@ -54,14 +57,22 @@ class Law:
     @property
     def num_parameters(self) -> int:
         """How many numbers were fitted."""
-        return 5 + self.is_repeats_fitted
+        return 3 + 2 * self.knows_size + self.is_repeats_fitted
+
+    @property
+    def knows_size(self) -> bool:
+        return self.size_factor > 0
 
     @property
     def is_at_bounds(self) -> bool:
         """Whether an exponent is as small or as large as a fit may make it."""
-        low, high = EXPONENTS
-        found = (self.size_exponent, self.data_exponent)
-        return any(value < 1.01 * low or value > 0.99 * high for value in found)
+        return _is_at_bounds(self.data_exponent) or (
+            self.knows_size and _is_at_bounds(self.size_exponent)
+        )
+
+
+def _is_at_bounds(exponent: float) -> bool:
+    return exponent < NO_EXPONENT or exponent > 0.99 * EXPONENTS[1]
 
 
 def effective_frames(frames: ArrayLike, unique: ArrayLike, repeats: float) -> Array:
@@ -117,28 +128,45 @@ def fit_law(sample: Sample, start: Law | None = None) -> Law:
     """The law of a sample, the same each time; from a grid of starts, or from one that is near.
 
     R* is fitted where the runs tell it (`Sample.can_tell_repeats`, or that of `start`), else it is
-    that of `start`, or the published one.
+    that of `start`, or the published one. Where the exponent of size would be at its least, the
+    law has no term for size.
     """
-    fits_repeats = start.is_repeats_fitted if start else sample.can_tell_repeats
-    problem = _Problem(sample, fits_repeats, start.repeats if start else PUBLISHED_REPEATS)
-    starts = [problem.theta(start)] if start else problem.grid()
-    return problem.law(min(map(problem.minimum, starts), key=lambda found: found[0])[1])
+    if start:
+        problem = _Problem(sample, start.is_repeats_fitted, start.knows_size, start.repeats)
+        return problem.law(problem.best([problem.theta(start)]))
+    fits_repeats = sample.can_tell_repeats
+    problem = _Problem(sample, fits_repeats)
+    law = problem.law(problem.best(problem.grid()))
+    if law.size_exponent < NO_EXPONENT:
+        problem = _Problem(sample, fits_repeats, fits_size=False)
+        law = problem.law(problem.best(problem.grid()))
+    return law
 
 
 class _Problem:
     """Log-space parameters theta: log E, log A, a, log B, b, and log R* if that `fits_repeats`.
 
-    A and B are of the mean log N and log D, so that all are of one scale.
+    A and B are of the mean log N and log D, so that all are of one scale. Without `fits_size`, A
+    is nothing.
     """
 
-    def __init__(self, sample: Sample, fits_repeats: bool, repeats: float) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        fits_repeats: bool,
+        fits_size: bool = True,
+        repeats: float = PUBLISHED_REPEATS,
+    ) -> None:
         self._sample, self._fits_repeats, self._repeats = sample, fits_repeats, repeats
+        self._fits_size = fits_size
         self._size = np.log(sample.parameters)
         self._mean_size, self._mean_data = self._size.mean(), np.log(sample.frames).mean()
         self._size = self._size - self._mean_size
         low, high = sample.log_loss.min(), sample.log_loss.max()
         term, amplitude = (low - _VANISHING, low), (low - _VANISHING, high + 3)
         self._bounds = [term, amplitude, EXPONENTS, amplitude, EXPONENTS]
+        if not fits_size:
+            self._bounds[1:3] = [(low - _NOTHING,) * 2, (1.0, 1.0)]
         self._bounds += [tuple(np.log(_REPEATS))] * fits_repeats
 
     def _data(self, repeats: float) -> Array:
@@ -160,8 +188,11 @@ class _Problem:
             starts.append(np.array(theta + [np.log(self._repeats)] * self._fits_repeats))
         return starts
 
-    def minimum(self, start: Array) -> tuple[float, Array]:
-        """The least sum of Huber's losses that is reached from a start, and where."""
+    def best(self, starts: Sequence[Array]) -> Array:
+        """Where the sum of Huber's losses is least, of what is reached from these starts."""
+        return min(map(self._minimum, starts), key=lambda found: found[0])[1]
+
+    def _minimum(self, start: Array) -> tuple[float, Array]:
         from scipy.optimize import minimize
 
         inside = np.clip(start, *np.array(self._bounds).T)
@@ -205,7 +236,7 @@ class _Problem:
         found = [float(value) for value in theta]
         return Law(
             float(np.exp(found[0])),
-            float(np.exp(found[1] + found[2] * self._mean_size)),
+            float(np.exp(found[1] + found[2] * self._mean_size)) if self._fits_size else 0.0,
             found[2],
             float(np.exp(found[3] + found[4] * self._mean_data)),
             found[4],
@@ -217,7 +248,7 @@ class _Problem:
         """The inverse of `law`."""
         theta = [
             np.log(law.irreducible),
-            np.log(law.size_factor) - law.size_exponent * self._mean_size,
+            np.log(law.size_factor or 1e-300) - law.size_exponent * self._mean_size,
             law.size_exponent,
             np.log(law.data_factor) - law.data_exponent * self._mean_data,
             law.data_exponent,

@@ -19,7 +19,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.forecast.fit import Fit, interval
 from fairseq_budget.forecast.law import Array, Law
-from fairseq_budget.forecast.points import KINDS, Amount, Count, Point
+from fairseq_budget.forecast.points import KINDS, Amount, Count
 from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
@@ -124,9 +124,7 @@ def forecast(
     """
     unique = hours * 3600 * FRAME_RATE_HZ if hours else np.inf
     rows = [_bare_row(plan, flops, sequence_s, unique) for plan in plans]
-    reasons = [
-        _reason(row, plan, flops, found.points) for row, plan in zip(rows, plans, strict=True)
-    ]
+    reasons = [_reason(row, plan, flops, found) for row, plan in zip(rows, plans, strict=True)]
     sizes, frames = (
         np.array([getattr(r, n) for r in rows], float) for n in ("parameters", "frames")
     )
@@ -164,21 +162,30 @@ def _bare_row(plan: Plan, flops: float, sequence_s: float, unique: float) -> Pla
     )
 
 
-def _reason(row: PlannedRow, plan: Plan, flops: float, points: Sequence[Point]) -> str | None:
+def _reason(row: PlannedRow, plan: Plan, flops: float, found: Fit) -> str | None:
     """Why a law says nothing of a plan."""
-    encoder, conditions = plan.encoder.resolved(), points[0].conditions.split()
+    encoder, conditions = plan.encoder.resolved(), found.points[0].conditions.split()
     for name, what in KINDS.items():
         own, others = f"model.{name}={getattr(encoder, name)}", f"model.{name}="
         if own not in conditions and any(c.startswith(others) for c in conditions):
             return f"the runs have another {what}"
-    return too_far({"flops": flops, "parameters": row.parameters, "frames": row.frames}, points)
+    planned = {"flops": flops, "parameters": row.parameters, "frames": row.frames}
+    return too_far(planned, found)
 
 
-def too_far(planned: Mapping[str, float], points: Sequence[Point]) -> str | None:
-    """Why runs say nothing of one with these `MAX_FACTORS`; None where they may."""
+def too_far(planned: Mapping[str, float], found: Fit) -> str | None:
+    """Why a fit says nothing of a run with these `MAX_FACTORS`; None where it may.
+
+    Runs that show no effect of size are asked for sizes among theirs.
+    """
     for name, most in MAX_FACTORS.items():
-        values = [getattr(point, name) for point in points]
+        values = [getattr(point, name) for point in found.points]
         factor = max(planned[name] / max(values), min(values) / planned[name])
+        if factor > 1 and name == "parameters" and not found.law.knows_size:
+            return (
+                f"parameters: the runs show no effect of size, and theirs are {min(values):,} to "
+                f"{max(values):,}"
+            )
         if factor > most:
             what = "FLOPs" if name == "flops" else name
             return f"{what}: {factor:.3g} times beyond the runs, {most:g} at most"

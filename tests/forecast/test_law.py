@@ -1,5 +1,7 @@
 """A law is found again in the losses that it makes."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,14 @@ def test_frames_count_less_the_more_often_they_were_heard():
     assert worth[:2].tolist() == [50, 100]
     assert worth[2] == pytest.approx(100 + 100 * 15.39 * (1 - np.exp(-4 / 15.39)))
     assert worth[3] == pytest.approx(100 * (1 + 15.39))  # all that repetitions are worth
+
+
+def test_runs_that_show_no_effect_of_size_have_a_law_without_it():
+    rising = [
+        replace(point, valid_loss=(1 + 1e-9 * point.parameters) * point.valid_loss)
+        for point in points(Law(1.7, 1e-9, 0.34, 2000.0, 0.37))
+    ]
+    law = fit_law(Sample.of(rising))
+    assert (law.knows_size, law.size_factor, law.num_parameters) == (False, 0, 3)
+    assert law.data_exponent == pytest.approx(0.37, rel=0.05)
+    assert asdict(fit_law(Sample.of(rising), law)) == pytest.approx(asdict(law), rel=1e-3)

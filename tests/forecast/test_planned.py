@@ -82,6 +82,13 @@ def test_a_corpus_that_is_repeated_is_worth_less(found):
     assert little.rows[0].loss > fresh.rows[0].loss
 
 
+def test_runs_that_show_no_effect_of_size_are_asked_for_their_own_sizes(found):
+    blind = replace(found, law=replace(found.law, size_factor=0.0))
+    small, large = plan(blind, "slim_30", "base").rows
+    assert small.refused is None
+    assert large.refused.startswith("parameters: the runs show no effect of size, and theirs are")
+
+
 def test_nobody_knows_what_a_hundred_repetitions_are_worth(found):
     (row,) = plan(found, "slim_30", hours=plan(found, "slim_30").rows[0].audio_hours / 100).rows
     assert "the runs do not tell: 80 % are" in row.refused

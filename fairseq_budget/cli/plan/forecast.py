@@ -148,6 +148,11 @@ def _recommendation(found: Forecast) -> str:
     best = found.recommended
     if best is None:
         return "recommended: none, for the reasons above"
+    if not found.law.knows_size:
+        return (
+            "recommended: none, the runs show no effect of size; a size that hears more has less "
+            "loss here only because of that"
+        )
     edge = f" It is the {best.edge} of them: ask about others, too." if best.edge else ""
     as_good = ", ".join(escaped(row.size) for row in found.rows if row.as_good)
     return (
@@ -163,8 +168,9 @@ def _law(found: Forecast) -> str:
     repeats = f"Frames that are heard again count less, by R* = {law.repeats:.4g}, {source}."
     if all(row.repetitions is None for row in found.rows):
         repeats = "All frames are taken to be new ones: give --hours if the corpus is repeated."
+    size = f"{law.size_factor:.4g} N^-{law.size_exponent:.3g} + " if law.knows_size else ""
     return (
-        f"L = {law.irreducible:.4g} + {law.size_factor:.4g} N^-{law.size_exponent:.3g} + "
+        f"L = {law.irreducible:.4g} + {size}"
         f"{law.data_factor:.4g} D^-{law.data_exponent:.3g}, N encoder parameters and D frames of "
         f"50 Hz; losses lie {found.noise:.2%} around it. {repeats}"
     )
