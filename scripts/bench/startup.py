@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python scripts/bench/startup.py --json docs/data/bench/startup.json
 
 A run of three updates is among them, with what it takes until the first and after "done training".
-fairseq-hydra-train --help stands for what stock fairseq takes before it does anything.
+Importing fairseq's command stands for what stock fairseq takes before it does anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,7 @@ COMMANDS = (
     "budget-plan length --help",
     "budget-plan params",
     "budget-train --list",
-    "fairseq-hydra-train --help",
+    "python -c 'import fairseq_cli.hydra_train'",
 )  # fmt: skip
 TRAINING = "fairseq-hydra-train --config-name budget_tera_demo"
 SETTINGS = ("common.log_interval=1", "common.log_format=simple", "optimization.max_update=3",
@@ -71,8 +72,8 @@ def main() -> None:
 
 
 def program(command: str) -> list[str]:
-    name, *words = command.split()
-    return [sys.executable, str(BIN / name), *words]
+    name, *words = shlex.split(command)
+    return [sys.executable, *([] if name == "python" else [str(BIN / name)]), *words]
 
 
 def least(runs: Sequence[dict[str, float]]) -> dict[str, float]:
