@@ -253,7 +253,8 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/papers/sequence_compression.md": {"compression": compression_table},
     "docs/papers/match_to_win.md": {"figure 2": lengths_table},
     "docs/benchmarks.md": {
-        name: partial(bench_table, name) for name in ("training", "labels_0.7h", "labels_3h")
+        name: partial(bench_table, name)
+        for name in ("training", "labels_0.7h", "labels_3h", "startup")
     },
 }
 FILES = {

@@ -9,7 +9,8 @@ C[t] = the sum of log p(blank) before t, and a[t] what arrives from s-1,
 
     alpha[s, t] = C[t] + log sum_{t' <= t} exp(a[t'] - C[t'])
 
-is one cumulative sum and one cumulative log-sum-exp: S + 1 steps instead of S x T.
+is one cumulative sum and one cumulative log-sum-exp: S + 1 steps instead of S x T. Each step is
+an addition, a maximum and the log-sum-exp, of alpha and beta at once.
 
 Shapes: B batch, S symbols, T frames. Probabilities are logarithms (nats), in float64 inside.
 """
@@ -84,10 +85,11 @@ class _Lattice(torch.autograd.Function):
         symbol = symbol.double().masked_fill(~symbol_arcs, -INFINITY)
         step = blank.double().clamp(min=LEAST).masked_fill(~arcs, 0)
         chain = F.pad(step.cumsum(2), (1, 0))  # (B, S+1, T+1): C
-        alpha = _forward_scores(symbol, chain[..., :-1], arcs, one_per_frame)
-        beta = _backward_scores(symbol, chain, F.pad(arcs, (0, 1)) | final, final, one_per_frame)
+        nodes = F.pad(arcs, (0, 1)) | final
+        alpha, beta = _scores(symbol, chain, nodes, final, one_per_frame)
         log_prob = beta[:, 0, 0]
-        start = (alpha - log_prob.nan_to_num(neginf=0).view(-1, 1, 1)).masked_fill(~arcs, -INFINITY)
+        start = alpha[..., :-1] - log_prob.nan_to_num(neginf=0).view(-1, 1, 1)
+        start = start.masked_fill(~arcs, -INFINITY)
         after = beta[:, 1:, 1:] if one_per_frame else beta[:, 1:, :-1]
         symbol_occupation = (start[:, :-1] + symbol + after).exp().to(dtype)
         blank_occupation = (start + step + beta[..., 1:]).exp().to(dtype)
@@ -103,33 +105,35 @@ class _Lattice(torch.autograd.Function):
         return symbol_occupation * scale, blank_occupation * scale, None, None, None, None
 
 
-def _forward_scores(symbol: Tensor, chain: Tensor, arcs: Tensor, one_per_frame: bool) -> Tensor:
-    """alpha (B, S+1, T): the log-probability of reaching a node; -inf where no arc leaves it."""
-    arrive = torch.full_like(chain[:, 0], -INFINITY)
-    arrive[:, 0] = 0
-    rows = []
-    for s in range(chain.shape[1]):
-        arrive = arrive.masked_fill(~arcs[:, s], -INFINITY)  # a symbol may lead out of the band
-        row = chain[:, s] + (arrive - chain[:, s]).logcumsumexp(1)
-        rows.append(row.masked_fill(~arcs[:, s], -INFINITY))
-        if s < symbol.shape[1]:
-            arrive = rows[-1] + symbol[:, s]
-            if one_per_frame:
-                arrive = F.pad(arrive[:, :-1], (1, 0), value=-INFINITY)
-    return torch.stack(rows, 1)
-
-
-def _backward_scores(
+def _scores(
     symbol: Tensor, chain: Tensor, nodes: Tensor, final: Tensor, one_per_frame: bool
-) -> Tensor:
-    """beta (B, S+1, T+1): the log-probability of reaching the final node from a node."""
-    leave = torch.full_like(chain[:, 0], -INFINITY)
-    rows: list[Tensor] = []
-    for s in reversed(range(chain.shape[1])):
-        if rows:
-            after = rows[-1][:, 1:] if one_per_frame else rows[-1][:, :-1]
-            leave = F.pad(symbol[:, s] + after, (0, 1), value=-INFINITY)
-        leave = leave.masked_fill(final[:, s], 0)
-        row = (leave + chain[:, s]).flip(1).logcumsumexp(1).flip(1) - chain[:, s]
-        rows.append(row.masked_fill(~nodes[:, s], -INFINITY))
-    return torch.stack(rows[::-1], 1)
+) -> tuple[Tensor, Tensor]:
+    """alpha and beta (B, S+1, T+1): log-probabilities of reaching a node, and the end from it.
+
+    beta is the alpha of the lattice walked from its end, so both are one scan of twice the batch.
+    A row is known by alpha - C, which is nothing but a cumulative log-sum-exp of what arrives.
+    Where no node is, beta is -inf, and alpha means nothing.
+    """
+    start = torch.zeros_like(final)
+    start[:, 0, 0] = nodes[:, 0, 0]
+    late = int(one_per_frame)  # frames from a symbol's node to the next one's
+    is_node = nodes[:, 1:, late : symbol.shape[2] + late]  # a symbol may lead out of the band
+    symbol = symbol.masked_fill(~is_node, -INFINITY)
+    into = F.pad(symbol, (late, 1 - late), value=-INFINITY)  # by the node that it leads to
+    back = F.pad(symbol, (0, 1), value=-INFINITY).flip(1, 2)
+    chain = torch.cat([chain, -chain.flip(1, 2)])
+    begin = (-chain).masked_fill(~torch.cat([start, final.flip(1, 2)]), -INFINITY)
+    into = torch.cat([into, back])
+    into += _shifted(chain[:, :-1], late, 0.0)
+    into -= chain[:, 1:]
+    rows = [begin[:, 0].logcumsumexp(1)]
+    for s in range(into.shape[1]):
+        arrive = _shifted(rows[-1], late, -INFINITY) + into[:, s]
+        rows.append(arrive.maximum(begin[:, s + 1]).logcumsumexp(1))
+    alpha, beta = (chain + torch.stack(rows, 1)).chunk(2)
+    return alpha, beta.flip(1, 2).masked_fill(~nodes, -INFINITY)
+
+
+def _shifted(x: Tensor, frames: int, value: float) -> Tensor:
+    """x (..., T) as many frames later, 0 or 1."""
+    return F.pad(x[..., :-1], (1, 0), value=value) if frames else x

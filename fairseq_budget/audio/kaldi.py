@@ -20,9 +20,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from scipy import fft
 
 from fairseq_budget.frames import FFT_SIZE, SAMPLE_RATE
 
@@ -172,12 +170,3 @@ def cepstrum_matrix() -> Table:
     cosine[:, 0] = math.sqrt(1 / NUM_CEPSTRUM_BINS)
     lifter = 1 + LIFTER / 2 * np.sin(math.pi * order / LIFTER)
     return (cosine * lifter).astype(np.float32)
-
-
-def _frames(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    shape = (len(wave) - FFT_SIZE) // SHIFT + 1, FFT_SIZE
-    step = wave.strides[0]
-    return as_strided(wave, shape, (SHIFT * step, step), writeable=False)
-
-
-NUMPY = Library(_frames, fft.rfft, np.log, np.concatenate, lambda make, *args: make(*args))

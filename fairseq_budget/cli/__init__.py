@@ -8,7 +8,9 @@ it imports by `later.imported_later`, so that no ``--help`` waits for torch.
 from __future__ import annotations
 
 import argparse
+import atexit
 import functools
+import gc
 import importlib
 import os
 import sys
@@ -47,6 +49,7 @@ def user_errors(main: Main) -> Main:
 
     @functools.wraps(main)
     def wrapped(argv: list[str] | None = None) -> int:
+        _leave_at_once()
         try:
             return main(argv)
         except BrokenPipeError:  # whoever read our lines, as `head`, has enough
@@ -60,3 +63,9 @@ def user_errors(main: Main) -> Main:
             return 130
 
     return wrapped
+
+
+@functools.cache
+def _leave_at_once() -> None:
+    """Python ends by looking for garbage again and again, for 0.2 s where torch is there."""
+    atexit.register(gc.freeze)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+from scipy import fft
 
-from fairseq_budget.audio.kaldi import NUM_MFCC, NUMPY, join, mfcc, num_mfcc_frames
+from fairseq_budget.audio.kaldi import NUM_MFCC, SHIFT, Library, join, mfcc, num_mfcc_frames
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.frames import FRAME_RATE_HZ, num_frames
+from fairseq_budget.frames import FFT_SIZE, FRAME_RATE_HZ, num_frames
 
 if TYPE_CHECKING:
     from fairseq_budget.nn.encoder import SpeechEncoder
@@ -100,6 +102,15 @@ class MfccExtractor:
             return []
         joined, firsts = join(waves)
         num_frames = num_mfcc_frames(np.array([len(wave) for wave in waves], np.int64))
-        features = mfcc(joined, firsts, num_frames, NUMPY)
+        features = mfcc(joined, firsts, num_frames, _NUMPY)
         pairs = zip(firsts, num_frames, strict=True)
         return [features[first : first + number] for first, number in pairs]
+
+
+def _strided_frames(wave: Wave) -> Frames:
+    shape = (len(wave) - FFT_SIZE) // SHIFT + 1, FFT_SIZE
+    step = wave.strides[0]
+    return as_strided(wave, shape, (SHIFT * step, step), writeable=False)
+
+
+_NUMPY = Library(_strided_frames, fft.rfft, np.log, np.concatenate, lambda make, *args: make(*args))

@@ -6,6 +6,7 @@ starts none; with one GPU per node its default world size of 1 hides torchrun's.
 
 from __future__ import annotations
 
+import gc
 import logging.config
 import os
 import socket
@@ -22,6 +23,7 @@ from fairseq_budget.console.quiet import hush, hush_console, is_debug
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.launch import saving, settings
 from fairseq_budget.launch.guard import guarded
+from fairseq_budget.optim.eager import keep_from_compiler
 from fairseq_budget.run.allocator import keep_freed_memory
 from fairseq_budget.run.interrupt import CTRL_C, interrupt
 
@@ -72,6 +74,8 @@ def train(main: Callable[..., Any], cfg: Any, **kwargs: Any) -> None:
     """Train in one process of a run; errors of the user end it with one line."""
     settings.register()
     saving.install()
+    keep_from_compiler()
+    gc.freeze()  # what was imported is never garbage: neither looked through again, nor at the end
     try:
         settings.check(cfg)
         if on_cpu(cfg):

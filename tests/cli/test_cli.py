@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +29,14 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_word():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("| size ")
     assert done.stderr == ""
+
+
+def test_a_command_leaves_without_looking_for_garbage():
+    code = """
+import atexit, gc
+atexit.register(lambda: print("left alone:", gc.get_freeze_count() > 1000))
+from fairseq_budget.cli import find_command
+find_command("plan").main(["--help"])
+"""
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert printed.endswith("left alone: True\n")

@@ -1,7 +1,5 @@
 """budget-train types fairseq's command, and becomes it."""
 
-import os
-
 import pytest
 
 from fairseq_budget.cli import train
@@ -46,10 +44,12 @@ def test_the_list_has_every_preset_with_its_cost(capsys):
 
 @pytest.mark.fairseq
 def test_the_program_is_fairseqs_own(data, tmp_path):
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment = {"PYTHONWARNINGS": "ignore", "PYTHONPROFILEIMPORTTIME": "1"}
     done = run(
         "budget-train", "tera_demo", "--data", data, f"checkpoint.save_dir={tmp_path}",
         "optimization.max_update=2", "dataset.disable_validation=true", env=environment,
     )  # fmt: skip
     assert done.stdout.startswith("fairseq-hydra-train --config-dir examples --config-name budget_")
     assert (tmp_path / "checkpoint_last.pt").is_file()
+    assert "fairseq_budget.tasks" in done.stderr  # among what was imported
+    assert "torch._dynamo" not in done.stderr

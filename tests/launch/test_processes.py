@@ -1,5 +1,7 @@
 """Where the processes of a run are placed, for machines that tests have not."""
 
+import contextlib
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -100,3 +102,13 @@ def test_nan_of_another_process_ends_this_one_in_a_line():
     rank = {"distributed_training": {"distributed_rank": 1}, "common": {"cpu": True}}
     with pytest.raises(SystemExit, match=r"error: gradients are Nan/Inf \(another process"):
         processes.train(main, OmegaConf.create(rank))
+
+
+def test_what_was_imported_is_not_looked_through_for_garbage(monkeypatch):
+    monkeypatch.setattr(processes, "guarded", lambda cfg: contextlib.nullcontext())
+    gc.unfreeze()
+    counts = []
+    cfg = OmegaConf.create({"common": {"cpu": True}})
+    processes.train(lambda cfg: counts.append(gc.get_freeze_count()), cfg)
+    gc.unfreeze()
+    assert counts[0] > 100_000
