@@ -63,7 +63,8 @@ def parse_rates(text: str) -> list[float]:
 def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
     """The layouts ``root/TASK`` of the tasks, by default of all that there are.
 
-    Raises BudgetError for an unknown task, and naming all that are missing.
+    Raises BudgetError for an unknown task, naming all that are missing, and for a layout whose
+    recordings have changed or are no longer all there.
     """
     found = [name for name in TASKS if (root / name / LAYOUT_FILE).is_file()]
     for name in tasks or ():
@@ -76,7 +77,10 @@ def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
             f"{root} has no layout for {', '.join(missing) or 'any task'}: make each with "
             f"budget-downstream layout --task {first} --audio DIR --out {root / first}"
         )
-    return [read_layout(root / name) for name in tasks or found]
+    layouts = [read_layout(root / name) for name in tasks or found]
+    for layout in layouts:
+        layout.require_sound()
+    return layouts
 
 
 @dataclass(frozen=True)

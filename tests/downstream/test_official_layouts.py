@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fairseq_budget.cli.downstream.command import main
 from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.official import OFFICIAL
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
+from tests.downstream.corpora import make_corpus
 
 Lay = Callable[..., Path]
 
 
 @pytest.fixture
 def lay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lay:
-    """The layout of a task's own corpus, of which one file of each part is there and enough."""
+    """The layout of a task's own corpus, of which a few recordings are there and enough."""
 
     def lay(task: str, *options: str) -> Path:
-        corpus = OFFICIAL[task]
-        few = replace(corpus, parts=dict.fromkeys(corpus.parts, 1))
-        monkeypatch.setitem(OFFICIAL, task, few)
-        for pattern in few.parts:
-            path = tmp_path / "corpus" / pattern.replace("*", "id10001").replace("[1-5]", "1")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+        make_corpus(task, tmp_path / "corpus", monkeypatch)
         out = tmp_path / "out" / task
         arguments = ["--task", task, "--official", str(tmp_path / "corpus"), "--out", str(out)]
         assert main(["layout", *arguments, *options]) == 0
@@ -81,7 +74,7 @@ def test_what_is_missing_is_named_and_nothing_is_written(
     command = ["layout", "--task", "sd", "--official", str(tmp_path / "corpus"), "--out", str(out)]
     assert main(command) == 2
     said = capsys.readouterr().err
-    assert "dev/rttm: 0 of 1 files" in said
+    assert "dev/utt2spk: 0 of 1 files" in said
     assert "budget-downstream check --task sd" in said
     assert not out.exists()
 
