@@ -97,7 +97,7 @@ def trials(root: Path) -> Audio:
     with _reading(path):
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
             answer, *names = line.split()
-            if answer not in "01" or len(names) != 2:
+            if answer not in ("0", "1") or len(names) != 2:
                 raise ValueError(f"line {number} is {line!r}, expected 1 or 0 and two paths")
             answers.add(answer)
             named |= dict.fromkeys(root / "test" / "wav" / name for name in names)
