@@ -20,6 +20,7 @@ from fairseq_budget.downstream import corpus_tables
 from fairseq_budget.downstream.corpus_tables import COMMANDS, COMMANDS_TEST, NUM_FOLDS, Reader
 from fairseq_budget.downstream.recordings import LIBRISPEECH, SNIPS_TABLE
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.files import reading
 from fairseq_budget.frames import SAMPLE_RATE
 
 SHORT_BYTES = 10_000  # a third of a second; only files below it are opened, as there are so many
@@ -79,7 +80,8 @@ class Corpus:
 def _problems_of_audio(table: str, paths: Sequence[Path]) -> Iterator[str]:
     if not paths:
         yield f"empty: {table} names no recording"
-    sizes = {path: path.stat().st_size if path.is_file() else None for path in paths}
+    with reading(table, "unpack or prepare the corpus again"):  # a name may be none to the system
+        sizes = {path: path.stat().st_size if path.is_file() else None for path in paths}
     absent = [path for path, size in sizes.items() if size is None]
     silent = [
         path

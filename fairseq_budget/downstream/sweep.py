@@ -252,33 +252,25 @@ def wide_rows(
     SUPERB's overall score (see `overall_scores` for what raises).
     """
     tasks = list(dict.fromkeys(cell.task for cell in cells))
+    parts = [(task, metric) for task in tasks for metric in _reported(task)]
     measured = scores_of(cells)
-    scores: dict[str, dict[Part, float]] = {
-        **measured,
-        **(published_scores(tasks) if published else {}),
-    }
+    scores = {**measured, **(published_scores(tasks) if published else {})}
+    overall = overall_scores(scores, *score_between) if score_between else None
     spreads = {(cell.upstream, cell.task, cell.metric): cell.spread_percent for cell in cells}
+    rows = []
+    for name, own in scores.items():
+        row, digits = {"upstream": name}, 1 if name in measured else 2
+        for task, metric in parts:
+            part = (task, metric.name)
+            row[_header(task, metric)] = _shown(own.get(part), digits, spreads.get((name, *part)))
+        rows.append(row if overall is None else {**row, OVERALL: _shown(overall.get(name), 0)})
+    return rows
 
-    def shown(name: str, task: str, metric: Metric) -> str:
-        score = scores[name].get((task, metric.name))
-        if score is None:
-            return "-"
-        spread = spreads.get((name, task, metric.name))
-        text = f"{score:.1f}" if name in measured else f"{score:.2f}"
-        return text if spread is None else f"{text} ± {spread:.1f}"
 
-    rows = [
-        {"upstream": name}
-        | {_header(t, metric): shown(name, t, metric) for t in tasks for metric in _reported(t)}
-        for name in scores
-    ]
-    if not score_between:
-        return rows
-    overall = overall_scores(scores, *score_between)
-    return [
-        {**row, OVERALL: f"{overall[row['upstream']]:.0f}" if row["upstream"] in overall else "-"}
-        for row in rows
-    ]
+def _shown(score: float | None, digits: int, spread: float | None = None) -> str:
+    if score is None:
+        return "-"
+    return f"{score:.{digits}f}" + ("" if spread is None else f" ± {spread:.1f}")
 
 
 def overall_notes(cells: Sequence[Cell], score_between: Sequence[str]) -> list[str]:

@@ -84,6 +84,7 @@ BROKEN: dict[str, dict[str, tuple[Damage, str]]] = {
         "a wrong column": (has("data/test_data.csv", "action", "act"), "test_data.csv .*'action'"),
         "a missing split": (gone("data/valid_data.csv"), "valid_data.csv: 0 of 1 files"),
         "a silent file": (silent("wavs/speakers/s/test.wav"), "test_data.csv, 1 .* no sample"),
+        "a name too long": (has("data/test_data.csv", "wavs", "w" * 5000), "cannot read data/test"),
         "a slot of test alone": (
             has("data/test_data.csv", "lights", "sun"),
             "'sun' is not in",

@@ -101,7 +101,7 @@ def test_compare_is_not_for_official_corpora(
 ) -> None:
     command = ["compare", "--data", str(lay("er")), "--out", str(tmp_path / "c"), "--logmel"]
     assert main(command) == 2
-    assert "budget-downstream superb sweeps over it" in capsys.readouterr().err
+    assert "use budget-downstream superb --data ROOT --tasks er" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
