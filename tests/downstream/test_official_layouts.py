@@ -104,6 +104,15 @@ def test_compare_is_not_for_official_corpora(
     assert "use budget-downstream superb --data ROOT --tasks er" in capsys.readouterr().err
 
 
+def test_a_row_to_score_between_that_is_none_is_told_before_any_training(
+    lay: Lay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["superb", "--data", str(lay("ic").parent), "--out", str(tmp_path / "s"), "--logmel"]
+    assert main([*command, "--score-between", "log-mel", "wavlm"]) == 2
+    assert "--score-between: wavlm: expected one of log-mel" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"official": False}, {"task": "pr"}], ids=["own recordings", "not official"]
 )
