@@ -37,7 +37,7 @@ def main() -> None:
     first_s, duration_s = measure(args, alone)
     print(f"left alone: {duration_s:.0f} s, the first run after {first_s:.0f} s", flush=True)
     # late enough for runs to have ended, and so early that some are left after all kills
-    latest_s = first_s + (duration_s - first_s) / args.kills
+    latest_s = 1.3 * (first_s + (duration_s - first_s) / args.kills)
     moments, num_kills = random.Random(args.seed), 0
     while num_kills < args.kills:
         process, wait_s = start(args, killed), moments.uniform(0, latest_s)
