@@ -7,6 +7,7 @@ where it is has ``layout.json`` alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -31,7 +32,7 @@ from fairseq_budget.downstream.recordings import (
 from fairseq_budget.downstream.task_files import SLOTS, Options
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS, Task
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.run.lock import hold
 from fairseq_budget.structured import Range, read_json
@@ -71,7 +72,8 @@ class Request:
 class Layout:
     """A finished layout; ``classes`` maps s3prl's names of the classes to ours.
 
-    Of an official corpus neither these nor the utterances of each split are known.
+    ``sources_sha256`` is of what it was made of. Of an official corpus neither these nor the
+    utterances of each split are known; layouts that older versions made have no hash.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class Layout:
     num_utterances: dict[str, int]
     classes: dict[str, str]
     num_converted: int
+    sources_sha256: str | None = None
 
     @property
     def task(self) -> Task:
@@ -88,6 +91,25 @@ class Layout:
     def folds(self) -> Sequence[int | None]:
         """What a score is the mean of: folds from 1, or one training without any (None)."""
         return range(1, self.task.num_folds + 1) if self.task.num_folds > 1 else (None,)
+
+    def require_sound(self) -> None:
+        """Raise BudgetError for recordings that have changed, and for a broken official corpus.
+
+        Recordings that are all gone are no change: a layout may have been moved without them.
+        """
+        root = Path(self.request.audio)
+        if self.request.official:
+            OFFICIAL[self.request.task].require_sound(root, self.request.task)
+        elif (
+            self.sources_sha256
+            and root.is_dir()
+            and self.sources_sha256 != _sources_sha256(_read(self.request), self.request)
+        ):
+            raise BudgetError(
+                f"{self.folder}: the recordings in {root}, or what a table says of them, are not "
+                "those that it was made of; lay them out anew with budget-downstream layout ... "
+                "--overwrite, or put back what was there"
+            )
 
     def overrides(self) -> list[str]:
         """The ``-o`` fields for this data."""
@@ -111,10 +133,11 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
     """Write the layout that ``request`` asks for, or return it where it is already there.
 
     Audio that is not 16 kHz mono is converted into the folder; all other audio stays where it is.
-    Raises BudgetError for an empty split, one recording in two splits, a folder in use, and an
-    official corpus that is not complete or that s3prl cannot read as it is.
+    Raises BudgetError for an empty split, one recording in two splits, a folder in use, recordings
+    that have changed since (unless `overwrite`), and an official corpus that is not complete or
+    that s3prl cannot read as it is.
     """
-    if (done := _finished(folder, request)) is not None:
+    if (done := _finished(folder, request, overwrite=overwrite)) is not None:
         return done
     place = folder.absolute()
     try:
@@ -125,16 +148,13 @@ def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> L
         ) from error
     with hold(place.with_name(f".{place.name}.lock"), f"--out {folder}", "another --out"):
         write = _write_official if request.official else _write_layout
-        return _finished(folder, request) or write(request, folder, overwrite=overwrite)
+        done = _finished(folder, request, overwrite=overwrite)
+        return done or write(request, folder, overwrite=overwrite)
 
 
 def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
-    recordings = read_recordings(
-        Path(request.audio),
-        request.pattern,
-        Path(request.table) if request.table else None,
-        commands_only=TASKS[request.task].commands_only,
-    )
+    recordings = _read(request)
+    sources = _sources_sha256(recordings, request)
     label = request.label or _default_label(request.task, recordings[0])
     splits = split_recordings(recordings, replace(request, label=label))
     _require_free(folder, overwrite=overwrite)
@@ -143,9 +163,30 @@ def _write_layout(request: Request, folder: Path, *, overwrite: bool) -> Layout:
         options = Options(label, folder, request.lexicon, request.pieces, request.seed)
         classes = TASKS[request.task].write(work, splits, options)
         counts = {name: len(split) for name, split in splits.items()}
-        layout = Layout(folder, request, counts, classes, num_converted)
+        layout = Layout(folder, request, counts, classes, num_converted, sources)
         _store(layout, work)
     return layout
+
+
+def _read(request: Request) -> list[Recording]:
+    return read_recordings(
+        Path(request.audio),
+        request.pattern,
+        Path(request.table) if request.table else None,
+        commands_only=TASKS[request.task].commands_only,
+    )
+
+
+def _sources_sha256(recordings: Sequence[Recording], request: Request) -> str:
+    """Of the recordings' names and sizes, of all that is said of them, and of the lexicon."""
+    digest = hashlib.sha256()
+    with reading(f"the recordings in {request.audio}", "put back what was there"):
+        for recording in recordings:
+            own = [str(recording.path), recording.path.stat().st_size, recording.fields]
+            digest.update(json.dumps(own, sort_keys=True).encode())
+        if request.lexicon:
+            digest.update(Path(request.lexicon).read_bytes())
+    return digest.hexdigest()
 
 
 def _write_official(request: Request, folder: Path, *, overwrite: bool) -> Layout:
@@ -155,12 +196,7 @@ def _write_official(request: Request, folder: Path, *, overwrite: bool) -> Layou
             f"--official {root}: of {task}, s3prl reads no corpus as it is, but of "
             f"{', '.join(OFFICIAL_TASKS)}; lay it out with --audio {root} --superb"
         )
-    if missing := OFFICIAL[task].missing(Path(root)):
-        raise BudgetError(
-            f"--official {root}: expected all of {OFFICIAL[task].name}, but it has "
-            f"{'; '.join(missing)}; budget-downstream check --task {task} --data {root} says "
-            "where it is from"
-        )
+    OFFICIAL[task].require_sound(Path(root), task)
     _require_free(folder, overwrite=overwrite)
     layout = Layout(folder, request, {}, {}, 0)
     with _whole_folder(folder) as work:
@@ -205,7 +241,8 @@ def read_layout(folder: Path) -> Layout:
             "budget-downstream layout wrote; run it again with --overwrite"
         ) from error
     counts = asdict(stored.num_utterances) if stored.num_utterances else {}
-    return Layout(folder, stored.request, counts, stored.classes, stored.num_converted)
+    fixed = (stored.classes, stored.num_converted, stored.sources_sha256)
+    return Layout(folder, stored.request, counts, *fixed)
 
 
 _Count = Annotated[int, Range(0, 1 << 32)]
@@ -227,6 +264,7 @@ class _Stored:
     num_utterances: _Counts | None
     classes: dict[str, str]
     num_converted: _Count
+    sources_sha256: str | None = None
 
 
 def split_recordings(
@@ -325,12 +363,20 @@ def _convert(
     return converted, count
 
 
-def _finished(folder: Path, request: Request) -> Layout | None:
+def _finished(folder: Path, request: Request, *, overwrite: bool) -> Layout | None:
     try:
         layout = read_layout(folder)
     except BudgetError:
         return None
-    return layout if layout.request == request else None
+    if layout.request != request:
+        return None
+    try:
+        layout.require_sound()
+    except BudgetError:
+        if overwrite:
+            return None
+        raise
+    return layout
 
 
 def _require_free(folder: Path, *, overwrite: bool) -> None:

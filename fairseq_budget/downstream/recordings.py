@@ -140,17 +140,31 @@ def _read_librispeech(folder: Path) -> list[Recording]:
 
 
 def _read_snips(folder: Path) -> list[Recording]:
-    """Lines of a name, words, a tab and slots; both between what marks a sentence's ends."""
-    lines = (folder / SNIPS_TABLE).read_text(encoding="utf-8").splitlines()
-    texts = {name: text.split("\t") for name, _, text in (line.partition(" ") for line in lines)}
+    texts = snips_texts(folder)
     recordings = []
     for path in audio_files(folder):
         if path.stem in texts:
-            words, slots = (" ".join(text.split()[1:-1]) for text in texts[path.stem])
+            words, slots = texts[path.stem]
             fields = {"split": path.relative_to(folder).parts[0], "transcript": words}
             fields |= {"speaker": path.stem.split("-")[0], "slots": slots}
             recordings.append(Recording(path.resolve(), fields))
     return recordings
+
+
+def snips_texts(folder: Path) -> dict[str, tuple[str, str]]:
+    """Words and slots of each recording of audio SNIPS, by its name.
+
+    A line has a name, words, a tab and slots; both between what marks a sentence's ends.
+    """
+    with reading(folder / SNIPS_TABLE, "prepare the corpus again"):
+        lines = (folder / SNIPS_TABLE).read_text(encoding="utf-8").splitlines()
+        named = (line.partition(" ") for line in lines)
+        texts = {name: text.split("\t") for name, _, text in named}
+        return {name: (_inner(words), _inner(slots)) for name, (words, slots) in texts.items()}
+
+
+def _inner(marked: str) -> str:
+    return " ".join(marked.split()[1:-1])
 
 
 def audio_files(folder: Path) -> list[Path]:

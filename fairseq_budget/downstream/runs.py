@@ -153,12 +153,14 @@ class Run:
 
     def key(self) -> dict[str, Any]:
         """Settings with which a stored result must agree to stand for this run."""
+        sources = self.layout.sources_sha256  # of layouts that older versions made there is none
         return {
             "command": shell_command(self.arguments()),
             "checkpoint_sha256": self.upstream.sha256(),
             "untrained": self.upstream.untrained,
             "halves": "cache_folder" in self.options(),  # what is kept on disk is rounded
             "layout": asdict(self.layout.request) | self.layout.num_utterances,
+            **({"sources_sha256": sources} if sources else {}),
         }
 
     def stored(self) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 
 from fairseq_budget.console.table import column
 from fairseq_budget.downstream.layout import LAYOUT_FILE, Layout, read_layout
+from fairseq_budget.downstream.overall import Part, overall_scores
 from fairseq_budget.downstream.runs import OUTPUT_FILE, Protocol, Run, Upstream
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
-from fairseq_budget.downstream.tasks import TASKS, Task
+from fairseq_budget.downstream.tasks import TASKS, Metric, Task
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.papers import compute_budget, sequence_compression
 from fairseq_budget.structured import read_yaml
@@ -34,6 +35,7 @@ PUBLISHED = {
 }
 
 Result = dict[str, Any]
+OVERALL = "SUPERB score ↑"
 
 
 def parse_rates(text: str) -> list[float]:
@@ -63,7 +65,8 @@ def parse_rates(text: str) -> list[float]:
 def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
     """The layouts ``root/TASK`` of the tasks, by default of all that there are.
 
-    Raises BudgetError for an unknown task, and naming all that are missing.
+    Raises BudgetError for an unknown task, naming all that are missing, and for a layout whose
+    recordings have changed or are no longer all there.
     """
     found = [name for name in TASKS if (root / name / LAYOUT_FILE).is_file()]
     for name in tasks or ():
@@ -76,7 +79,10 @@ def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
             f"{root} has no layout for {', '.join(missing) or 'any task'}: make each with "
             f"budget-downstream layout --task {first} --audio DIR --out {root / first}"
         )
-    return [read_layout(root / name) for name in tasks or found]
+    layouts = [read_layout(root / name) for name in tasks or found]
+    for layout in layouts:
+        layout.require_sound()
+    return layouts
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,7 @@ class Cell:
     sha256: str | None = column("weights")
     command: str = column(hidden=True)
     layer_weights: tuple[float, ...] | None = column(hidden=True)
+    others_percent: Mapping[str, float] = column(hidden=True)  # other metrics, on test
 
 
 def choose(results: Iterable[Result]) -> list[Cell]:
@@ -183,6 +190,10 @@ def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
         (first["key"]["checkpoint_sha256"] or "")[:12] or None,
         first["key"]["command"],
         _mean_of_layers([r["layer_weights"] for r in own if r["layer_weights"]]),
+        {
+            metric.name: 100 * statistics.mean(result["others"][metric.name] for result in own)
+            for metric in task.metrics[1:]
+        },
     )
 
 
@@ -211,41 +222,75 @@ def _mean_of_layers(weights: Sequence[Sequence[float]]) -> tuple[float, ...] | N
     return tuple(map(statistics.mean, zip(*weights, strict=True))) if weights else None
 
 
-def wide_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """A row for each upstream, a column for each task, named as SUPERB's tables name it."""
+def scores_of(cells: Sequence[Cell]) -> dict[str, dict[Part, float]]:
+    """What SUPERB reports of each upstream, on test and in per cent."""
+    scores: dict[str, dict[Part, float]] = {}
+    for cell in cells:
+        known = {**cell.others_percent, cell.metric: cell.test_percent}
+        own = {(cell.task, metric.name): known[metric.name] for metric in _reported(cell.task)}
+        scores.setdefault(cell.upstream, {}).update(own)
+    return scores
+
+
+def published_scores(tasks: Iterable[str]) -> dict[str, dict[Part, float]]:
+    """What the papers printed of some tasks, of each its first metric, as `scores_of` has it."""
+    wanted = [(task, _reported(task)[0].name) for task in tasks]
+    found = {
+        f"{name} ({paper})": {part: scores[part[0]] for part in wanted if part[0] in scores}
+        for paper, rows in PUBLISHED.items()
+        for name, scores in rows.items()
+    }
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def wide_rows(
+    cells: Sequence[Cell], *, published: bool = False, score_between: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """A row for each upstream, a column for each metric, named as SUPERB's tables name it.
+
+    Then, if `published`, what the papers printed of the same tasks; `score_between` two rows adds
+    SUPERB's overall score (see `overall_scores` for what raises).
+    """
     tasks = list(dict.fromkeys(cell.task for cell in cells))
+    parts = [(task, metric) for task in tasks for metric in _reported(task)]
+    measured = scores_of(cells)
+    scores = {**measured, **(published_scores(tasks) if published else {})}
+    overall = overall_scores(scores, *score_between) if score_between else None
+    spreads = {(cell.upstream, cell.task, cell.metric): cell.spread_percent for cell in cells}
     rows = []
-    for upstream in dict.fromkeys(cell.upstream for cell in cells):
-        own = {cell.task: cell for cell in cells if cell.upstream == upstream}
-        shown = {_header(task): _shown(own.get(task)) for task in tasks}
-        rows.append({"upstream": upstream, **shown})
+    for name, own in scores.items():
+        row, digits = {"upstream": name}, 1 if name in measured else 2
+        for task, metric in parts:
+            part = (task, metric.name)
+            row[_header(task, metric)] = _shown(own.get(part), digits, spreads.get((name, *part)))
+        rows.append(row if overall is None else {**row, OVERALL: _shown(overall.get(name), 0)})
     return rows
 
 
-def published_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """What the papers printed of the tasks of `cells`, in columns as `wide_rows` has them."""
-    tasks = list(dict.fromkeys(cell.task for cell in cells))
+def _shown(score: float | None, digits: int, spread: float | None = None) -> str:
+    if score is None:
+        return "-"
+    return f"{score:.{digits}f}" + ("" if spread is None else f" ± {spread:.1f}")
+
+
+def overall_notes(cells: Sequence[Cell], score_between: Sequence[str]) -> list[str]:
+    """What a table must say of its overall score."""
+    if not score_between:
+        return []
+    low, high = score_between
+    tasks = ", ".join(dict.fromkeys(cell.task.upper() for cell in cells))
     return [
-        {
-            "upstream": f"{name} ({paper})",
-            **{_header(task): f"{scores[task]:.2f}" if task in scores else "-" for task in tasks},
-        }
-        for paper, rows in PUBLISHED.items()
-        for name, scores in rows.items()
-        if scores.keys() & set(tasks)
+        f"SUPERB score: 0 is {low} and 1000 is {high}, the mean over {tasks}; the formula is that "
+        "of SUPERB @ SLT 2022 (Feng et al., 2022), the leaderboard's tasks and rows are others."
     ]
 
 
-def _header(task: str) -> str:
-    metric = TASKS[task].metrics[0]
+def _reported(task: str) -> tuple[Metric, ...]:
+    return TASKS[task].reported
+
+
+def _header(task: str, metric: Metric) -> str:
     return f"{task.upper()} {metric.name} (%) {'↑' if metric.higher_is_better else '↓'}"
-
-
-def _shown(cell: Cell | None) -> str:
-    if cell is None:
-        return "-"
-    spread = "" if cell.spread_percent is None else f" ± {cell.spread_percent:.1f}"
-    return f"{cell.test_percent:.1f}{spread}"
 
 
 def num_updates(run: Run) -> int:

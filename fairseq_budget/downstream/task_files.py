@@ -180,19 +180,25 @@ def _keyword_places(classes: Sequence[str]) -> dict[str, str]:
 
 
 def _hashed_name(split: str, number: int) -> str:
-    """A name that Speech Commands' rule (SHA-1, in percent) assigns to train or valid.
-
-    Below 10 % is validation, up to 20 % its own test set, which s3prl drops, the rest training.
-    """
+    """A name that Speech Commands' rule assigns to train or valid."""
     for attempt in range(1000):
         name = f"{split}{number:06d}x{attempt}"
-        # s3prl hashes all that comes before _nohash_
-        percent = (
-            int(hashlib.sha1(name.encode()).hexdigest(), 16) % (1 << 27) * 100 / ((1 << 27) - 1)
-        )
-        if (split == "valid" and percent < 10) or (split == "train" and percent >= 20):
+        if command_split(name) == split:
             return name
     raise AssertionError("1000 hashes in a row fell into the other split")
+
+
+def command_split(name: str) -> str:
+    """Where Speech Commands' rule puts a file: by SHA-1 of what comes before ``_nohash_``.
+
+    Below 10 % is validation, up to 20 % its own test set, which s3prl drops, the rest training.
+
+    >>> command_split("0a7c2a8d_nohash_0.wav")
+    'train'
+    """
+    digest = hashlib.sha1(name.partition("_nohash_")[0].encode()).hexdigest()
+    percent = int(digest, 16) % (1 << 27) * 100 / ((1 << 27) - 1)
+    return "valid" if percent < 10 else "test" if percent < 20 else "train"
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

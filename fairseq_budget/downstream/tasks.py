@@ -2,7 +2,8 @@
 
 The configurations in ``upstream/configs`` of KS, IC, ER and SID are for corpora of minutes, and
 ``superb`` has what SUPERB sets otherwise; the others are SUPERB's, and ``small`` has what corpora
-of minutes on a CPU want.
+of minutes on a CPU want. SUPERB's numbers are those of s3prl's own configurations
+(``downstream/*/config.yaml`` of its repository) and of its ``problem`` modules.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Task:
 
     ``write(folder, splits, options)`` makes its files (see task_files.py). ``data`` are the fields
     below ``downstream_expert`` that must point to them. ``config``: what ``-c`` names where ``-d``
-    alone does not tell it. The first of ``metrics`` chooses the best update. ``evaluated``:
+    alone does not tell it. The first of ``metrics`` chooses the best update, and SUPERB reports the
+    first ``num_reported`` of them. ``evaluated``:
     s3prl's names of valid and test. ``draws_valid``: s3prl takes the validation part from train
     itself. ``commands_only``: of the demo corpus, its sentences are left out. ``num_folds``: a
     score is the mean of so many trainings, which ``datarc.test_fold`` parts.
@@ -90,8 +92,14 @@ class Task:
     draws_valid: bool = False
     commands_only: bool = True
     num_folds: int = 1
+    num_reported: int = 1
     small: Mapping[str, Setting] = field(default_factory=dict)
     superb: Mapping[str, Setting] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> tuple[Metric, ...]:
+        """The metrics that SUPERB's tables have."""
+        return self.metrics[: self.num_reported]
 
     def overrides(self, folder: Path, *, superb: bool = False) -> list[str]:
         """The ``-o`` fields that make s3prl read ``folder``, and suit its size."""
@@ -277,6 +285,7 @@ TASKS = {
         },
         write_slots,
         config="downstream/ctc/snips.yaml",
+        num_reported=2,
         small={**_SMALL_CTC, **_ALL_SPEAKERS, "optimizer.lr": 1e-2, **_small_rnn("model")},
         superb=_ALL_SPEAKERS,
     ),

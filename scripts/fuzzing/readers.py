@@ -47,9 +47,10 @@ from fairseq_budget.corpus.segments import open_segments, write_segments
 from fairseq_budget.corpus.symbols import open_symbols, read_vocabulary
 from fairseq_budget.corpus.symbols import write_dictionary as write_symbols
 from fairseq_budget.demo.corpus import read_phones, read_utterances
+from fairseq_budget.downstream import corpus_tables
 from fairseq_budget.downstream.comparison import write_results
 from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_layout
-from fairseq_budget.downstream.recordings import read_recordings
+from fairseq_budget.downstream.recordings import SNIPS_TABLE, read_recordings, snips_texts
 from fairseq_budget.downstream.runs import RESULT_FILE, Run, Upstream
 from fairseq_budget.downstream.scores import read_score
 from fairseq_budget.downstream.sweep import Cell
@@ -526,6 +527,38 @@ def _check_layout(content: Any) -> None:
     _require(all(isinstance(v, str) for pair in layout.classes.items() for v in pair), layout)
 
 
+def _of_each(folder: Path, names: Iterable[str], text: str) -> Path:
+    """Tables of the same content; the last one is changed."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return path
+
+
+def _intents(folder: Path) -> Path:
+    names = [f"data/{split}_data.csv" for split in ("train", "valid", "test")]
+    return _of_each(folder, names, "path,action,object,location\na.wav,switch on,lights,none\n")
+
+
+def _emotions(folder: Path) -> Path:
+    parts = [(fold, part) for fold in range(1, 6) for part in ("train", "test")]
+    names = [f"meta_data/Session{fold}/{part}_meta_data.json" for fold, part in parts]
+    row = {"path": "a.wav", "label": "neu", "speaker": "ann"}
+    return _of_each(folder, names, json.dumps({"labels": {"neu": 0}, "meta_data": [row]}))
+
+
+def _conversations(folder: Path) -> Path:
+    for name, text in {
+        "wav.scp": "m a.wav\n",
+        "reco2dur": "m 2.5\n",
+        "utt2spk": "ann-m ann\nbob-m bob\n",
+        "segments": "ann-m m 0 1.5\nbob-m m 1.25 2.5\n",
+    }.items():
+        path = _of_each(folder, [f"{split}/{name}" for split in ("train", "dev", "test")], text)
+    return path
+
+
 def _results(folder: Path) -> Path:
     _checkpoint(folder).rename(folder / "checkpoint_last.pt")
     _file("train.log", _LOG)(folder)
@@ -546,7 +579,7 @@ def _check_results(row: Any) -> None:
 
 
 def _superb(folder: Path) -> Path:
-    made = (50.0, None, 75.0, 1e-2, 1, 5, "cac2fa7bde5f", "s3prl", (0.25, 0.75))
+    made: Any = (50.0, None, 75.0, 1e-2, 1, 5, "cac2fa7bde5f", "s3prl", (0.25, 0.75), {})
     cells = [asdict(Cell(task, "a", "accuracy", *made)) for task in ("ic", "sid")]
     return _file("superb.json", json.dumps(cells))(folder)
 
@@ -962,6 +995,17 @@ READERS = (
            lambda score: _check_score({**score, "upstream": "a"})),
     Reader("record of an update", _record, lambda p: asdict(read_record(p)), codec=JSON),
     Reader("layout.json", _layout, _read_layout, _check_layout, codec=JSON),
+    Reader("Fluent's table", _intents, lambda p: corpus_tables.intents(p.parents[1])),
+    Reader("IEMOCAP's table", _emotions, lambda p: corpus_tables.emotions(p.parents[2]),
+           codec=JSON),
+    Reader("LibriMix's table", _conversations,
+           lambda p: corpus_tables.conversations(p.parents[1])),
+    Reader("VoxCeleb1's splits", _file(corpus_tables.SPEAKERS, "1 a/1\n2 a/2\n3 b/1\n"),
+           lambda p: corpus_tables.speakers(p.parent)),
+    Reader("VoxCeleb1's trials", _file(corpus_tables.TRIALS, "1 a/1 a/2\n0 a/1 b/1\n"),
+           lambda p: corpus_tables.trials(p.parent)),
+    Reader("SNIPS's table", _file(SNIPS_TABLE, "a-1 BOS play jazz EOS\tO O B-genre O\n"),
+           lambda p: snips_texts(p.parent)),
     Reader("options", _file("options.yaml", _OPTIONS), read_options),
     Reader("recordings", _table, _read_recordings, _check_recordings),
     Reader("demo's utterances", _table, lambda p: read_utterances(p.parent), _check_demo),

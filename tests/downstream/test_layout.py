@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from fairseq_budget.downstream.recordings import (
     read_recordings,
     select,
 )
+from fairseq_budget.downstream.sweep import read_layouts
 from fairseq_budget.downstream.task_files import KEYWORDS
 from fairseq_budget.errors import BudgetError
 
@@ -250,6 +252,74 @@ def test_the_same_request_is_done_once_and_another_one_refused(
         Request("ic", str(digits), train="take=4-7", test="take=0", seed=1), folder, overwrite=True
     )
     assert other.num_utterances["test"] == 6
+
+
+def _add_a_recording(audio: Path) -> None:
+    shutil.copy(audio / "0_ann_3.wav", audio / "0_ann_9.wav")
+
+
+def _take_one_away(audio: Path) -> None:
+    (audio / "0_ann_3.wav").unlink()
+
+
+def _make_one_longer(audio: Path) -> None:
+    write_audio(audio / "0_ann_3.wav", np.zeros(9000, dtype=np.float32), 16000)
+
+
+@pytest.mark.parametrize("change", [_add_a_recording, _take_one_away, _make_one_longer])
+def test_a_layout_of_recordings_that_have_changed_is_refused_and_made_anew(
+    change: Callable[[Path], None], digits: Path, tmp_path: Path
+) -> None:
+    audio, folder = tmp_path / "audio", tmp_path / "data" / "ic"
+    shutil.copytree(digits, audio)
+    before = lay(audio, folder, "ic")
+    change(audio)
+    for use in (lambda: lay(audio, folder, "ic"), lambda: read_layouts(folder.parent, None)):
+        with pytest.raises(BudgetError, match=r"are not those that it was made of.*--overwrite"):
+            use()
+    after = make_layout(before.request, folder, overwrite=True)
+    assert after.sources_sha256 != before.sources_sha256
+    assert lay(audio, folder, "ic") == after
+    assert read_layouts(folder.parent, None) == [after]
+
+
+def test_a_layout_whose_table_or_lexicon_has_changed_is_refused(
+    digits: Path, tmp_path: Path
+) -> None:
+    table, lexicon = tmp_path / "all.csv", tmp_path / "lexicon.txt"
+    rows = [f"{take}_ann_{take}.wav,{part},HI" for take, part in enumerate(("train", "test"))]
+    table.write_text("\n".join(["path,split,transcript", *rows, "2_ann_2.wav,valid,HI"]) + "\n")
+    lexicon.write_text("HI h a i\n")
+    request = Request("pr", str(digits), table=str(table), lexicon=str(lexicon))
+    made = make_layout(request, tmp_path / "pr")
+    assert make_layout(request, tmp_path / "pr") == made
+    lexicon.write_text("HI h i\n")
+    with pytest.raises(BudgetError, match="are not those that it was made of"):
+        make_layout(request, tmp_path / "pr")
+    lexicon.write_text("HI h a i\n")
+    table.write_text(table.read_text().replace("train,HI", "train,HI HI"))
+    with pytest.raises(BudgetError, match="are not those that it was made of"):
+        made.require_sound()
+
+
+def test_a_layout_that_was_moved_without_its_recordings_is_taken_as_it_is(
+    digits: Path, tmp_path: Path
+) -> None:
+    audio = tmp_path / "audio"
+    shutil.copytree(digits, audio)
+    made = lay(audio, tmp_path / "ic", "ic")
+    shutil.rmtree(audio)
+    made.require_sound()
+
+
+def test_a_layout_without_a_hash_is_taken_as_it_is(digits: Path, tmp_path: Path) -> None:
+    """As older versions made them."""
+    lay(digits, tmp_path / "ic", "ic")
+    path = tmp_path / "ic/layout.json"
+    content = json.loads(path.read_text())
+    del content["sources_sha256"]
+    path.write_text(json.dumps(content))
+    assert lay(digits, tmp_path / "ic", "ic").sources_sha256 is None
 
 
 def test_a_folder_with_other_files_is_refused(digits: Path, tmp_path: Path) -> None:

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fairseq_budget.cli.downstream.command import main
 from fairseq_budget.downstream.layout import read_layout
-from fairseq_budget.downstream.official import OFFICIAL
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
+from tests.downstream.corpora import make_corpus
 
 Lay = Callable[..., Path]
 
 
 @pytest.fixture
 def lay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lay:
-    """The layout of a task's own corpus, of which one file of each part is there and enough."""
+    """The layout of a task's own corpus, of which a few recordings are there and enough."""
 
     def lay(task: str, *options: str) -> Path:
-        corpus = OFFICIAL[task]
-        few = replace(corpus, parts=dict.fromkeys(corpus.parts, 1))
-        monkeypatch.setitem(OFFICIAL, task, few)
-        for pattern in few.parts:
-            path = tmp_path / "corpus" / pattern.replace("*", "id10001").replace("[1-5]", "1")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+        make_corpus(task, tmp_path / "corpus", monkeypatch)
         out = tmp_path / "out" / task
         arguments = ["--task", task, "--official", str(tmp_path / "corpus"), "--out", str(out)]
         assert main(["layout", *arguments, *options]) == 0
@@ -81,7 +74,7 @@ def test_what_is_missing_is_named_and_nothing_is_written(
     command = ["layout", "--task", "sd", "--official", str(tmp_path / "corpus"), "--out", str(out)]
     assert main(command) == 2
     said = capsys.readouterr().err
-    assert "dev/rttm: 0 of 1 files" in said
+    assert "dev/utt2spk: 0 of 1 files" in said
     assert "budget-downstream check --task sd" in said
     assert not out.exists()
 
@@ -108,7 +101,16 @@ def test_compare_is_not_for_official_corpora(
 ) -> None:
     command = ["compare", "--data", str(lay("er")), "--out", str(tmp_path / "c"), "--logmel"]
     assert main(command) == 2
-    assert "budget-downstream superb sweeps over it" in capsys.readouterr().err
+    assert "use budget-downstream superb --data ROOT --tasks er" in capsys.readouterr().err
+
+
+def test_a_row_to_score_between_that_is_none_is_told_before_any_training(
+    lay: Lay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["superb", "--data", str(lay("ic").parent), "--out", str(tmp_path / "s"), "--logmel"]
+    assert main([*command, "--score-between", "log-mel", "wavlm"]) == 2
+    assert "--score-between: wavlm: expected one of log-mel" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,17 @@ def test_a_result_that_is_none_is_made_again(tmp_path: Path, wrong: dict[str, An
         result(tmp_path, **wrong)
 
 
+def test_a_result_on_other_recordings_is_made_again(tmp_path: Path) -> None:
+    def run(sources: str | None) -> Run:
+        layout = Layout(tmp_path, Request("ic", "audio"), COUNTS, {}, 0, sources)
+        return Run(layout, Upstream("a"), 0, tmp_path)
+
+    (tmp_path / "result.json").write_text(json.dumps({**STORED, "key": run("ab").key()}))
+    assert run("ab").stored() is not None
+    assert run("cd").stored() is None
+    assert run(None).stored() is None
+
+
 def test_a_run_of_a_fold_keeps_the_score_of_that_fold(tmp_path: Path) -> None:
     class Trains:
         def run(self, arguments: list[str], output: Path) -> int:

@@ -11,8 +11,8 @@ from fairseq_budget.downstream.sweep import (
     Sweep,
     choose,
     num_updates,
+    overall_notes,
     parse_rates,
-    published_rows,
     read_layouts,
     wide_rows,
 )
@@ -26,11 +26,11 @@ def layout(task: str, *, superb: bool = False, official: bool = False) -> Layout
     return Layout(Path("data", task), request, {} if official else {"train": 100}, {}, 0)
 
 
-def result(task, upstream, rate, seed, valid, test, weights=None) -> dict:
+def result(task, upstream, rate, seed, valid, test, weights=None, others=None) -> dict:
     key = {"checkpoint_sha256": "f" * 64, "command": f"{task} {upstream} {rate} {seed}"}
     return {
         "task": task, "upstream": upstream, "learning_rate": rate, "seed": seed, "valid": valid,
-        "test": test, "layer_weights": weights, "key": key,
+        "test": test, "others": others or {}, "layer_weights": weights, "key": key,
     }  # fmt: skip
 
 
@@ -77,12 +77,43 @@ def test_validation_chooses_the_rate_and_test_is_reported():
         {"upstream": "b", "PR PER (%) ↓": "-", "IC accuracy (%) ↑": "70.0"},
     ]
     assert second.upstream == "b"
-    published = published_rows(cells)
-    assert all(row.keys() == wide_rows(cells)[0].keys() for row in published)
-    rows = {row["upstream"]: row for row in published}
+    *measured, first, _ = wide_rows(cells, published=True)[:4]
+    assert measured == wide_rows(cells)
+    assert first.keys() == measured[0].keys()
+    rows = {row["upstream"]: row for row in wide_rows(cells, published=True)}
     assert rows["TERA Slim (on a compute budget)"]["PR PER (%) ↓"] == "30.47"
     assert rows["avg 4 (compressing sequences)"]["IC accuracy (%) ↑"] == "93.12"
     assert rows["MFA (compressing sequences)"]["IC accuracy (%) ↑"] == "-"
+
+
+def test_slot_filling_has_the_two_columns_that_superb_reports():
+    cells = choose(
+        [
+            result("sf", "a", 0.1, seed, 0.5, 0.6, others={"slot value CER": cer})
+            for seed, cer in enumerate((0.3, 0.5))
+        ]
+    )
+    assert wide_rows(cells) == [
+        {"upstream": "a", "SF slot type F1 (%) ↑": "60.0 ± 0.0", "SF slot value CER (%) ↓": "40.0"}
+    ]
+
+
+def test_the_overall_score_is_a_column_and_says_between_what():
+    cells = choose(
+        [
+            result(task, upstream, 0.1, 0, 0.5, test)
+            for task, tests in {"pr": (0.8, 0.6, 0.4), "ic": (0.1, 0.4, 0.9)}.items()
+            for upstream, test in zip(("low", "mine", "high"), tests, strict=True)
+        ]
+        + [result("ic", "half", 0.1, 0, 0.5, 0.5)]
+    )
+    rows = wide_rows(cells, score_between=("low", "high"))
+    assert {row["upstream"]: row["SUPERB score ↑"] for row in rows} == {
+        "low": "0", "mine": "438", "high": "1000", "half": "-",
+    }  # fmt: skip
+    [note] = overall_notes(cells, ("low", "high"))
+    assert "0 is low and 1000 is high, the mean over PR, IC" in note
+    assert not overall_notes(cells, ())
 
 
 def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_path):

@@ -24,7 +24,8 @@ COMPARE_EPILOG = """example:
       --upstream tera=exported/ --upstream untrained=exported/:untrained
 
 Run it again after an interruption: finished runs are kept, others are done. results.json has the
-score and the command of every run.
+score and the command of every run. It trains at the task's own learning rate: for several rates or
+tasks, SUPERB's own corpora and several devices use budget-downstream superb.
 """
 
 
@@ -60,9 +61,11 @@ def _compare(args: argparse.Namespace) -> int:
         )
     if layout.request.official:
         raise BudgetError(
-            f"--data {args.data}: compare counts the utterances of layouts of recordings, and this "
-            "is one of an official corpus; budget-downstream superb sweeps over it"
+            f"--data {args.data}: compare is for minutes at the task's own learning rate, and this "
+            "is SUPERB's own corpus; use budget-downstream superb --data ROOT --tasks "
+            f"{layout.request.task} ..., with the layout as ROOT/{layout.request.task}"
         )
+    layout.require_sound()
     rows = read_upstreams(args)
     runs = [
         Run(layout, upstream, seed, args.out / upstream.name / f"seed{seed}", args.updates)

@@ -24,6 +24,7 @@ with imported_later():
     from torch.cuda import device_count
 
     from fairseq_budget.downstream.layout import shell_command
+    from fairseq_budget.downstream.overall import require_rows
     from fairseq_budget.downstream.runs import Protocol, Run, run_all
     from fairseq_budget.downstream.s3prl_process import S3prlProcess
     from fairseq_budget.downstream.sweep import (
@@ -31,8 +32,9 @@ with imported_later():
         Sweep,
         choose,
         num_updates,
+        overall_notes,
         parse_rates,
-        published_rows,
+        published_scores,
         read_layouts,
         seconds_per_update,
         wide_rows,
@@ -106,6 +108,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="add the rows that the papers printed, of SUPERB's own corpora",
     )  # fmt: skip
     parser.add_argument(
+        "--score-between", nargs=2, default=(), metavar=("LOW", "HIGH"),
+        help="add SUPERB's overall score: 0 is the row LOW and 1000 the row HIGH, by their names "
+        "in the table",
+    )  # fmt: skip
+    parser.add_argument(
         "--dry-run", action="store_true",
         help="print the commands, and what they will cost by a measured second",
     )  # fmt: skip
@@ -128,6 +135,9 @@ def _superb(args: argparse.Namespace) -> int:
         ),
         args.keep_checkpoints,
     )
+    published = published_scores(layout.request.task for layout in sweep.layouts)
+    names = [row[0].name for row in sweep.rows] + list(published if args.published else ())
+    require_rows(args.score_between, names)  # before days of training
     runs = _part(sweep.runs(), args.job)
     if args.dry_run:
         _print_costs(runs)
@@ -135,7 +145,9 @@ def _superb(args: argparse.Namespace) -> int:
     failures: list[BudgetError] = []
     results = run_all(runs, args.jobs or max(1, device_count()), failures)
     if args.job is None and results:
-        _write_tables(args.out, choose(results), sweep.notes(), published=args.published)
+        cells, between = choose(results), args.score_between
+        wide = wide_rows(cells, published=args.published, score_between=between)
+        _write_tables(args.out, cells, wide, [*sweep.notes(), *overall_notes(cells, between)])
     elif args.job is not None:
         print(f"{len(results)} of {len(runs)} runs of part {args.job} are done")
     if failures:
@@ -170,9 +182,8 @@ def _print_costs(runs: Sequence[Run]) -> None:
 
 
 def _write_tables(
-    folder: Path, cells: Sequence[Cell], notes: Sequence[str], *, published: bool
+    folder: Path, cells: Sequence[Cell], wide: Sequence[dict[str, str]], notes: Sequence[str]
 ) -> None:
-    wide = wide_rows(cells) + (published_rows(cells) if published else [])
     shown = "\n\n".join([markdown_table(wide), *notes])
     commands = "\n".join(
         f"- {cell.task}, {cell.upstream}, weights {cell.sha256 or 'none'}: `{cell.command}`"
