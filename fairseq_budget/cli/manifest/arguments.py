@@ -30,6 +30,11 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as json")
 
 
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of the manifests")
+    parser.add_argument("--splits", metavar="SPLIT", nargs="+", default=["train", "valid"])
+
+
 def print_derived(args: argparse.Namespace, found: Mapping[str, Derived]) -> None:
     """Print what became of the columns, on stderr, and the summary of what was written."""
     for derived in found.values():
