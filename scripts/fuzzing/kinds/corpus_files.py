@@ -16,6 +16,7 @@ from fairseq_budget.corpus.packing import pack_split
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.corpus.segments import open_segments, write_segments
 from fairseq_budget.frames import num_frames
+from fairseq_budget.prepare.summary import Summary
 from fuzzing.codecs import JSON, PACK
 from fuzzing.kinds.made import SIZES, TEXTS, check_rate, check_utterances, require, write_corpus
 from fuzzing.reader import Reader
@@ -30,7 +31,12 @@ def _utterances(corpus: Corpus) -> list[tuple[str, int]]:
 def _read_manifest(path: Path) -> Any:
     manifest, corpus = Manifest.read(path), read_text(path)
     require(manifest.hash == corpus.hash, "a manifest of two hashes")
-    return str(corpus.root), _utterances(corpus), manifest.summary(), corpus.num_samples
+    return (
+        str(corpus.root),
+        _utterances(corpus),
+        Summary.of(path, manifest).json(),
+        corpus.num_samples,
+    )
 
 
 def _text(folder: Path) -> Path:

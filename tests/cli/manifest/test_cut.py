@@ -11,6 +11,7 @@ from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.frames import num_frames
+from fairseq_budget.prepare.summary import Summary
 from tests.cli.manifest.folders import build, files_below, names
 from tests.synthetic import write_tone_corpus
 
@@ -117,7 +118,7 @@ def test_each_length_gets_a_folder_to_train_on_with_equal_hours(
     rows = json.loads(out)
     assert list(rows) == ["1s", "2s", "4s"]
     assert len({row["hours"] for row in rows.values()}) == 1
-    total = Manifest.read(source).summary()["hours"]
+    total = Summary.of(source, Manifest.read(source)).hours
     for row in rows.values():
         assert row["hours"] + row["left_out_hours"] == pytest.approx(total)
         assert row["longest_s"] - row["shortest_s"] <= 1
