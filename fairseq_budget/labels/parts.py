@@ -2,7 +2,7 @@
 
 The parts of a task lie in a folder named by a hash of everything that shapes their bytes. Another
 argument, manifest, checkpoint or model makes another folder, so nothing stale can be reused. A part
-begins with the hash of what follows; one that was damaged since is as good as none.
+begins with the hash of what follows; one that is damaged is made again.
 """
 
 from __future__ import annotations

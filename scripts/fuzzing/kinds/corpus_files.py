@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairseq_budget.corpus.column import column_path, write_column
+from fairseq_budget.corpus.column import column_path, description_path, write_column
 from fairseq_budget.corpus.column_kinds import CENTROIDS_KEY, dictionary_path, info_path
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.corpus.labels import LabelInfo, open_labels, write_dictionary, write_info
@@ -51,10 +51,6 @@ def _read_text(path: Path) -> Any:
 def _beside(make: Callable[[Path], Path], name: Callable[[Path], Path]) -> Callable[[Path], Path]:
     """As `make`, but another of its files is the one that is changed."""
     return lambda folder: name(make(folder))
-
-
-def _described(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
 
 
 def _of_description(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
@@ -115,12 +111,12 @@ READERS = (
     Reader("manifest", write_corpus, _read_manifest, check_utterances),
     Reader("column of text", _text, _read_text, is_guarded=True),
     Reader(
-        "its description", _beside(_text, _described), _of_description(_read_text),
+        "its description", _beside(_text, description_path), _of_description(_read_text),
         check_rate, codec=JSON,
     ),
     Reader("labels", _labels, _read_labels, is_guarded=True),
     Reader(
-        "their description", _beside(_labels, _described), _of_description(_read_labels),
+        "their description", _beside(_labels, description_path), _of_description(_read_labels),
         _check_labels, codec=JSON,
     ),
     Reader(
@@ -133,7 +129,7 @@ READERS = (
     ),
     Reader("segments", _segments, _read_segments, is_guarded=True),
     Reader(
-        "description of segments", _beside(_segments, _described),
+        "description of segments", _beside(_segments, description_path),
         _of_description(_read_segments), codec=JSON,
     ),
     Reader("pack, checked", _pack, _read_whole_pack, is_guarded=True),
