@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 import tarfile
@@ -46,6 +47,15 @@ def atomic_write(path: str | Path, mode: str = "w", *, durable: bool = True) -> 
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: str | Path, content: Any, **form: Any) -> None:
+    """Write JSON and the end of its last line, whole or not at all.
+
+    form: options of ``json.dumps``; by default it is indented by two, with names in their order.
+    """
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, **{"indent": 2, "sort_keys": True, **form}) + "\n")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fairseq_budget.asr.predictor import CONTEXT, TransducerHead, with_start
+from fairseq_budget.nn.lengths import take_rows
 
 PADDING = -1
 
@@ -57,7 +58,7 @@ def beam_search(
         )
     # the recipe counts the context as symbols, so an empty sequence has a length, too
     winner = (state.score / (state.length + CONTEXT)).argmax(1, keepdim=True)
-    rows = _take(state.tokens, winner).squeeze(1).tolist()
+    rows = take_rows(state.tokens, winner).squeeze(1).tolist()
     return [[symbol for symbol in row if symbol != PADDING] for row in rows]
 
 
@@ -92,10 +93,10 @@ def _advance(head: TransducerHead, state: _Beam, frame: Tensor) -> _Beam:
     score, choice = extended.flatten(1).topk(state.score.shape[1], 1)
     symbol, parent = choice % logits.shape[2], choice // logits.shape[2]
     emits = symbol != head.blank
-    length, context = state.length.gather(1, parent), _take(state.context, parent)
+    length, context = state.length.gather(1, parent), take_rows(state.context, parent)
     context = torch.where(emits.unsqueeze(2), _append(context, symbol), context)
     written = symbol.masked_fill(~emits, PADDING).unsqueeze(2)  # a blank: padding over padding
-    tokens = _take(state.tokens, parent).scatter(2, length.unsqueeze(2), written)
+    tokens = take_rows(state.tokens, parent).scatter(2, length.unsqueeze(2), written)
     return _Beam(_merge(score, tokens), length + emits, context, tokens)
 
 
@@ -112,8 +113,3 @@ def _start(head: TransducerHead, num_rows: int, device: torch.device) -> Tensor:
 
 def _append(context: Tensor, symbol: Tensor) -> Tensor:
     return torch.cat([context[..., 1:], symbol.unsqueeze(-1)], -1)
-
-
-def _take(x: Tensor, parent: Tensor) -> Tensor:
-    """x (B, K, N) at parent (B, M) -> (B, M, N)."""
-    return x.gather(1, parent.unsqueeze(2).expand(-1, -1, x.shape[2]))

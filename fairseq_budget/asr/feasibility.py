@@ -45,8 +45,8 @@ def ctc_feasibility(
 ) -> Feasibility:
     """Count what is out of CTC's reach.
 
-    num_samples (N,) of the utterances, labels of each of them without the end of sentence, which
-    s3prl appends: it needs a frame in training, but is no error when it is missing.
+    num_samples (N,) of the utterances; labels of each of them, without the end of sentence that
+    s3prl appends. It needs a frame in training, but leaving it out is no error in a transcript.
     """
     frames = _frames(num_samples, rate)
     counts = np.array([len(row) for row in labels], dtype=np.int64)

@@ -31,8 +31,8 @@ LEAST = -1e4  # nats; a blank of probability 0 would leave C[t'] - C[t] undefine
 class Lattice(NamedTuple):
     """Log-probability (B,) of all paths, and how often each arc is taken.
 
-    log_prob is with gradient, and -inf where no path exists; the expected numbers of times,
-    symbol_occupation (B, S, T) and blank_occupation (B, S+1, T), are without.
+    log_prob has a gradient, and is -inf where no path exists. symbol_occupation (B, S, T) and
+    blank_occupation (B, S+1, T), expected numbers of times, have none.
     """
 
     log_prob: Tensor

@@ -25,8 +25,8 @@ LEAST, MOST = 1 / 64, 64  # factors, far beyond which no head, or no GPU, is lef
 def find_encoder(name: str) -> EncoderConfig:
     """The encoder of a size (`tiny`) or a member of its family (`tiny:2`), with fields or without.
 
-    Raises BudgetError for an unknown size, a factor that is none, families of Zipformers, whose
-    stacks have dimensions of their own, unknown fields, and values that no encoder can have.
+    Raises BudgetError for unknown sizes and fields, for what is no factor, for values that no
+    encoder can have, and for factors of Zipformers, whose stacks have dimensions of their own.
 
     >>> find_encoder("tiny:8").encoder_embed_dim
     256

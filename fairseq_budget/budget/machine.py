@@ -7,7 +7,6 @@ Machines are named by `machine_name`, so a file in a shared home serves every no
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +29,7 @@ from fairseq_budget.budget.updates import UpdatePlan
 from fairseq_budget.console.progress import Progress
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import write_json
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.structured import Range, read_json
 
@@ -74,8 +73,7 @@ def store_measurements(
     for found in measurements:
         known.encoders.setdefault(found.size, {})[found.precision] = found
     stored = {name: asdict(each) for name, each in content.items()}
-    with atomic_write(cache_file()) as file:
-        file.write(json.dumps(stored, indent=2, sort_keys=True) + "\n")
+    write_json(cache_file(), stored)
     return cache_file()
 
 

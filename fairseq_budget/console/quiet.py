@@ -1,7 +1,7 @@
 """Hides what other packages say, unless the environment has ``BUDGET_DEBUG=1``.
 
-fairseq prints its whole config and the module tree, and what it imports warns of its own past.
-Warnings and errors in logs, whose ever they are, are always shown; a log file has everything.
+fairseq prints its whole config and the module tree, and its imports warn of deprecated features.
+Warnings and errors in anybody's logs are always shown; a log file has everything.
 """
 
 from __future__ import annotations

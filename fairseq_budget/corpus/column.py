@@ -99,6 +99,24 @@ class Column:
         return np.array(self[index].split(), dtype=np.int64)
 
 
+class SplitColumn:
+    """A column of the split `split` of `folder`, for what reads its lines as something."""
+
+    def __init__(self, folder: Path, split: str, column: Column) -> None:
+        self.folder, self.split, self.column = folder, split, column
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def is_known(self, index: int) -> bool:
+        """Whether utterance `index` has any: none where its audio could not be read."""
+        return not self.column.is_empty(index)
+
+    @property
+    def path(self) -> Path:
+        return column_path(self.folder / f"{self.split}.tsv", self.column.name)
+
+
 def column_path(manifest_path: str | Path, name: str) -> Path:
     """The text file of column `name`: ``train.km`` beside ``train.tsv``."""
     return Path(manifest_path).with_suffix(f".{name}")

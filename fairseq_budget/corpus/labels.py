@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.audio.io import AudioError
-from fairseq_budget.corpus.column import Column, column_path
+from fairseq_budget.corpus.column import Column, SplitColumn, column_path
 from fairseq_budget.corpus.column_kinds import (
     CENTROIDS_KEY,
     LABELS,
@@ -61,15 +61,13 @@ class LabelInfo:
     format_version: int = FORMAT_VERSION
 
 
-class Labels:
+class Labels(SplitColumn):
     """The labels of one split: `rate` in Hz, `num_clusters`, the text `column`, what made them."""
 
     def __init__(self, folder: Path, split: str, column: Column, info: LabelInfo) -> None:
-        self.folder, self.split, self.column, self.info = folder, split, column, info
+        super().__init__(folder, split, column)
+        self.info = info
         self.rate, self.num_clusters = info.label_rate, info.num_clusters
-
-    def __len__(self) -> int:
-        return len(self.column)
 
     def __reduce__(self) -> tuple[Any, ...]:  # a loader worker reads the file, not a pickle
         return open_labels, (self.folder, self.split, self.column.name)
@@ -103,14 +101,6 @@ class Labels:
                 f"the labels are those of another iteration or of a shard, {self._cure}"
             )
         return ids
-
-    def is_known(self, index: int) -> bool:
-        """Whether utterance `index` has labels: none where its audio could not be read."""
-        return not self.column.is_empty(index)
-
-    @property
-    def path(self) -> Path:
-        return column_path(self.folder / f"{self.split}.tsv", self.column.name)
 
     @property
     def _cure(self) -> str:

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
-from fairseq_budget.frames import SAMPLE_RATE, hours
 
 _PIECE = re.compile(r"(?P<path>[^|]+)@(?P<start>\d{1,12})\+(?P<num_samples>\d{1,12})")
 # Numbers are written in one way only, or a manifest would have two hashes; 12 digits are two years.
@@ -101,16 +100,6 @@ class Manifest:
     def hash(self) -> str:
         """SHA-256 of the utterance lines; the root line does not count."""
         return hash_lines(self._body)
-
-    def summary(self) -> dict[str, float]:
-        """Number of utterances, hours in all, and the shortest and longest one in seconds."""
-        sizes = [utterance.num_samples for utterance in self.utterances]
-        return {
-            "num_utterances": len(sizes),
-            "hours": hours(sum(sizes)),
-            "shortest_s": min(sizes) / SAMPLE_RATE,
-            "longest_s": max(sizes) / SAMPLE_RATE,
-        }
 
     @cached_property
     def _body(self) -> bytes:

@@ -20,7 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fairseq_budget.corpus.column import Column, column_path, refuse_other_kind, write_column
+from fairseq_budget.corpus.column import (
+    Column,
+    SplitColumn,
+    refuse_other_kind,
+    write_column,
+)
 from fairseq_budget.corpus.column_kinds import (
     KIND_KEY,
     LABELS,
@@ -39,15 +44,12 @@ _MAKE = "make it with `budget-labels segment` or `budget-labels boundaries`"
 Ends = NDArray[np.int64]
 
 
-class Segmentation:
+class Segmentation(SplitColumn):
     """The segmentation of one split: `num_frames` (N,) of its utterances, the text `column`."""
 
     def __init__(self, folder: Path, split: str, column: Column, num_frames: Ends) -> None:
-        self.folder, self.split = folder, split
-        self.column, self.num_frames = column, num_frames
-
-    def __len__(self) -> int:
-        return len(self.column)
+        super().__init__(folder, split, column)
+        self.num_frames = num_frames
 
     def __reduce__(self) -> tuple[Any, ...]:  # a loader worker reads the file, not a pickle
         return open_segments, (self.folder, self.split, self.column.name)
@@ -66,14 +68,6 @@ class Segmentation:
         if not len(ends):
             return ends
         return check_ends(ends, int(self.num_frames[index]), line=line)
-
-    def is_known(self, index: int) -> bool:
-        """Whether utterance `index` has segments: none where its audio could not be read."""
-        return not self.column.is_empty(index)
-
-    @property
-    def path(self) -> Path:
-        return column_path(self.folder / f"{self.split}.tsv", self.column.name)
 
 
 def open_segments(

@@ -1,9 +1,9 @@
 """Criterions of speech recognition: CTC and the pruned transducer, with word errors.
 
 Batches hold ``target`` (B, S) and ``target_lengths``, as in fairseq's ``audio_finetuning``. The
-sample size is the number of symbols. Losses are logged in nats per symbol; ``explained`` is the
-share of symbols in utterances that some alignment explains (more symbols than frames: none does),
-for the others add nothing to the loss; ``wer`` is the greedy word error rate of validation, errors
+sample size is the number of symbols. Losses are logged in nats per symbol. An utterance of more
+symbols than frames has no alignment, and adds nothing to the loss: ``explained`` is the share of
+symbols in utterances that have one. ``wer`` is the greedy word error rate of validation, errors
 over words of the whole set.
 """
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_budget.downstream.layout import Layout
-from fairseq_budget.downstream.runs import write_json
 from fairseq_budget.downstream.tasks import Task
+from fairseq_budget.files import write_json
 
 
 def summarize(results: Sequence[dict[str, Any]], task: Task) -> list[dict[str, str]]:
@@ -53,4 +53,6 @@ def write_results(path: Path, layout: Layout, results: Sequence[dict[str, Any]])
             "table": summarize(results, layout.task),
             "runs": list(results),
         },
+        sort_keys=False,
+        ensure_ascii=False,
     )

@@ -32,7 +32,7 @@ from fairseq_budget.downstream.recordings import (
 from fairseq_budget.downstream.task_files import SLOTS, Options
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS, Task
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, reading
+from fairseq_budget.files import reading, write_json
 from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.run.lock import hold
 from fairseq_budget.structured import Range, read_json
@@ -206,9 +206,8 @@ def _write_official(request: Request, folder: Path, *, overwrite: bool) -> Layou
 
 def _store(layout: Layout, work: Path) -> None:
     counts = layout.num_utterances or None
-    with atomic_write(work / LAYOUT_FILE) as file:
-        json.dump({**asdict(layout), "folder": None, "num_utterances": counts}, file, indent=2)
-        file.write("\n")
+    content = {**asdict(layout), "folder": None, "num_utterances": counts}
+    write_json(work / LAYOUT_FILE, content, sort_keys=False)
 
 
 @contextmanager

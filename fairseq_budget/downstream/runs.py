@@ -6,7 +6,6 @@ Each is s3prl's own runner in a process of its own (s3prl_process.py).
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import time
@@ -25,7 +24,7 @@ from fairseq_budget.downstream.layout import Layout, shell_command
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.scores import Score, read_layer_weights, read_score
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import sha256_file, write_json
 from fairseq_budget.pretrained import MODEL_FILE, UNTRAINED
 from fairseq_budget.structured import conform, read_json
 from fairseq_budget.upstream.scalars import SCALARS_FILE
@@ -194,7 +193,7 @@ class Run:
                 key=self.key(),
             )
         )
-        write_json(self.folder / RESULT_FILE, result)
+        write_json(self.folder / RESULT_FILE, result, sort_keys=False, ensure_ascii=False)
         if not self.keeps_checkpoints:
             for checkpoint in self.folder.glob("*.ckpt"):
                 checkpoint.unlink()
@@ -207,7 +206,8 @@ class Run:
             for appended in ("log.log", SCALARS_FILE):
                 (self.folder / appended).unlink(missing_ok=True)
         if self.options():
-            write_json(self.folder / OPTIONS_FILE, self.options())
+            options = self.folder / OPTIONS_FILE
+            write_json(options, self.options(), sort_keys=False, ensure_ascii=False)
 
     def _goes_on(self) -> bool:
         """Whether s3prl takes up its checkpoint, and so other batches: in runs of days only."""
@@ -270,12 +270,6 @@ def run_all(
 
         results = Progress(pool.map(result, runs), total=len(runs), unit="run", quiet_s=0)
         return [found for found in results if found is not None]
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    with atomic_write(path) as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
 
 
 def _last_line(path: Path) -> str:

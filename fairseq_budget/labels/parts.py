@@ -2,7 +2,7 @@
 
 The parts of a task lie in a folder named by a hash of everything that shapes their bytes. Another
 argument, manifest, checkpoint or model makes another folder, so nothing stale can be reused. A part
-begins with the hash of what follows; one that was damaged since is as good as none.
+begins with the hash of what follows; one that is damaged is made again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -31,6 +30,7 @@ from fairseq_budget.console.progress import Progress
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.run.interrupt import ignoring_interrupts
 
 WORK_FOLDER = ".budget_labels"  # in the folder of the manifests; gone when all is done
 MIN_PART_S, MAX_PART_S, MAX_PARTS = 60, 600, 4000  # seconds of audio in a part; how many to aim at
@@ -136,7 +136,7 @@ class Workers:
                 for task in tasks:
                     bar.update(work(task))
         else:
-            with _ignoring_interrupts():
+            with ignoring_interrupts():
                 futures = [self._started().submit(work, task) for task in tasks]
             try:
                 for future in as_completed(futures):
@@ -180,16 +180,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-@contextlib.contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C for good, which their parent answers for them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

@@ -8,7 +8,6 @@ that they come from; labelling never needs them on disk.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from fairseq_budget.corpus.corpus import Corpus
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import atomic_write, sha256_file, write_json
 from fairseq_budget.labels.features import Feature
 from fairseq_budget.labels.fitting import VERSION
 from fairseq_budget.labels.jobs import Source, load_frames, run_tasks, write_features
@@ -109,5 +108,4 @@ def finish(
         with atomic_write(path.with_suffix(suffix)) as file:
             file.writelines(f"{line}\n" for line in lines)
     hashes = {suffix: sha256_file(path.with_suffix(suffix)) for suffix in (path.suffix, *texts)}
-    with atomic_write(path.with_suffix(".json")) as note:
-        note.write(json.dumps({**settings, _HASHES: hashes}, indent=2) + "\n")
+    write_json(path.with_suffix(".json"), {**settings, _HASHES: hashes}, sort_keys=False)

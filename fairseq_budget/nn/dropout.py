@@ -1,4 +1,4 @@
-"""Dropout; on a CPU from sixteen random bits for a value, where torch draws and compares floats."""
+"""Dropout. On a CPU it draws 16 random bits for each value; torch draws and compares floats."""
 
 from __future__ import annotations
 

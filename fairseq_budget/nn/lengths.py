@@ -26,6 +26,11 @@ def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     return x.masked_fill(mask.view(*mask.shape, *[1] * (x.dim() - 2)), 0)
 
 
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """x (B, T, D) at the rows ``index`` (B, N) of each of the batch -> (B, N, D)."""
+    return x.gather(1, index.unsqueeze(2).expand(-1, -1, x.shape[2]))
+
+
 def normalize_wave(wave: Tensor, num_samples: Tensor | None) -> Tensor:
     """Bring each waveform to zero mean and unit variance over its valid samples.
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fairseq_budget.corpus.column import column_names, remove_stale_columns
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import SAMPLE_RATE, hours
 from fairseq_budget.prepare.archive_names import read_names, write_names
-from fairseq_budget.prepare.cut import cut_manifest
+from fairseq_budget.prepare.cut import Cut, cut_manifest
 from fairseq_budget.prepare.cut_columns import write_length_set
-from fairseq_budget.prepare.length_sets import plan_length_sets
+from fairseq_budget.prepare.length_sets import LengthSets, plan_length_sets
 from fairseq_budget.prepare.speakers import SpeakerRule, find_named_speakers
 from fairseq_budget.prepare.subset import choose_hours, write_subset
+from fairseq_budget.prepare.summary import Summary
 from fairseq_budget.prepare.write_audio import write_files
 
 
@@ -40,16 +41,13 @@ class Derived:
     """A manifest that was written, and what became of what lies beside it.
 
     `removed` are columns of an older manifest in its place; `not_carried` those of the source that
-    do not fit it. `facts` complete its row of a summary.
+    do not fit it.
     """
 
     path: Path
     removed: list[Path]
     not_carried: list[str]
-    facts: dict[str, Any]
-
-    def row(self) -> dict[str, Any]:
-        return {"manifest": str(self.path), **self.facts}
+    summary: Summary
 
 
 def cut_one(
@@ -60,8 +58,7 @@ def cut_one(
     num_samples = round(seconds * SAMPLE_RATE)
     cut = cut_manifest(source.manifest, num_samples, rule=source.rule, seed=seed)
     cut.manifest.write(path)
-    facts = {"num_speakers": cut.num_speakers, "left_out_hours": hours(cut.num_samples_left_out)}
-    return _finish_cut(source, path, cut.manifest, audio, facts)
+    return _finish_cut(source, path, cut.manifest, audio, cut)
 
 
 def cut_sets(
@@ -76,26 +73,33 @@ def cut_sets(
         path = folder / name / source.path.name
         _require_another(path, source.path)
         cut, columns = write_length_set(source.path, path, sets, length)
-        facts = {
-            "num_speakers": sets.num_speakers,
-            "columns": columns,
-            "left_out_hours": hours(sets.num_samples_left_out),
-        }
-        found[name] = _finish_cut(source, path, cut, audio and audio / name, facts)
+        found[name] = _finish_cut(source, path, cut, audio and audio / name, sets, columns)
     return found
 
 
 def _finish_cut(
-    source: Source, path: Path, cut: Manifest, audio: Path | None, facts: dict[str, Any]
+    source: Source,
+    path: Path,
+    manifest: Manifest,
+    audio: Path | None,
+    cut: Cut | LengthSets,
+    columns: list[str] | None = None,
 ) -> Derived:
-    write_names(path, cut, source.names)
+    write_names(path, manifest, source.names)
     removed = remove_stale_columns(path)
     if audio:
         write_files(path, audio, source.rule.speaker_of)
-        facts["files"] = str(audio)
     not_carried = sorted(set(column_names(source.path)) - set(column_names(path)))
-    rule = {"speaker_rule": source.rule.description}
-    return Derived(path, removed, not_carried, {**cut.summary(), **rule, **facts})
+    summary = Summary.of(
+        path,
+        manifest,
+        speaker_rule=source.rule.description,
+        num_speakers=cut.num_speakers,
+        columns=columns,
+        left_out_hours=hours(cut.num_samples_left_out),
+        files=str(audio) if audio else None,
+    )
+    return Derived(path, removed, not_carried, summary)
 
 
 def subsets(
@@ -112,8 +116,8 @@ def subsets(
             beside = path.with_name(other.name)
             write_subset(other, beside, range(len(Manifest.read(other).utterances)))
             removed += remove_stale_columns(beside)
-        facts = {**Manifest.read(path).summary(), "columns": columns}
-        found[f"{each:g}h"] = Derived(path, removed, [], facts)
+        summary = Summary.of(path, Manifest.read(path), columns=columns)
+        found[f"{each:g}h"] = Derived(path, removed, [], summary)
     return found
 
 

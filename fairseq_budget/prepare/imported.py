@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import lru_cache
@@ -29,7 +28,7 @@ from fairseq_budget.corpus.labels import (
 )
 from fairseq_budget.corpus.manifest import Piece, Utterance, parse_utterance
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, reading
+from fairseq_budget.files import atomic_write, reading, write_json
 from fairseq_budget.frames import FRAME_RATE_HZ, SAMPLE_RATE
 
 TRANSCRIPTS = "txt"  # beside LABELS the name of a column
@@ -116,8 +115,7 @@ def _describe(
     description = {"name": name, "rate": rate, "manifest": manifest_hash, "num_lines": num_lines}
     if name == LABELS:
         description[CENTROIDS_KEY] = CENTROIDS
-    with atomic_write(description_path(column_path(manifest, name))) as file:
-        file.write(json.dumps(description, indent=2) + "\n")
+    write_json(description_path(column_path(manifest, name)), description, sort_keys=False)
 
 
 @lru_cache(maxsize=64)  # the cuts of a recording follow one another

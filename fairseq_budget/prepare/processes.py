@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
+
+from fairseq_budget.run.interrupt import ignoring_interrupts
 
 CHUNK = 64  # pieces of work that a process is handed at once
 Given = TypeVar("Given")
@@ -35,7 +36,7 @@ def mapper(num_workers: int) -> Iterator[Map]:
     with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
 
         def run(work: Callable[[Given], Made], given: Iterable[Given], /) -> Iterator[Made]:
-            with _ignoring_interrupts():
+            with ignoring_interrupts():
                 return pool.map(work, given, chunksize=CHUNK)
 
         try:
@@ -43,13 +44,3 @@ def mapper(num_workers: int) -> Iterator[Map]:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C for good, which their parent answers for them."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

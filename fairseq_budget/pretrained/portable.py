@@ -7,7 +7,6 @@ holds tensors and plain containers only.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from fairseq_budget import __version__
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write, sha256_file
+from fairseq_budget.files import atomic_write, sha256_file, write_json
 from fairseq_budget.frames import MEL_BINS
 from fairseq_budget.nn.config import EncoderConfig, ResolvedConfig
 from fairseq_budget.nn.encoder import SpeechEncoder
@@ -140,13 +139,6 @@ def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
     contiguous = {key: value.contiguous() for key, value in state.items()}
     with atomic_write(path, "wb") as file:
         file.write(save(contiguous, metadata={"format": "pt"}))
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object with its names in order, whole or not at all."""
-    with atomic_write(path) as file:
-        json.dump(content, file, indent=2, sort_keys=True)
-        file.write("\n")
 
 
 def read_pretrained(path: str | Path) -> Pretrained:

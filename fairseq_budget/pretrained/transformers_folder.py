@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import sha256_file
+from fairseq_budget.files import sha256_file, write_json
 from fairseq_budget.frames import CONV_GEOMETRY, SAMPLE_RATE
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.pretrained.foreign import other_kind
@@ -24,7 +24,6 @@ from fairseq_budget.pretrained.portable import (
     CONFIG_FILE,
     MODEL_FILE,
     Pretrained,
-    write_json,
     write_weights,
 )
 from fairseq_budget.pretrained.transformers_names import from_transformers, to_transformers

@@ -24,6 +24,7 @@ from fairseq_budget.report.training_log import TrainingLog
 from fairseq_budget.text.units import UnitRate
 
 try:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ImportError as error:
     raise BudgetError('figures need matplotlib: pip install "fairseq_budget[report]"') from error
@@ -35,8 +36,7 @@ BLUE, ORANGE, GREY, DARK = "#1f5fa8", "#d9730d", "#9a9a9a", "#303030"
 
 def plot_loss(log: TrainingLog, path: Path) -> None:
     """Training and validation loss against updates."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6.4, 3.6)
     for records, label, style in (
         (log.train, "training", {"color": BLUE}),
         (log.valid, "validation", {"color": ORANGE, "marker": "o", "markersize": 4}),
@@ -49,7 +49,6 @@ def plot_loss(log: TrainingLog, path: Path) -> None:
         axes.plot(updates, expected, "--", color=GREY, label="forecast")
         axes.fill_between(updates, low, high, color=GREY, alpha=0.3, linewidth=0, label="of 80 %")
     axes.set(xlabel="update", ylabel="loss", title="Masked reconstruction")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -114,8 +113,7 @@ def plot_forecast(
     budgets: by name, pairs of parameters and loss, of runs and along the curve. planned: rows of
     parameters, loss, low and high; `best`: the parameters of the one to take.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6.4, 4.2)
     for place, (name, (runs, curve)) in enumerate(budgets.items()):
         style: dict[str, Any] = {"color": BLUE, "alpha": (place + 1) / len(budgets)}
         axes.plot(*_columns(curve, 2), linewidth=1, **style)
@@ -127,7 +125,6 @@ def plot_forecast(
         chosen = [pair for pair in zip(sizes, losses, strict=True) if pair[0] == best]
         axes.plot(*_columns(chosen, 2), "*", markersize=14, color=ORANGE, label="recommended")
     axes.set(xscale="log", xlabel="encoder parameters", ylabel="validation loss", title=title)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -141,22 +138,19 @@ def plot_accuracies(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path
 ) -> None:
     """Validation accuracy in per cent against FLOPs spent (`accuracy_curve`), a line for a run."""
-    figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(5.2, 3.0)
     for name, (flops, accuracies) in curves.items():
         axes.plot(flops, accuracies, marker="o", markersize=4, label=name)
     axes.set(xlabel="FLOPs spent", ylabel="validation accuracy (%)")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     _save(figure, path)
 
 
 def plot_units(rows: Sequence[UnitRate], path: Path) -> None:
     """Units per second as bars, with the frame rates to hold them."""
-    figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6.4, 0.9 + 0.35 * len(rows))
     bars = axes.barh([row.unit for row in rows], [row.rate_hz for row in rows], color=BLUE)
     axes.bar_label(bars, fmt="%.1f", padding=3, bbox={"facecolor": "white", "lw": 0, "pad": 1})
     for rate in (rates := [6.25, 12.5, 25]):
@@ -164,7 +158,6 @@ def plot_units(rows: Sequence[UnitRate], path: Path) -> None:
     axes.set_xticks([0, *rates], ["0", "6.25", "12.5", "25"])
     axes.set(xlabel="units per second; dashed: frame rates in Hz")
     axes.set_xlim(0, max(26, 1.1 * max(row.rate_hz for row in rows)))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
     _save(figure, path)
 
@@ -199,8 +192,7 @@ def plot_lengths(rows: Sequence[LengthRow], path: Path) -> None:
 
 def plot_downstream(rows: Sequence[TaskRow], path: Path) -> None:
     """Memory of downstream training as bars: measured, else planned."""
-    figure = Figure(figsize=(6.4, 0.9 + 0.35 * len(rows)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6.4, 0.9 + 0.35 * len(rows))
     names = [f"{r.task}, {'frozen' if r.frozen else 'unfrozen'}" for r in rows]
     memory = [r.fp32_gib if r.fp32_peak_gib is None else r.fp32_peak_gib for r in rows]
     colors = [ORANGE if row.frozen else BLUE for row in rows]
@@ -209,15 +201,13 @@ def plot_downstream(rows: Sequence[TaskRow], path: Path) -> None:
     measured = "measured" if rows[0].fp32_peak_gib is not None else "closed form"
     axes.set(xlabel=f"GiB of an update, {measured}")
     axes.margins(x=0.1)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.invert_yaxis()
     _save(figure, path)
 
 
 def plot_match(bars: Sequence[Bar], path: Path, *, mean_s: float, recommended_s: float) -> None:
     """How long utterances are, their mean, and what is recommended."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _axes(6.4, 3.6)
     starts = [bar.from_s for bar in bars]
     widths = [bar.to_s - bar.from_s for bar in bars]
     axes.bar(starts, [bar.num_utterances for bar in bars], widths, align="edge", color=GREY)
@@ -228,7 +218,6 @@ def plot_match(bars: Sequence[Bar], path: Path, *, mean_s: float, recommended_s:
         axes.axvline(seconds, color=color, linewidth=1.5, label=label)
     longest = ", the last bar: and longer" if bars[-1].is_open else ""
     axes.set(xlabel=f"seconds{longest}", ylabel="utterances", xlim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -312,6 +301,14 @@ def plot_probes(rows: Sequence[ProbeRow], path: Path) -> None:
     panels[-1].set_xticks(range(len(probes)), names)
     figure.supylabel("layer (0: what the first one hears)")
     _save(figure, path)
+
+
+def _axes(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """A figure of one panel, framed on the left and below."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _save(figure: Figure, path: Path) -> None:

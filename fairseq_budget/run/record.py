@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import write_json
 from fairseq_budget.structured import Range, read_json
 
 FOLDER = "trouble"  # in a run's save_dir
@@ -43,9 +42,7 @@ def write_record(save_dir: str | Path, record: Record, rank: int = 0) -> Path:
     """Write ``save_dir/trouble/update_N.json``; other processes than the first add their rank."""
     name = f"update_{record.update}{f'_rank{rank}' if rank else ''}.json"
     path = Path(save_dir, FOLDER, name)
-    with atomic_write(path) as file:
-        json.dump(asdict(record), file, indent=1)
-        file.write("\n")
+    write_json(path, asdict(record), indent=1, sort_keys=False)
     return path
 
 

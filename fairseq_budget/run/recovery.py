@@ -178,4 +178,11 @@ def _is_finite(path: Path) -> bool:
 def _newest_first(folder: str | Path) -> list[Path]:
     """Checkpoints that a run has saved here, by the names that fairseq gives them."""
     found = (path for path in Path(folder).glob("checkpoint*.pt") if _SAVED.fullmatch(path.name))
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return sorted(found, key=_saved_at, reverse=True)
+
+
+def _saved_at(path: Path) -> tuple[int, int, float]:
+    """Time, epoch and update of a checkpoint: several may be saved in one tick of the clock."""
+    numbers = re.fullmatch(r"checkpoint_?(\d+)_?(\d*)\.pt", path.name)
+    epoch, update = numbers.groups() if numbers else ("-1", "-1")
+    return path.stat().st_mtime_ns, int(epoch), float(update or "inf")  # inf: the epoch's end

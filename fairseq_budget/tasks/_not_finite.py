@@ -1,8 +1,8 @@
 """NaN and inf in training: found where they begin, and told in one line with what to do.
 
-fairseq sees them in the norm of the gradients and runs the update again under its `NanDetector`,
-whose hooks make torch index what modules return; a loss that is NaN with finite gradients it does
-not see. Both end here. Overflow in float16 is no fault: fairseq halves its loss scale.
+fairseq looks at the norm of the gradients only, and then runs the update again under its
+`NanDetector`, whose hooks cannot look at what our modules return. It does not see a loss that is
+NaN with finite gradients. Overflow in float16 is no fault: fairseq halves its loss scale.
 """
 
 import contextlib

@@ -3,17 +3,17 @@
 >>> from fairseq_budget.upstream import S3PRLUpstream  # in place of s3prl.nn: knows our upstreams
 >>> S3PRLUpstream("budget_upstream", path_or_url="exported/")  # doctest: +SKIP
 
-Importing any module of this package imports neither s3prl nor torchaudio and patches nothing; only
-that line, the functions of ``compat``, and those that call them, do.
+Modules of this package import neither s3prl nor torchaudio, and patch nothing, when they are
+imported. The line above does, as do the functions of ``compat`` and their callers.
 """
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """``S3PRLUpstream`` and ``Featurizer`` of s3prl.nn, imported, with our upstreams, when asked.
+    """``S3PRLUpstream`` and ``Featurizer`` of s3prl.nn, which then know our upstreams.
 
-    Without the many warnings that s3prl's import gives. Raises BudgetError without s3prl.
+    s3prl is imported only now, without its many warnings. Raises BudgetError where it is missing.
     """
     if name not in ("S3PRLUpstream", "Featurizer"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,8 +2,8 @@
 
 s3prl asks for a class by the name of its corpus, and calls it with the names of the splits, its
 tokenizer, the size of a bucket and the fields of the configuration's ``corpus``. An item is a path
-and the ids of its text, or, in buckets, a list of them: the utterances that follow one another from
-this one on when all are sorted by the length of their texts, the longest first.
+and the ids of its text. In buckets it is a list of these: utterances are sorted by the length of
+their texts, the longest first, and a bucket holds those that follow from the item's place on.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from fairseq_budget.audio.mfcc import LogMel
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_SHIFT, RECEPTIVE_FIELD, num_frames
 from fairseq_budget.nn.encoder import EncoderOutput
+from fairseq_budget.nn.lengths import take_rows
 from fairseq_budget.nn.subsample import RegularSegments
 from fairseq_budget.pretrained import load_pretrained, read_pretrained, untrained
 from fairseq_budget.upstream.options import read_options
@@ -113,7 +114,7 @@ class UpstreamExpert(nn.Module):
             result["hidden_states_len"] = result["segment_lengths"]
         else:
             index = held_frames(num_samples, frames, FRAME_SHIFT)
-            states = [take_frames(state, index) for state in out.at_frame_rate()]
+            states = [take_rows(state, index) for state in out.at_frame_rate()]
             if self.options.output_subsample:
                 states = [self._subsample(state) for state in states]
         return {"hidden_states": states, "last_hidden_state": states[-1], **result}
@@ -162,7 +163,7 @@ class LogMelExpert(nn.Module):
         source, num_samples = pad_waveforms(wavs)
         features = (self.log_mel(source, num_samples) - LOG_MEL_MEAN) / LOG_MEL_STD
         index = held_frames(num_samples, num_mfcc_frames(num_samples), SHIFT)
-        features = take_frames(features, index)
+        features = take_rows(features, index)
         return {"hidden_states": [features], "last_hidden_state": features}
 
 
@@ -186,8 +187,3 @@ def held_frames(num_samples: Tensor, frames: Tensor, rate: int) -> Tensor:
     length = held_length(int(num_samples.max()), rate)
     time = torch.arange(length, device=frames.device)
     return time.minimum((frames - 1).unsqueeze(1))
-
-
-def take_frames(x: Tensor, index: Tensor) -> Tensor:
-    """x (B, T, D) at the frames ``index`` (B, T') -> (B, T', D)."""
-    return x.gather(1, index.unsqueeze(2).expand(-1, -1, x.shape[2]))

@@ -38,6 +38,7 @@ from fairseq_budget.labels.fitting import Fit
 from fairseq_budget.labels.kmeans import KMeans
 from fairseq_budget.labels.labelling import Apply
 from fairseq_budget.labels.parts import Workers, single_threaded
+from fairseq_budget.prepare.summary import Summary
 
 NUM_CLUSTERS = 100
 FAIRSEQ = importlib.util.find_spec("fairseq")
@@ -97,7 +98,7 @@ def write_manifest(work: Path, hours: float) -> float:
         for old in [*(work / folder).glob("*"), *(work / folder / "out").glob("*")]:
             old.unlink() if old.is_file() else None
         manifest.write(work / folder / "train.tsv")
-    return manifest.summary()["hours"]
+    return Summary.of(work, manifest).hours
 
 
 def run_stock(

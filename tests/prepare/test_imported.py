@@ -16,15 +16,6 @@ from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.prepare.imported import write_imported
 from fairseq_budget.prepare.lhotse_cuts import read_lhotse
-from tests.synthetic import write_tone
-
-
-@pytest.fixture
-def audio(tmp_path: Path) -> Path:
-    """a.wav of 2 s and b.wav of 1 s."""
-    write_tone(tmp_path / "a.wav", 32000, seed=1)
-    write_tone(tmp_path / "b.wav", 16000, seed=2)
-    return tmp_path
 
 
 def cut(name: str, start: float, duration: float, total: int, text=None, **changes) -> dict:

@@ -13,14 +13,6 @@ from fairseq_budget.prepare.kaldi_folder import read_kaldi
 from tests.synthetic import write_tone
 
 
-@pytest.fixture
-def audio(tmp_path: Path) -> Path:
-    """a.wav of 2 s and b.wav of 1 s."""
-    write_tone(tmp_path / "a.wav", 32000, seed=1)
-    write_tone(tmp_path / "b.wav", 16000, seed=2)
-    return tmp_path
-
-
 def kaldi(folder: Path, **files: str) -> Path:
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)

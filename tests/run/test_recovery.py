@@ -11,6 +11,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.run.recovery import (
     LAST,
     mend_checkpoint,
+    newest_whole,
     put_copy,
     refuse_links,
     starting_point,
@@ -60,6 +61,16 @@ def test_damage_in_the_middle_is_found_and_the_one_before_taken(folder, kind):
     os.utime(folder / "checkpoint_1_3.pt", (1999, 1999))
     assert mend_checkpoint(folder) == folder / "checkpoint_best.pt"
     assert update_of(last) == 1
+
+
+def test_of_checkpoints_of_one_moment_the_one_of_the_later_update_is_the_newest(tmp_path):
+    in_order = ["checkpoint_1_9.pt", "checkpoint_1_10.pt", "checkpoint1.pt", "checkpoint_2_11.pt"]
+    for name in sorted(in_order):
+        torch.save({}, tmp_path / name)
+        os.utime(tmp_path / name, (1000, 1000))
+    for name in reversed(in_order):
+        assert newest_whole(tmp_path) == tmp_path / name
+        (tmp_path / name).unlink()
 
 
 def test_a_missing_last_checkpoint_is_put_back_from_the_newest_of_the_run(folder):

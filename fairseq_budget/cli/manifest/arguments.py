@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.cli.arguments import whole
 from fairseq_budget.cli.later import imported_later
@@ -19,8 +18,7 @@ from fairseq_budget.run.lock import hold
 with imported_later():
     from fairseq_budget.corpus.column import column_path
     from fairseq_budget.prepare.derive import Derived
-
-Summary = dict[str, dict[str, Any]]
+    from fairseq_budget.prepare.summary import Summary
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +26,11 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--destdir", metavar="DIR", type=Path, required=True, help="output folder")
     parser.add_argument("--seed", type=whole, default=1, help="of the random order (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the summary as json")
+
+
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of the manifests")
+    parser.add_argument("--splits", metavar="SPLIT", nargs="+", default=["train", "valid"])
 
 
 def print_derived(args: argparse.Namespace, found: Mapping[str, Derived]) -> None:
@@ -41,28 +44,28 @@ def print_derived(args: argparse.Namespace, found: Mapping[str, Derived]) -> Non
                 f"column anew for {derived.path} (labels: budget-labels)",
                 file=sys.stderr,
             )
-    print_summary({name: each.row() for name, each in found.items()}, as_json=args.json)
+    print_summary({name: each.summary for name, each in found.items()}, as_json=args.json)
 
 
-def print_summary(summary: Summary, *, as_json: bool) -> None:
+def print_summary(written: Mapping[str, Summary], *, as_json: bool) -> None:
     """One line for each manifest that was written, and what it leaves out; or all of it as json."""
     if as_json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps({name: each.json() for name, each in written.items()}, indent=2))
         return
-    for split, row in summary.items():
-        columns = f" and {', '.join(row['columns'])} beside it" if row.get("columns") else ""
+    for name, each in written.items():
+        columns = f" and {', '.join(each.columns)} beside it" if each.columns else ""
         print(
-            f"{split}: {row['num_utterances']} utterances, {row['hours']:.2f} hours, "
-            f"{row['shortest_s']:.2f} to {row['longest_s']:.2f} s, in {row['manifest']}{columns}"
+            f"{name}: {each.num_utterances} utterances, {each.hours:.2f} hours, "
+            f"{each.shortest_s:.2f} to {each.longest_s:.2f} s, in {each.manifest}{columns}"
         )
-        for kind, count in row.get("rejected", {}).items():
+        for kind, count in (each.rejected or {}).items():
             print(f"  left out: {count} {kind}")
-        if "files" in row:
-            print(f"  as files in {row['files']}")
-        if "speaker_rule" in row:
+        if each.files:
+            print(f"  as files in {each.files}")
+        if each.speaker_rule:
             print(
-                f"  {row['num_speakers']} speakers by {row['speaker_rule']}; left out: "
-                f"{row['left_out_hours']:.3g} hours of remainders"
+                f"  {each.num_speakers} speakers by {each.speaker_rule}; left out: "
+                f"{each.left_out_hours:.3g} hours of remainders"
             )
 
 

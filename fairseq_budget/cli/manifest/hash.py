@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from fairseq_budget.audio.bad_share import listed
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import count
 from fairseq_budget.cli.later import imported_later
+from fairseq_budget.cli.manifest.arguments import add_splits
 from fairseq_budget.errors import BudgetError
 
 with imported_later():
@@ -23,8 +23,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         description="Write DIR/{split}.audio, a hash of each utterance's samples; with --check "
         "read all audio again, name the utterances that sound otherwise, and end with 2.",
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of the manifests")
-    parser.add_argument("--splits", metavar="SPLIT", nargs="+", default=["train", "valid"])
+    add_splits(parser)
     parser.add_argument("--check", action="store_true", help="compare with what was written before")
     parser.add_argument(
         "--workers", type=count, default=os.cpu_count() or 1, help="processes (default: all cores)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_budget import frames
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.later import imported_later
+from fairseq_budget.cli.manifest.arguments import add_splits
 from fairseq_budget.errors import BudgetError
 
 with imported_later():
@@ -28,8 +29,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "one file that opens in milliseconds and is shared by all processes. Every line is checked "
         "once. Training takes it from then on; the same task.data names it.",
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="of the manifests")
-    parser.add_argument("--splits", metavar="SPLIT", nargs="+", default=["train", "valid"])
+    add_splits(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--lhotse", metavar="CUTS", type=Path, help="first write the manifest of a cuts.jsonl[.gz]"

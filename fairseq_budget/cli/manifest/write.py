@@ -20,11 +20,22 @@ with imported_later():
     from fairseq_budget.corpus.manifest import Manifest
     from fairseq_budget.prepare.archive_names import write_names
     from fairseq_budget.prepare.collect import Finding, Rules, choose_share, collect
+    from fairseq_budget.prepare.summary import Summary
 
 _NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them go to a file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_splits(parser)
+    _add_files(parser)
+    parser.add_argument(
+        "--workers", metavar="N", type=count, default=os.cpu_count() or 1, help="(default: CPUs)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as json")
+    parser.set_defaults(run=_write)
+
+
+def _add_splits(parser: argparse.ArgumentParser) -> None:
     splits = parser.add_argument_group("splits")
     for split in ("train", "valid", "test"):
         splits.add_argument(
@@ -43,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     splits.add_argument("--seed", type=int, default=1, help="chooses them (default: 1)")
     splits.add_argument("--destdir", metavar="DIR", type=Path, help="output folder")
 
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("which files")
     files.add_argument(
         "--ext",
@@ -71,7 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write all kept files there as 16 kHz mono 16-bit wav, and make it the root; "
         "copies that are newer than their source are kept",
     )
-
     files.add_argument(
         "--divide-by",
         metavar="X",
@@ -80,12 +92,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for --resample-to: files whose samples are far beyond 1 are divided by it; 32768 for "
         "16-bit numbers that are stored as floats",
     )
-
-    parser.add_argument(
-        "--workers", metavar="N", type=count, default=os.cpu_count() or 1, help="(default: CPUs)"
-    )
-    parser.add_argument("--json", action="store_true", help="print the summary as json")
-    parser.set_defaults(run=_write)
 
 
 def _write(args: argparse.Namespace) -> int:
@@ -124,7 +130,7 @@ def _write_from(args: argparse.Namespace, places: dict[str, Path]) -> int:
         manifest.write(path)
         write_names(path, manifest, names)
         kinds = dict(Counter(finding.kind for finding in rejected))
-        summary[split] = {"manifest": str(path), **manifest.summary(), "rejected": kinds}
+        summary[split] = Summary.of(path, manifest, rejected=kinds)
     print_summary(summary, as_json=args.json)
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.rows import add_json, print_rows
 from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import write_json
 from fairseq_budget.report.probe_items import PHONES, WORDS
 
 with imported_later():
@@ -115,10 +114,9 @@ def _write(
     from fairseq_budget.report.probe import EXPLANATION  # asks for torch
 
     heard, counts = asdict(questions.heard), questions.counts()
-    with atomic_write(args.out / "probe.json") as file:
-        content = {"manifest": manifest_hash, "seed": args.seed, "heard": heard, "asked": counts}
-        json.dump({**content, "rows": [asdict(row) for row in rows]}, file, indent=2)
-        file.write("\n")
+    content = {"manifest": manifest_hash, "seed": args.seed, "heard": heard, "asked": counts}
+    content["rows"] = [asdict(row) for row in rows]
+    write_json(args.out / "probe.json", content, sort_keys=False)
     parts = [
         f"# Probes of {escaped(args.manifest.stem)}",
         table(best_layers(rows)),

@@ -4,9 +4,9 @@ Zipformer (arXiv 2310.11230), sections 3.3 and 3.4, with k2SSL's constants at th
 of it has parameters: it may be left out, and is absent in eval.
 
 Differs: the recipe also skips the Balancers when GPU memory runs high, and samples a Whiten more
-often while it finds its limit exceeded. Both hang on a run's past, so that a resumed run would
-not be the uninterrupted one; here a Whiten always uses the higher of its two probabilities, which
-acts alike wherever the limit is exceeded and does nothing elsewhere.
+often while its limit is exceeded. Both depend on a run's past, so a resumed run would differ from
+an uninterrupted one. Here a Whiten always uses the higher of its two probabilities: the same where
+the limit is exceeded, and elsewhere it does nothing anyway.
 """
 
 from __future__ import annotations

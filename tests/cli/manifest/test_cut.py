@@ -1,4 +1,4 @@
-"""``budget-manifest cut`` with several lengths, as users type it."""
+"""``budget-manifest cut`` to one length and to several, as it is typed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,90 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_budget.cli.manifest.command import main
 from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.frames import num_frames
+from fairseq_budget.prepare.summary import Summary
+from tests.cli.manifest.folders import build, files_below, names
 from tests.synthetic import write_tone_corpus
 
 LENGTHS = ["1", "2", "4"]
+
+
+def test_cut_joins_each_speaker_to_one_duration(
+    tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build("--trainpref", audio, "--destdir", tmp_path / "data")
+    capsys.readouterr()
+    arguments = (
+        "cut",
+        "--manifest",
+        tmp_path / "data" / "train.tsv",
+        "--destdir",
+        tmp_path / "cut",
+    )
+    assert build(*arguments, "--seconds", 2.5, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)["train"]
+    corpus = read_text(tmp_path / "cut" / "train.tsv")
+    assert set(corpus.sizes) == {40_000}
+    assert all(len(corpus.read(index)) == 40_000 for index in range(len(corpus)))
+    assert (summary["speaker_rule"], summary["num_speakers"]) == ("parent folder", 2)
+    whole = read_text(tmp_path / "data" / "train.tsv").sizes.sum()
+    left_out = round(summary["left_out_hours"] * 3600 * 16_000)
+    assert left_out + corpus.sizes.sum() == whole
+
+
+def test_cut_takes_joined_pieces_again(tmp_path: Path, audio: Path) -> None:
+    build("--trainpref", audio, "--destdir", tmp_path / "data")
+    for source, destination, seconds in (("data", "one", 1), ("one", "two", 2)):
+        arguments = ("cut", "--manifest", tmp_path / source / "train.tsv", "--seconds", seconds)
+        assert build(*arguments, "--destdir", tmp_path / destination, "--seed", 3) == 0
+    corpus = read_text(tmp_path / "two" / "train.tsv")
+    assert set(corpus.sizes) == {32_000}
+    assert len(corpus.read(0)) == 32_000
+
+
+def test_cut_never_overwrites_its_source(
+    tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build("--trainpref", audio, "--destdir", tmp_path)
+    manifest = ("--manifest", tmp_path / "train.tsv", "--seconds", 1)
+    assert build("cut", *manifest, "--destdir", tmp_path) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+
+
+def test_cut_names_the_line_of_a_bad_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.tsv").write_text("/root\na.wav\t5\tspeaker\n")
+    arguments = ("--manifest", tmp_path / "train.tsv", "--seconds", 1)
+    assert build("cut", *arguments, "--destdir", tmp_path / "cut") == 2
+    assert "line 2: 3 column" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "long"])
+def test_cut_refuses_what_is_no_duration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        build("cut", "--manifest", "a.tsv", f"--seconds={seconds}", "--destdir", tmp_path)
+    assert "--seconds" in capsys.readouterr().err
+
+
+def test_cut_removes_older_labels_and_says_which_are_to_be_made_anew(
+    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("cut", "--manifest", labelled / "train.tsv", "--destdir", tmp_path / "cut")
+    build(*command, "--seconds", "1")
+    cut = tmp_path / "cut/train.tsv"
+    assert f"make the column anew for {cut}" in capsys.readouterr().err
+    write_column(cut, "km", ("0" for _ in names(cut)), 50.0)
+    build(*command, "--seconds", "1")  # the same manifest: its labels still fit
+    assert capsys.readouterr().err == ""
+    build(*command, "--seconds", "0.5")
+    assert f"removed {cut.with_suffix('.km')}" in capsys.readouterr().err
+    assert files_below(tmp_path / "cut") == ["train.tsv"]
 
 
 @pytest.fixture
@@ -30,8 +106,8 @@ def source(tmp_path: Path) -> Path:
 
 def cut(source: Path, *words: object) -> int:
     destination = source.parents[1] / "sets"
-    command = ["cut", "--manifest", source, "--destdir", destination, "--seconds", *LENGTHS]
-    return main([str(word) for word in [*command, *words]])
+    command = ("cut", "--manifest", source, "--destdir", destination, "--seconds", *LENGTHS)
+    return build(*command, *words)
 
 
 def test_each_length_gets_a_folder_to_train_on_with_equal_hours(
@@ -42,7 +118,7 @@ def test_each_length_gets_a_folder_to_train_on_with_equal_hours(
     rows = json.loads(out)
     assert list(rows) == ["1s", "2s", "4s"]
     assert len({row["hours"] for row in rows.values()}) == 1
-    total = Manifest.read(source).summary()["hours"]
+    total = Summary.of(source, Manifest.read(source)).hours
     for row in rows.values():
         assert row["hours"] + row["left_out_hours"] == pytest.approx(total)
         assert row["longest_s"] - row["shortest_s"] <= 1
@@ -91,7 +167,6 @@ def test_write_audio_makes_files_of_every_length(
 
 
 def test_write_audio_goes_with_one_length_too(source: Path, tmp_path: Path) -> None:
-    words = ["cut", "--manifest", source, "--destdir", tmp_path / "one", "--seconds", 2,
-             "--write-audio", tmp_path / "flac"]  # fmt: skip
-    assert main([str(word) for word in words]) == 0
+    command = ("cut", "--manifest", source, "--destdir", tmp_path / "one", "--seconds", 2)
+    assert build(*command, "--write-audio", tmp_path / "flac") == 0
     assert set(read_text(tmp_path / "flac/train.tsv").sizes) == {32_000}

@@ -14,18 +14,11 @@ import pytest
 import soundfile
 
 from fairseq_budget.audio.io import read_audio
-from fairseq_budget.cli.manifest.command import main
-from fairseq_budget.corpus.column import write_column
 from fairseq_budget.corpus.manifest import Manifest
 from fairseq_budget.corpus.plain import read_text
 from fairseq_budget.prepare import collect
+from tests.cli.manifest.folders import build, files_below, names
 from tests.synthetic import write_tone, write_tone_corpus
-
-
-@pytest.fixture
-def audio(tmp_path: Path) -> Path:
-    write_tone_corpus(tmp_path / "audio", 6)
-    return tmp_path / "audio"
 
 
 def spoil(folder: Path) -> None:
@@ -37,18 +30,6 @@ def spoil(folder: Path) -> None:
     cut = write_tone(folder / "cut.wav", 16_000)
     cut.write_bytes(cut.read_bytes()[:20_000])
     soundfile.write(folder / "nan.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
-
-
-def build(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def names(path: Path) -> list[str]:
-    return [utterance.name for utterance in Manifest.read(path).utterances]
-
-
-def files_below(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
 def test_manifest_lists_a_folder_in_sorted_order(tmp_path: Path, audio: Path) -> None:
@@ -349,133 +330,7 @@ def test_interrupted_search_keeps_the_old_manifest(
     assert files_below(tmp_path / "data") == ["train.tsv"]
 
 
-def test_cut_joins_each_speaker_to_one_duration(
-    tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    build("--trainpref", audio, "--destdir", tmp_path / "data")
-    capsys.readouterr()
-    arguments = (
-        "cut",
-        "--manifest",
-        tmp_path / "data" / "train.tsv",
-        "--destdir",
-        tmp_path / "cut",
-    )
-    assert build(*arguments, "--seconds", 2.5, "--json") == 0
-    summary = json.loads(capsys.readouterr().out)["train"]
-    corpus = read_text(tmp_path / "cut" / "train.tsv")
-    assert set(corpus.sizes) == {40_000}
-    assert all(len(corpus.read(index)) == 40_000 for index in range(len(corpus)))
-    assert (summary["speaker_rule"], summary["num_speakers"]) == ("parent folder", 2)
-    whole = read_text(tmp_path / "data" / "train.tsv").sizes.sum()
-    left_out = round(summary["left_out_hours"] * 3600 * 16_000)
-    assert left_out + corpus.sizes.sum() == whole
-
-
-def test_cut_takes_joined_pieces_again(tmp_path: Path, audio: Path) -> None:
-    build("--trainpref", audio, "--destdir", tmp_path / "data")
-    for source, destination, seconds in (("data", "one", 1), ("one", "two", 2)):
-        arguments = ("cut", "--manifest", tmp_path / source / "train.tsv", "--seconds", seconds)
-        assert build(*arguments, "--destdir", tmp_path / destination, "--seed", 3) == 0
-    corpus = read_text(tmp_path / "two" / "train.tsv")
-    assert set(corpus.sizes) == {32_000}
-    assert len(corpus.read(0)) == 32_000
-
-
-def test_cut_never_overwrites_its_source(
-    tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    build("--trainpref", audio, "--destdir", tmp_path)
-    manifest = ("--manifest", tmp_path / "train.tsv", "--seconds", 1)
-    assert build("cut", *manifest, "--destdir", tmp_path) == 2
-    assert "would be overwritten" in capsys.readouterr().err
-
-
-def test_cut_names_the_line_of_a_bad_manifest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "train.tsv").write_text("/root\na.wav\t5\tspeaker\n")
-    arguments = ("--manifest", tmp_path / "train.tsv", "--seconds", 1)
-    assert build("cut", *arguments, "--destdir", tmp_path / "cut") == 2
-    assert "line 2: 3 column" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "long"])
-def test_cut_refuses_what_is_no_duration(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        build("cut", "--manifest", "a.tsv", f"--seconds={seconds}", "--destdir", tmp_path)
-    assert "--seconds" in capsys.readouterr().err
-
-
 def test_help_mentions_the_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         build("--help")
     assert "join and cut utterances" in " ".join(capsys.readouterr().out.split())
-
-
-@pytest.fixture
-def labelled(tmp_path: Path, audio: Path) -> Path:
-    """A folder with train.tsv and valid.tsv and labels of both."""
-    folder = tmp_path / "data"
-    build("--trainpref", audio, "--validpref", audio, "--destdir", folder)
-    for split in ("train", "valid"):
-        write_column(folder / f"{split}.tsv", "km", map(str, range(6)), 50.0)
-    (folder / "dict.km.txt").write_text("0 1\n")
-    return folder
-
-
-def test_subset_writes_a_folder_to_train_on_for_each_number_of_hours(
-    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hours = ["0.0005", "0.001"]  # 1.8 and 3.6 s
-    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path / "subsets")
-    assert build(*command, "--hours", *hours) == 0
-    assert "0.0005h: 1 utterances" in capsys.readouterr().out
-    small, large = (tmp_path / "subsets" / f"{h}h" for h in hours)
-    assert set(names(small / "train.tsv")) < set(names(large / "train.tsv"))
-    for folder in (small, large):
-        corpus = read_text(folder / "train.tsv", ["km"])
-        whole = names(labelled / "train.tsv")
-        assert [int(corpus.columns["km"][i]) for i in range(len(corpus))] == [
-            whole.index(corpus.name(i)) for i in range(len(corpus))
-        ]
-        assert len(read_text(folder / "valid.tsv", ["km"])) == 6
-        assert (folder / "dict.km.txt").exists()
-
-
-def test_another_subset_in_the_same_place_leaves_no_older_labels(
-    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path, "--with")
-    assert build(*command, "--hours", "0.001") == 0
-    assert not (tmp_path / "0.001h/valid.tsv").exists()
-    for file in labelled.glob("train.km*"):
-        file.unlink()
-    assert build(*command, "--hours", "0.001", "--seed", 3) == 0
-    assert "removed" in capsys.readouterr().err
-    assert not list((tmp_path / "0.001h").glob("train.km*"))
-
-
-def test_subset_of_more_than_there_is_is_one_line(
-    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("subset", "--manifest", labelled / "train.tsv", "--destdir", tmp_path)
-    assert build(*command, "--hours", "1") == 2
-    assert "1 hours were asked for, but the manifest has 0.002" in capsys.readouterr().err
-
-
-def test_cut_removes_older_labels_and_says_which_are_to_be_made_anew(
-    tmp_path: Path, labelled: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ("cut", "--manifest", labelled / "train.tsv", "--destdir", tmp_path / "cut")
-    build(*command, "--seconds", "1")
-    cut = tmp_path / "cut/train.tsv"
-    assert f"make the column anew for {cut}" in capsys.readouterr().err
-    write_column(cut, "km", ("0" for _ in names(cut)), 50.0)
-    build(*command, "--seconds", "1")  # the same manifest: its labels still fit
-    assert capsys.readouterr().err == ""
-    build(*command, "--seconds", "0.5")
-    assert f"removed {cut.with_suffix('.km')}" in capsys.readouterr().err
-    assert files_below(tmp_path / "cut") == ["train.tsv"]

@@ -1,28 +1,17 @@
 """budget-plan as users type it."""
 
-import json
-
 import pytest
 
 from fairseq_budget.budget import machine as measurements
 from fairseq_budget.budget.timing import Measurement, machine_name
 from fairseq_budget.cli.plan.command import main
 from fairseq_budget.sizes import SIZES
+from tests.cli.plan.printed import rows
 
 pytestmark = pytest.mark.slow
 
 PAPER = ["updates", "--flops", "1.33e18", "--gpus", "2", "--seconds-per-gpu", "78.03",
          "--hours", "960"]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
-def rows(capsys, *words: str) -> list[dict]:
-    assert main([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_params_lists_every_size_as_json(capsys):

@@ -17,11 +17,6 @@ from tests.synthetic import write_tone_corpus
 TWO = ["--recipe", "a:size=tiny", "b:size=tiny:2,objective=hubert"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def rows(capsys, *words: str) -> list[dict]:
     assert main(["compare", *words, "--json"]) == 0
     return json.loads(capsys.readouterr().out)

@@ -1,11 +1,11 @@
 """budget-plan macs, feasibility and units, as users type them."""
 
-import json
 import sys
 
 import pytest
 
 from fairseq_budget.cli.plan.command import main
+from tests.cli.plan.printed import rows
 
 WORDS = ["the dog sees the fox", "a fox jumps over the dog", "the fox and the lazy dog"]
 
@@ -18,11 +18,6 @@ def corpus(tmp_path):
     words.write_text("\n".join(WORDS) + "\n")
     phones.write_text("dh ax d ao g\nax f aa k s\ndh ax sil f\n")
     return ["--manifest", str(manifest), "--transcripts", str(words), "--phones", str(phones)]
-
-
-def rows(capsys, *words: str) -> list[dict]:
-    assert main([*words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_macs_without_options_are_the_papers_table(capsys):

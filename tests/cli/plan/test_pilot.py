@@ -20,11 +20,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def pilot(folder, *words: str) -> int:
     return main(["pilot", "--data", str(folder), *words])
 

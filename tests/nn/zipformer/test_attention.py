@@ -13,16 +13,13 @@ from fairseq_budget.nn.zipformer.attention import (
 from fairseq_budget.nn.zipformer.chance import EVAL, Chance
 from fairseq_budget.nn.zipformer.layers import relative_positions
 from fairseq_budget.sizes import ZipformerSize
+from tests.nn.zipformer.drawn import noise
 
 SIZE = ZipformerSize(
     encoder_layers=(1,), encoder_embed_dim=(16,), encoder_ffn_embed_dim=(16,), unmasked_dim=(16,),
     encoder_attention_heads=(2,), conv_kernel=(3,), downsampling=(1,),
     query_head_dim=5, value_head_dim=3, pos_head_dim=4, pos_dim=8,
 )  # fmt: skip
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def attention(seed: int = 0) -> RelativeAttentionWeights:

@@ -6,15 +6,12 @@ import torch.nn.functional as F
 from fairseq_budget.nn.zipformer.block import Convolution, FeedForward, ZipformerLayer
 from fairseq_budget.nn.zipformer.layers import SWOOSH_L, SWOOSH_R, swoosh
 from fairseq_budget.sizes import ZipformerSize
+from tests.nn.zipformer.drawn import noise
 
 SIZE = ZipformerSize(
     encoder_layers=(1,), encoder_embed_dim=(12,), encoder_ffn_embed_dim=(16,), unmasked_dim=(12,),
     encoder_attention_heads=(2,), conv_kernel=(5,), downsampling=(1,), pos_dim=8,
 )  # fmt: skip
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_feed_forward_is_its_formula():

@@ -3,11 +3,8 @@
 import pytest
 import torch
 
-from fairseq_budget.nn.zipformer.chance import EVAL, Chance, ScheduledFloat
-
-
-def training(seed: int = 0, batch_count: float = 0.0) -> Chance:
-    return Chance(True, batch_count=batch_count, generator=torch.Generator().manual_seed(seed))
+from fairseq_budget.nn.zipformer.chance import EVAL, ScheduledFloat
+from tests.nn.zipformer.drawn import training
 
 
 @pytest.mark.parametrize(

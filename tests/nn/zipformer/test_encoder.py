@@ -9,6 +9,7 @@ from fairseq_budget.nn.heads import ClusterHead
 from fairseq_budget.nn.zipformer.encoder import DownsampledStack, ZipformerEncoder, ZipformerStack
 from fairseq_budget.nn.zipformer.regularizers import Balancer, Whiten
 from fairseq_budget.sizes import ZIPFORMER_SIZES, ZipformerSize
+from tests.nn.zipformer.drawn import noise
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +24,6 @@ TINY = ZipformerSize(
     pos_dim=8,
 )
 LENGTHS = (21, 13, 8, 3, 1)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def tiny(**options) -> ZipformerEncoder:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from fairseq_budget.nn.zipformer.chance import EVAL, Chance
+from fairseq_budget.nn.zipformer.chance import EVAL
 from fairseq_budget.nn.zipformer.layers import (
     SWOOSH_L,
     SWOOSH_R,
@@ -19,14 +19,7 @@ from fairseq_budget.nn.zipformer.layers import (
     upsample,
     with_channels,
 )
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def training(seed: int = 0, batch_count: float = 0.0) -> Chance:
-    return Chance(True, batch_count=batch_count, generator=torch.Generator().manual_seed(seed))
+from tests.nn.zipformer.drawn import noise, training
 
 
 @pytest.mark.parametrize(("shift", "offset"), [(SWOOSH_L, 0.035), (SWOOSH_R, 0.313261687)])

@@ -18,6 +18,7 @@ from fairseq_budget.nn.zipformer.regularizers import (
     whiten,
 )
 from fairseq_budget.nn.zipformer.regularizers import _mean_for_positive as mean_for_positive
+from tests.nn.zipformer.drawn import noise
 
 
 def always() -> Chance:
@@ -25,10 +26,6 @@ def always() -> Chance:
     chance = Chance(True, generator=torch.Generator().manual_seed(0))
     chance.happens = lambda prob: chance.now(prob) > 0
     return chance
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_balancing_adds_the_normalised_gradient_of_the_violation():
