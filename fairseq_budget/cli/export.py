@@ -34,7 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-export",
         description="Write FOLDER/model.safetensors and FOLDER/config.json from a fairseq "
         "checkpoint, and FOLDER/README.md, a model card. Loading them needs neither fairseq nor "
-        "pickle.",
+        "pickle. Into the same folder again, a card keeps what people have filled in: the lines "
+        "above its title, and all from `## Licence` on; any other README.md stays as it is.",
     )
     parser.add_argument(
         "checkpoint", help="checkpoint_best.pt or another checkpoint of ours, or an exported folder"
@@ -79,9 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     FORMATS[args.to](args.folder, checkpoint)
     if args.to != PORTABLE:
         write_provenance(args.folder, checkpoint)
-    write_card(args.folder, checkpoint, args.to, scores)
+    has_card = write_card(args.folder, checkpoint, args.to, scores)
     updates = checkpoint.provenance.get("num_updates", 0)
     print(f"{args.folder}: {checkpoint.model}, size {checkpoint.encoder.size}, {updates} updates")
     for name, words in summary(checkpoint.provenance).items():
         print(f"  {name}: {words}")
+    if not has_card:
+        print("  README.md stays as it was: it is no model card, for it has no `## Licence`")
     return 0

@@ -5,6 +5,7 @@ Every code block below is run as it stands by tests/integration/test_cards.py.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,12 @@ OBJECTIVES = {  # by registered names, in words
 FRONTENDS = {"conv": "convolutions on the waveform", "logmel": "log-mel frames and a linear layer"}
 LICENCE = (
     "None is stated. Whoever publishes this folder chooses one here and, on the Hugging Face Hub, "
-    "in the lines above the title (`license:`); what the recordings allow is part of that choice."
+    "in the lines above the title (`license:`); what the recordings allow is part of that choice. "
+    "Those lines, and all from this heading on, stay as they are in an export into this folder."
+)
+_WRITTEN = re.compile(  # of a card: what people fill in
+    r"(?P<above>---[ \t]*\n.*?^---[ \t]*\n)?.*?(?P<below>^## Licen[cs]e\b.*)",
+    re.DOTALL | re.MULTILINE,
 )
 
 _OURS = """
@@ -90,9 +96,28 @@ text = "".join(symbols[i] for i in ids if i >= 0).replace("|", " ").replace("▁
 
 def write_card(
     folder: str | Path, checkpoint: Pretrained, tool: str, scores: Sequence[Scored] = ()
-) -> None:
-    """Write ``README.md`` into a folder that was exported for a `tool` (``portable``: ours)."""
-    write_page(Path(folder) / CARD_FILE, list(card(checkpoint, tool, scores)))
+) -> bool:
+    """Write ``README.md`` into a folder that was exported for a `tool` (``portable``: ours).
+
+    Of a card that is there the lines above its title and all from its licence on are kept: they are
+    for people to fill in. A file without that heading is no card, and stays; then this is False.
+    """
+    path, parts = Path(folder) / CARD_FILE, list(card(checkpoint, tool, scores))
+    if path.is_file():
+        written = _WRITTEN.fullmatch(_text(path))
+        if written is None:
+            return False
+        above, below = (part and part.rstrip() for part in written.group("above", "below"))
+        parts = [above or parts[0], *parts[1:-2], below]
+    write_page(path, parts)
+    return True
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return ""  # somebody's own
 
 
 def card(checkpoint: Pretrained, tool: str, scores: Sequence[Scored] = ()) -> Iterator[str]:

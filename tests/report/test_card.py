@@ -82,6 +82,52 @@ def test_the_licence_is_left_to_whoever_publishes(tool):
     assert "chooses one here" in text.split("## Licence")[1]
 
 
+@pytest.fixture
+def export(checkpoint, tmp_path):
+    """Export a checkpoint of so many updates again, and give its card's path."""
+
+    def again(updates: int):
+        checkpoint.provenance = {"num_updates": updates}
+        save_pretrained(tmp_path / "ours", checkpoint)
+        assert main([f"{tmp_path / 'ours'}", f"{tmp_path / 'out'}"]) == 0
+        return tmp_path / "out" / "README.md"
+
+    return again
+
+
+@pytest.mark.parametrize("heading", ["## Licence", "## License"])
+def test_what_people_have_filled_in_outlives_an_export_into_the_folder(heading, export):
+    path = export(100)
+    filled = path.read_text().split("## Licence")[0].replace("\n---", "\nlicense: mit  # ours\n---")
+    own = f"{heading}\n\nMIT, é.\n\n## Thanks\n\nTo all."
+    path.write_text("\ufeff" + filled + own, encoding="utf-8", newline="\r\n")
+    for updates in (200, 300):
+        text = export(updates).read_text()
+        assert row(text, "updates") == str(updates)
+        assert yaml.safe_load(text.split("---")[1])["license"] == "mit"
+        assert text.endswith(f"\n\n{own}\n")
+        assert text.count("A speech encoder") == text.count("## Loading it") == 1
+
+
+def test_a_card_that_nobody_filled_in_is_as_if_written_once(export):
+    once = export(100).read_text()
+    export(200)
+    assert export(100).read_text() == once
+
+
+@pytest.mark.parametrize(
+    "content", [b"# My model\n", b"\xff\xfe## Licence\n", b""], ids=["other", "no text", "empty"]
+)
+def test_what_is_no_card_stays_as_it_is(content, export, capsys):
+    path = export(100)
+    path.write_bytes(content)
+    (path.parent / "LICENSE").write_text("mine")
+    capsys.readouterr()
+    assert export(200).read_bytes() == content
+    assert "README.md stays as it was" in capsys.readouterr().out
+    assert (path.parent / "LICENSE").read_text() == "mine"
+
+
 def test_scores_come_with_their_commands(checkpoint, tmp_path):
     save_pretrained(tmp_path / "ours", checkpoint)
     superb = write_superb(tmp_path, {"task": "ic"}, {"task": "sid", "upstream": ODD})
