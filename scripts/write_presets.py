@@ -380,8 +380,8 @@ lr_scheduler.warmup_updates: 20000
 # A teacher for the second iteration wants more updates (optimization.max_update=4000):
 #   budget-labels make --data DIR --clusters 100 --layer 1 \\
 #       --checkpoint checkpoints/hubert_demo/checkpoint_best.pt
-# The papers' penalty stays: without it the front-end's output grows a thousandfold. The rate is half
-# of budget_tera_demo's, at which post-norm layers collapsed with one seed of three.
+# The papers' penalty stays: without it the front-end's output grows a thousandfold. The rate is
+# half of budget_tera_demo's, at which post-norm layers collapsed with one seed of three.
 criterion.feature_penalty_weight: 10.0
 optimization.lr: [0.001]
 model.layer_norm_first: false
