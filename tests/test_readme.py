@@ -139,6 +139,8 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch, *, in_part: bool = 
     if command == "make":
         targets = (ROOT / "Makefile").read_text()
         assert re.search(rf"^{words[0]}:", targets, re.MULTILINE)
+    elif command == "python" and words[0] == "-c":
+        compile(words[1], "<command>", "exec")
     elif command == "python":
         run = runpy.run_module if words[0] == "-m" else runpy.run_path
         name, *options = words[words[0] == "-m" :]
@@ -150,7 +152,12 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch, *, in_part: bool = 
         values = itertools.pairwise([command, *words])
         words = [CHOICES.get(before, word) if word == "1" else word for before, word in values]
         parser = find_command(command.removeprefix("budget-")).build_parser()
-        (relax(parser) if in_part else parser).parse_args(words)
+        parser = relax(parser) if in_part else parser
+        if "--help" in words:
+            with pytest.raises(SystemExit, match=r"^0$"):
+                parser.parse_args(words)
+        else:
+            parser.parse_args(words)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
