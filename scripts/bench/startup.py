@@ -9,7 +9,6 @@ Importing fairseq's command stands for what stock fairseq takes before it does a
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import subprocess
@@ -26,7 +25,7 @@ from gpu_checks.corpus import corpus
 from gpu_checks.registry import Options
 
 from fairseq_budget.console.table import table
-from fairseq_budget.files import atomic_write
+from fairseq_budget.files import write_json
 from fairseq_budget.run.presets import preset_folder
 
 BIN = Path(sys.executable).parent
@@ -67,8 +66,7 @@ def main() -> None:
         ]
     print(table(rows))
     if args.json:
-        with atomic_write(args.json) as file:
-            json.dump({"rows": rows}, file, indent=2)
+        write_json(args.json, {"rows": rows}, sort_keys=False)
 
 
 def program(command: str) -> list[str]:
