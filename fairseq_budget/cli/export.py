@@ -12,6 +12,7 @@ from fairseq_budget.cli.later import imported_later
 with imported_later():
     from fairseq_budget.pretrained import read_pretrained, save_pretrained, untrained
     from fairseq_budget.pretrained.fairseq_export import save_fairseq
+    from fairseq_budget.pretrained.graph import save_torch
     from fairseq_budget.pretrained.k2ssl_checkpoint import export_k2ssl
     from fairseq_budget.pretrained.onnx_file import save_onnx
     from fairseq_budget.pretrained.portable import write_provenance
@@ -26,6 +27,7 @@ FORMATS = {
     "transformers": save_transformers,
     "fairseq": save_fairseq,
     "onnx": save_onnx,
+    "torch": save_torch,
 }
 
 
@@ -47,8 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=PORTABLE,
         help="transformers: for AutoModel and AutoFeatureExtractor, of a CTC recogniser also "
         "AutoModelForCTC and AutoProcessor; fairseq: FOLDER/model.pt, which stock fairseq loads as "
-        "HuBERT or wav2vec 2.0; onnx: FOLDER/model.onnx for onnxruntime (default: portable, which "
-        "this package reads)",
+        "HuBERT or wav2vec 2.0; onnx: FOLDER/model.onnx for onnxruntime; torch: FOLDER/model.pt2 "
+        "for torch.export.load (default: portable, which this package reads)",
     )
     parser.add_argument(
         "--untrained",

@@ -20,6 +20,7 @@ import torch
 
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained.foreign import ORIGINAL, names_in, other_kind
+from fairseq_budget.run.recovery import refuse_graph
 
 _NUM_LEGACY_PICKLES = 4  # torch < 1.6: magic number, protocol, system, the object itself
 
@@ -35,6 +36,7 @@ def load_inert(path: Path) -> dict[str, Any]:
         raise BudgetError(f"{path} is {kind or f'no file that torch.save wrote: {ORIGINAL}'}")
     if not path.is_file():
         raise BudgetError(f"checkpoint {path} does not exist")
+    refuse_graph(path)
     try:
         is_zip = zipfile.is_zipfile(path)
         allowed: list[Any] = [

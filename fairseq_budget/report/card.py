@@ -92,6 +92,19 @@ symbols = json.loads(session.get_modelmeta().custom_metadata_map["symbols"])
 [[ids]] = session.run(["ids"], {"source": wave, "padding_mask": np.zeros((1, 16000), bool)})
 text = "".join(symbols[i] for i in ids if i >= 0).replace("|", " ").replace("▁", " ").strip()
 """
+_TORCH = """
+import torch
+program = torch.export.load("model.pt2").module()
+wave, mask = torch.zeros(1, 16000), torch.zeros(1, 16000, dtype=torch.bool)
+states = program(wave, mask)[0]
+"""
+_TORCH_CTC = """
+import json, torch
+program = torch.export.load("model.pt2", extra_files=(more := {"symbols": ""})).module()
+*_, [ids] = program(torch.zeros(1, 16000), torch.zeros(1, 16000, dtype=torch.bool))
+letters = [json.loads(more["symbols"])[i] for i in ids.tolist() if i >= 0]
+text = "".join(letters).replace("|", " ").replace("▁", " ").strip()
+"""
 
 
 def write_card(
@@ -149,9 +162,11 @@ def loading(checkpoint: Pretrained, tool: str) -> dict[str, str]:
         return {"fairseq_budget": _OURS, "s3prl": _S3PRL}
     if tool == "transformers":
         return {tool: _TRANSFORMERS_CTC if checkpoint.model == CTC else _TRANSFORMERS}
+    says_letters = checkpoint.model == CTC and checkpoint.vocabulary is not None
     if tool == "onnx":
-        says_letters = checkpoint.model == CTC and checkpoint.vocabulary is not None
         return {"onnxruntime": _ONNX_CTC if says_letters else _ONNX}
+    if tool == "torch":
+        return {tool: _TORCH_CTC if says_letters else _TORCH}
     return {"fairseq": _FAIRSEQ}
 
 

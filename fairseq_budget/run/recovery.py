@@ -9,6 +9,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -94,6 +95,18 @@ def refuse_links(folder: str | Path) -> None:
             )
 
 
+def refuse_graph(path: str | Path) -> None:
+    """BudgetError for what torch.export saved; other files, damaged ones included, pass."""
+    names: list[str] = []
+    with suppress(Exception), zipfile.ZipFile(path) as parts:  # these bytes may be anything
+        names = parts.namelist()
+    if any(name.endswith("/archive_format") for name in names):
+        raise BudgetError(
+            f"{path} is a graph that torch.export saved, for torch.export.load alone: give the "
+            "checkpoint that it was exported from, or the folder of budget-export without --to"
+        )
+
+
 class Start(NamedTuple):
     """The file that a run starts from; `weights_only`: as if all checkpoint.reset_* were set."""
 
@@ -130,6 +143,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Torch's format before 1.6 is read at once. Nothing in the file is executed. Raises BudgetError
     for anything but a checkpoint with its config and weights.
     """
+    refuse_graph(path)
     try:
         fault = damage(Path(path))
         is_zip = zipfile.is_zipfile(path)

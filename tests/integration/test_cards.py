@@ -30,6 +30,8 @@ NEEDED = {  # by what is exported for what: the packages of its blocks, in order
     ("wav2vec2", "fairseq"): ["fairseq"],
     ("tera", "onnx"): ["onnxruntime"],
     ("ctc", "onnx"): ["onnxruntime"],
+    ("tera", "torch"): ["torch"],
+    ("ctc", "torch"): ["torch"],
 }
 RUN_ALL = """
 import json, os, sys, traceback

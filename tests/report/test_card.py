@@ -72,7 +72,7 @@ def test_names_that_somebody_chose_neither_break_it_nor_become_html(checkpoint, 
     assert "\n````bash\nfairseq" in text  # a longer fence than the one within
 
 
-@pytest.mark.parametrize("tool", ["portable", "transformers", "fairseq", "onnx"])
+@pytest.mark.parametrize("tool", ["portable", "transformers", "fairseq", "onnx", "torch"])
 def test_the_licence_is_left_to_whoever_publishes(tool):
     checkpoint = random_checkpoint()
     text = text_of(checkpoint, tool)
