@@ -88,14 +88,16 @@ def _of_joined(features: Callable[..., Tensor], wave: Tensor, num_samples: Tenso
 
 @cache
 def _library(device: torch.device, is_whole: bool = False) -> Library:
-    @cache  # in float32 outside the modules, where neither a cast nor state_dict reaches it
     def table(make: Callable[..., Any], *args: int) -> Tensor:
         return torch.from_numpy(make(*args)).to(device)
 
     def frames(wave: Tensor) -> Tensor:
         return wave.unfold(0, FFT_SIZE, SHIFT)
 
-    return Library(frames, torch.fft.rfft, torch.log, torch.concatenate, table, is_whole)
+    # kept in float32 outside the modules, where neither a cast nor state_dict reaches it; what a
+    # tracer sees of one is of its graph alone
+    kept = table if is_whole else cache(table)
+    return Library(frames, torch.fft.rfft, torch.log, torch.concatenate, kept, is_whole)
 
 
 def spectral_envelope(mfcc: Tensor) -> Tensor:
