@@ -39,7 +39,7 @@ def padded(waves):
 
 
 def assert_same(found, ours, states_atol=1e-5):
-    """Tensors by their names; logits are sums over all channels of states, and log-mel's are large."""
+    """By their names; logits are sums over all channels of states, and log-mel's are large."""
     assert found.keys() == ours.keys()
     for name, value in ours.items():
         atol = 1e-3 if name == "logits" else states_atol
