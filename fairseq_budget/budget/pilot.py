@@ -135,10 +135,11 @@ def held_out(
     flops: float,
     seeds: Sequence[int],
     machine: Machine | None = None,
+    num_sizes: int = LEAST_SIZES,
 ) -> Pilot:
     """Runs of the sizes around the expected best one at one budget, to try a forecast on."""
     names = _by_cost(encoders, setting)
-    grid = _Grid(names, encoders, setting, [(1.0, min(LEAST_SIZES, len(names)))])
+    grid = _Grid(names, encoders, setting, [(1.0, min(num_sizes, len(names)))])
     _check_updates(grid, flops)
     return _runs(grid, {flops: grid.cells[0][1]}, seeds, machine)
 

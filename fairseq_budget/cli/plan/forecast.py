@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from fairseq_budget.cli import Commands
 from fairseq_budget.cli.arguments import positive, seed
@@ -30,6 +32,7 @@ with imported_later():
     )
     from fairseq_budget.forecast.points import Point, corpus_hours, read_points, write_points
     from fairseq_budget.forecast.scores import ScoreRow, score_rows
+    from fairseq_budget.forecast.seeds import SeedRow, seed_rows
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -81,6 +84,7 @@ def _forecast(args: argparse.Namespace) -> int:
     best = found.recommended_row if found else None
     budgets = budget_rows(points, args.seed)
     scores = score_rows(points, args.seed, best.loss if best else None)
+    seeds = seed_rows(points)
     if args.png:
         _draw(points, budgets, found, args.png)
     if args.out and found:
@@ -88,11 +92,12 @@ def _forecast(args: argparse.Namespace) -> int:
     if args.against:
         return _print_against(points, read_points(args.against), args)
     if args.json:
-        parts = {"forecast": found and asdict(found)}
-        rows = {"budgets": list(map(asdict, budgets)), "scores": list(map(asdict, scores))}
-        print(json.dumps(parts | rows, indent=2))
+        parts: dict[str, Any] = {"forecast": found and asdict(found)}
+        rows: dict[str, Sequence[Any]] = {"budgets": budgets, "scores": scores, "seeds": seeds}
+        parts |= {name: [asdict(row) for row in own] for name, own in rows.items()}
+        print(json.dumps(parts, indent=2))
     else:
-        _print(found, budgets, scores)
+        _print(found, budgets, scores, seeds)
     return 0
 
 
@@ -129,7 +134,12 @@ def _draw(
     )
 
 
-def _print(found: Forecast | None, budgets: list[BudgetRow], scores: list[ScoreRow]) -> None:
+def _print(
+    found: Forecast | None,
+    budgets: list[BudgetRow],
+    scores: list[ScoreRow],
+    seeds: list[SeedRow],
+) -> None:
     if found:
         print(f"{found.objective} for {found.flops:g} FLOPs, by {found.num_runs} runs:\n")
         print(table(found.rows))
@@ -140,8 +150,14 @@ def _print(found: Forecast | None, budgets: list[BudgetRow], scores: list[ScoreR
     if scores:
         print("\nScores, by losses:\n")
         print(table(scores))
-    if not (found or budgets or scores):
-        print("no budget has three sizes, and no run has scores: give --flops for a forecast")
+    if seeds:
+        print("\nRuns that differ in their seed alone:\n")
+        print(table(seeds))
+    if not (found or budgets or scores or seeds):
+        print(
+            "no budget has three sizes, no run has scores, and none two seeds: give --flops for a "
+            "forecast"
+        )
 
 
 def _recommendation(found: Forecast) -> str:

@@ -74,7 +74,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--held-out", action="store_true",
-        help="instead of a pilot, three sizes at --flops: whether a forecast for it is right",
+        help="instead of a pilot, three sizes at --flops, or all of --sizes: whether a forecast is "
+        "right",
     )  # fmt: skip
     add_json(parser)
     parser.add_argument(
@@ -101,6 +102,8 @@ def _pilot(args: argparse.Namespace) -> int:
         "machine": measured[1] if measured else None,
     }
     if args.held_out:
+        if args.sizes:
+            options["num_sizes"] = len(names)
         pilot = held_out(encoders, _setting(preset, args), **options)
     else:
         grid = {"share": args.share, "num_budgets": args.budgets}

@@ -95,3 +95,14 @@ def test_held_out_runs_are_three_sizes_at_the_budget_itself(capsys, folder):
     assert all(f"optimization.max_update={row['updates']} " in row["overrides"] for row in rows)
     assert pilot(folder, *words) == 0
     assert "all 3 runs: 9e+13 FLOPs" in capsys.readouterr().out
+
+
+def test_of_sizes_that_are_named_all_are_held_out_in_shapes_too(capsys, folder):
+    named = ["tiny:0.25", "tiny:0.5", "tiny", "tiny:2", "tiny,encoder_layers=6"]
+    words = ["--flops", "3e13", *LITTLE[2:], "--held-out", "--seeds", "2", "--json"]
+    assert pilot(folder, *words, "--sizes", *named) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted((row["size"], row["seed"]) for row in rows) == sorted(
+        (name, seed) for name in named for seed in (1, 2)
+    )
+    assert len({row["run"] for row in rows}) == 10

@@ -1,0 +1,67 @@
+"""Runs that differ in their seed alone: how much of a difference between others is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from fairseq_budget.console.table import column
+from fairseq_budget.forecast.checks import budgets
+from fairseq_budget.forecast.points import CORPORA_APART, Point
+from fairseq_budget.frames import FRAME_RATE_HZ
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedRow:
+    """The mean loss of runs with several seeds, and their standard deviation (n - 1)."""
+
+    flops: float = column("FLOPs")
+    layers: int | None = column(optional=True)
+    parameters: int = column("encoder parameters")
+    corpus_hours: float | None = column("corpus (h)", digits=2, optional=True)
+    repetitions: float | None = column("times heard", digits=1, optional=True)
+    seeds: int
+    loss: float = column("mean loss")
+    deviation: float = column("± between seeds", digits=4)
+
+
+def seed_rows(points: Sequence[Point]) -> list[SeedRow]:
+    """A row for each budget, shape and corpus with two seeds at least, in this order."""
+    groups = [own for budget in budgets(points) for own in _alike(budget)]
+    return [_row(own) for own in groups if len(own) > 1]
+
+
+def _alike(points: Sequence[Point]) -> list[list[Point]]:
+    """Points of one budget by their shape and corpus; smallest first."""
+    groups: list[list[Point]] = []
+    for point in sorted(points, key=_shape):
+        if not groups or not _is_alike(groups[-1][0], point):
+            groups.append([])
+        groups[-1].append(point)
+    return groups
+
+
+def _shape(point: Point) -> tuple[int, int, float]:
+    return point.parameters, point.layers or 0, point.unique_frames or 0
+
+
+def _is_alike(first: Point, other: Point) -> bool:
+    *shape, unique = _shape(first)
+    *other_shape, other_unique = _shape(other)
+    return shape == other_shape and other_unique <= CORPORA_APART * unique
+
+
+def _row(points: Sequence[Point]) -> SeedRow:
+    first, losses = points[0], [point.valid_loss for point in points]
+    unique = first.unique_frames
+    return SeedRow(
+        flops=fmean(point.flops for point in points),
+        layers=first.layers,
+        parameters=first.parameters,
+        corpus_hours=unique and unique / FRAME_RATE_HZ / 3600,
+        repetitions=unique and fmean(point.frames for point in points) / unique,
+        seeds=len(points),
+        loss=fmean(losses),
+        deviation=stdev(losses),
+    )
