@@ -18,7 +18,7 @@ mkdir -p "$out"
 
 runs() { # FOLDER DATA SIZE...
     budget-plan pilot --preset tera_demo --data "$2" --flops "$flops" --held-out --seeds 3 \
-        --batch-seconds 4 --most-repetitions 1000 --overrides --sizes "${@:3}" |
+        --batch-seconds 4 --most-repetitions 1000 --overrides --sizes "$3" "${@:4}" |
         scripts/sweep.sh "$out/$1" --config-dir examples/ --config-name budget_tera_demo \
             +task.user_dir=fairseq_budget "task.data=$2" >>"$out/$1.log" 2>&1
 }
@@ -28,7 +28,7 @@ shape() { # LAYERS WIDTH HEADS
 }
 
 save() { # NAME OF THE FILE, FOLDERS OF RUNS
-    budget-plan forecast "${@:2}" --save "docs/data/$1_${name}_tera.tsv"
+    budget-plan forecast "$2" "${@:3}" --save "docs/data/$1_${name}_tera.tsv"
 }
 
 runs sizes "$data" tiny:{0.0625,0.25,0.5} tiny tiny:{2,4,8}

@@ -23,8 +23,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="budget-import",
         description="Read a public checkpoint without executing anything in it, and write it as "
         "budget-export does: HuBERT and wav2vec 2.0 (pre-trained, or the encoder of a fine-tuned "
-        "model) of fairseq, transformers and torchaudio, s3prl's DistilHuBERT, k2SSL's HuBERT with "
-        "a Zipformer.",
+        "model) of fairseq, transformers (its CTC models with their letters) and torchaudio, "
+        "s3prl's DistilHuBERT, k2SSL's HuBERT with a Zipformer.",
     )
     parser.add_argument(
         "checkpoint",
@@ -42,6 +42,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="k2ssl, torchaudio: trained on normalised waveforms (do-normalize), as their Large; "
         "their files do not tell",
+    )
+    parser.add_argument(
+        "--encoder-only",
+        action="store_true",
+        help="transformers: of a CTC model the encoder, without its head and letters; of others "
+        "no more is read anyway",
     )
     parser.add_argument(
         "--heads", type=count, help="torchaudio: attention heads (encoder_num_heads); 12 in Base"
@@ -80,7 +86,7 @@ def _read(args: argparse.Namespace) -> Pretrained:
             normalize=args.normalize,
         )
     if args.source == "transformers":
-        return import_transformers(args.checkpoint)
+        return import_transformers(args.checkpoint, encoder_only=args.encoder_only)
     if args.source == "s3prl":
         return import_distiller(args.checkpoint)
     return import_fairseq(args.checkpoint)
@@ -90,6 +96,11 @@ def _check_options(args: argparse.Namespace) -> None:
     """What the files themselves say is not to be given, what they do not say must be."""
     if args.normalize and args.source not in ("k2ssl", "torchaudio"):
         raise BudgetError(f"--normalize with --source {args.source}: its files say so themselves")
+    if args.encoder_only and args.source != "transformers":
+        raise BudgetError(
+            f"--encoder-only with --source {args.source}: of its fine-tuned models nothing else is "
+            "read; leave it out"
+        )
     given = [args.heads is not None, args.norm_first is not None]
     if args.source == "torchaudio" and not all(given):
         raise BudgetError(

@@ -7,6 +7,7 @@ transformers' modules do not compute is refused, by name. Its fields are named h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,17 @@ from fairseq_budget.pretrained.portable import (
     Pretrained,
     write_weights,
 )
-from fairseq_budget.pretrained.transformers_names import from_transformers, to_transformers
-from fairseq_budget.pretrained.vocabulary import (
-    CTC,
-    CTC_HEAD,
-    SPECIAL_SYMBOLS,
-    TRANSDUCER,
-    WORD_END,
-    Vocabulary,
+from fairseq_budget.pretrained.transformers_ctc import (
+    has_letters,
+    head_config,
+    head_state,
+    letters_of,
+    read_head,
+    read_letters,
+    write_tokenizer,
 )
+from fairseq_budget.pretrained.transformers_names import from_transformers, to_transformers
+from fairseq_budget.pretrained.vocabulary import CTC, CTC_HEAD, TRANSDUCER
 from fairseq_budget.pretrained.weights import (
     check_fields,
     encoder_config,
@@ -70,17 +73,16 @@ FIELDS = {  # the same number here and there
 }
 DEFAULTS = {"num_attention_heads": 12, "do_stable_layer_norm": False, "feat_proj_layer_norm": True}
 FEATURES_FILE, OLD_MODEL_FILE = "preprocessor_config.json", "pytorch_model.bin"
-_BLANK = "<pad>"  # fairseq's is <s>
-_SPECIAL = {"pad_token": _BLANK, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 REFUSED = {"conv_pos_batch_norm": False, "add_adapter": False, "adapter_attn_dim": None}
 
 
-def import_transformers(folder: str | Path) -> Pretrained:
+def import_transformers(folder: str | Path, *, encoder_only: bool = False) -> Pretrained:
     """A HubertModel or Wav2Vec2Model, or the encoder of a model with heads, as a portable one.
 
-    Raises BudgetError when the folder is no such model, with what it is instead, or has fields or
-    weights that have no place here, by name.
+    A model for CTC with its letters is a recogniser here, unless `encoder_only`. Raises BudgetError
+    when the folder is no such model, with what it is instead, or has fields or weights that have no
+    place here, by name.
     """
     folder = Path(folder)
     expected = (
@@ -88,10 +90,10 @@ def import_transformers(folder: str | Path) -> Pretrained:
         f"and {FEATURES_FILE}, which says whether waveforms are normalised"
     )
     with importing(folder, expected):
-        return _imported(folder)
+        return _imported(folder, encoder_only)
 
 
-def _imported(folder: Path) -> Pretrained:
+def _imported(folder: Path, encoder_only: bool) -> Pretrained:
     config = read_json(folder / CONFIG_FILE, dict[str, Any])
     kind = config.get("model_type")
     if kind not in CLASSES:
@@ -116,7 +118,12 @@ def _imported(folder: Path) -> Pretrained:
     }
     encoder = encoder_config(weights, fields)
     provenance = {"imported_from": folder.name, "checkpoint_sha256": sha256_file(path)}
-    return Pretrained(f"budget_{kind}", encoder, {}, placed(weights, encoder, {}), provenance)
+    own = Pretrained(f"budget_{kind}", encoder, {}, placed(weights, encoder, {}), provenance)
+    if encoder_only or not has_letters(folder, found):
+        return own
+    head = read_head(found)
+    vocabulary = read_letters(folder, config, len(head[f"{CTC_HEAD}weight"]))
+    return replace(own, model=CTC, state=own.state | head, vocabulary=vocabulary)
 
 
 def _without_heads(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,16 +151,11 @@ def save_transformers(folder: str | Path, checkpoint: Pretrained) -> None:
     config, features = _config(kind, encoder), _feature_config(encoder)
     state = _encoder_state(checkpoint, encoder)
     if checkpoint.model == CTC:
-        symbols = _letters(checkpoint.vocabulary)
-        config |= _ctc_config(kind, symbols)
+        symbols = letters_of(checkpoint.vocabulary)
+        config |= head_config(CLASSES[kind], symbols)
         features["processor_class"] = "Wav2Vec2Processor"
-        state = {f"{kind}.{name}": value for name, value in state.items()}
-        state |= {
-            name.replace(CTC_HEAD, "lm_head."): value.float()
-            for name, value in checkpoint.state.items()
-            if name.startswith(CTC_HEAD)
-        }
-        _write_tokenizer(folder, symbols)
+        state = {f"{kind}.{name}": value for name, value in state.items()} | head_state(checkpoint)
+        write_tokenizer(folder, symbols)
     write_weights(folder / MODEL_FILE, state)
     write_json(folder / FEATURES_FILE, features)
     write_json(folder / CONFIG_FILE, config)
@@ -197,47 +199,3 @@ def _encoder_state(checkpoint: Pretrained, encoder: ResolvedConfig) -> dict[str,
         state["feature_projection.projection.weight"] = torch.eye(encoder.conv_dim)
         state["feature_projection.projection.bias"] = torch.zeros(encoder.conv_dim)
     return state
-
-
-def _letters(vocabulary: Vocabulary | None) -> list[str]:
-    """Every class's symbol, as transformers' CTC tokenizer has them; BudgetError for others."""
-    if vocabulary is None:
-        raise BudgetError(
-            "this recogniser was written before checkpoints held their dictionary: there is no "
-            "tokenizer to write; fine-tune again, or export without --to"
-        )
-    symbols = list(vocabulary.symbols)
-    if vocabulary.word_pieces is not None or any(
-        len(s) > 1 for s in symbols[len(SPECIAL_SYMBOLS) :]
-    ):
-        raise BudgetError(
-            "the classes of this recogniser are word pieces or phones: transformers' CTC tokenizer "
-            f"joins letters with {WORD_END} between words; fine-tune with task.labels=ltr"
-        )
-    pad, blank = symbols.index(_BLANK), vocabulary.blank
-    symbols[pad], symbols[blank] = symbols[blank], _BLANK
-    return symbols
-
-
-def _ctc_config(kind: str, symbols: list[str]) -> dict[str, Any]:
-    return {
-        "architectures": [f"{CLASSES[kind]}ForCTC"],
-        "vocab_size": len(symbols),
-        "pad_token_id": symbols.index(_BLANK),  # of its CTC loss, too
-        "bos_token_id": symbols.index("<s>"),
-        "eos_token_id": symbols.index("</s>"),
-    }
-
-
-def _write_tokenizer(folder: Path, symbols: list[str]) -> None:
-    tokenizer = {
-        "tokenizer_class": "Wav2Vec2CTCTokenizer",
-        "processor_class": "Wav2Vec2Processor",
-        "word_delimiter_token": WORD_END,
-        "replace_word_delimiter_char": " ",
-        "do_lower_case": False,
-        **_SPECIAL,
-    }
-    write_json(folder / "vocab.json", {symbol: i for i, symbol in enumerate(symbols)})
-    write_json(folder / "tokenizer_config.json", tokenizer)
-    write_json(folder / "special_tokens_map.json", dict(_SPECIAL))
