@@ -24,11 +24,14 @@ from fairseq_budget.pretrained.portable import (
     read_pretrained,
     save_pretrained,
 )
-from fairseq_budget.pretrained.vocabulary import Vocabulary
+from fairseq_budget.pretrained.transformers_folder import import_transformers, save_transformers
+from fairseq_budget.pretrained.vocabulary import CTC_HEAD, Vocabulary
 from fairseq_budget.sizes import ZipformerSize
 from fuzzing.codecs import JSON, TORCH
 from fuzzing.kinds.made import require
 from fuzzing.reader import Reader
+
+_LETTERS = ("<s>", "<pad>", "</s>", "<unk>", "|", "a")
 
 
 def _pretrained() -> Pretrained:
@@ -36,7 +39,7 @@ def _pretrained() -> Pretrained:
     config = EncoderConfig(size="tiny", encoder_layers=1)
     weights = SpeechEncoder(config).state_dict()
     state = {f"encoder.{name}": value.half() for name, value in weights.items()}
-    words = Vocabulary(["<s>", "<pad>", "</s>", "<unk>", "|", "a"])
+    words = Vocabulary(list(_LETTERS))
     return Pretrained("budget_ctc", config, asdict(config), state, {"num_updates": 7}, words)
 
 
@@ -108,6 +111,24 @@ def _read_fairseq(path: Path) -> Any:
     return found.model, asdict(found.encoder), _weights(found.state)
 
 
+def _transformers(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        checkpoint, size = _pretrained(), len(_LETTERS)
+        width = checkpoint.encoder.resolved().output_dim
+        head = {"weight": torch.zeros(size, width), "bias": torch.zeros(size)}
+        checkpoint.state |= {CTC_HEAD + key: value for key, value in head.items()}
+        save_transformers(folder, checkpoint)
+        return folder / name
+
+    return make
+
+
+def _read_transformers(path: Path) -> Any:
+    found = import_transformers(path.parent)
+    found.build_encoder()
+    return found.model, asdict(found.encoder.resolved()), _weights(found.state), found.vocabulary
+
+
 _TWO_STACKS = ZipformerSize(
     encoder_layers=(1, 2),
     encoder_embed_dim=(12, 16),
@@ -141,5 +162,10 @@ READERS = (
     Reader("checkpoint", checkpoint, _read_checkpoint, _check_export, True, TORCH),
     Reader("fairseq's checkpoint", _fairseq(is_zip=True), _read_fairseq, codec=TORCH),
     Reader("fairseq's, before torch 1.6", _fairseq(is_zip=False), _read_fairseq),
+    *(
+        Reader(f"transformers' {name}", _transformers(name), _read_transformers, _check_export,
+               codec=JSON)
+        for name in ("config.json", "vocab.json", "tokenizer_config.json")
+    ),
     Reader("k2SSL's checkpoint", _k2ssl, _read_k2ssl, codec=TORCH),
 )  # fmt: skip
