@@ -105,13 +105,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=count,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         help="processes (default: CPUs)",
     )
-
-
-def require_workers(args: argparse.Namespace) -> None:
-    """Raise BudgetError unless there is a process to work."""
-    if args.workers < 1:
-        raise BudgetError(f"--workers {args.workers}: expected 1 or more")

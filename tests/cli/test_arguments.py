@@ -26,6 +26,8 @@ ABUSES = [
     (manifest, ["--trainpref", "x", "--destdir", "y", "--min-seconds", "nan"]),
     (manifest, ["--trainpref", "x", "--destdir", "y", "--max-seconds", "-1"]),
     (labels, [*MAKE, "--sample-frames", "0"]),
+    (labels, [*MAKE, "--workers", "0"]),
+    (manifest, ["hash", "x", "--workers", "-1"]),
     (labels, [*MAKE, "--seed", "-1"]),
     (labels, [*MAKE, "--seed", "99999999999999999999"]),
     (labels, ["segment", "--data", "x", "--penalty", "1", "--seed", "-1"]),
@@ -65,8 +67,6 @@ WRONG = {
         plan, ["updates", "--flops", "3e12", "--overrides"], "no update of large: one costs 1e+13",
     ),
     "a rate of nothing": (plan, ["macs", "--rate", "0"], "a rate without a subsampling"),
-    "no processes": (labels, [*FIT, "--workers", "0"],
-                                  "--workers 0: expected 1 or more"),
     "a sample of no frame": (labels, [*FIT, "--sample-hours", "1e-9"], "of 3e-06 hours or more"),
     "fewer word pieces than there must be": (
         asr, ["prepare", "--data", "{data}", "--transcripts", "{data}/{{split}}.wrd", "--splits",

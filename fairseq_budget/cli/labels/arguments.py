@@ -14,7 +14,6 @@ from fairseq_budget.cli.arguments import (
     count,
     device,
     finite,
-    require_workers,
     seed,
     share,
 )
@@ -57,7 +56,6 @@ def _device(text: str) -> str:
 
 def feature_of(args: argparse.Namespace) -> Feature:
     """The feature that the arguments of `add_feature_arguments` name."""
-    require_workers(args)
     if args.checkpoint is None:
         if args.layer is not None:
             raise BudgetError(f"--layer {args.layer} of which --checkpoint?")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from fairseq_budget.audio.bad_share import listed
 from fairseq_budget.cli import Commands
-from fairseq_budget.cli.arguments import count
+from fairseq_budget.cli.arguments import add_workers
 from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.manifest.arguments import add_splits
 from fairseq_budget.errors import BudgetError
@@ -25,9 +24,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add_splits(parser)
     parser.add_argument("--check", action="store_true", help="compare with what was written before")
-    parser.add_argument(
-        "--workers", type=count, default=os.cpu_count() or 1, help="processes (default: all cores)"
-    )
+    add_workers(parser)
     parser.set_defaults(run=_hash)
 
 

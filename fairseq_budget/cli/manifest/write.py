@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_budget.cli.arguments import count, not_negative, positive
+from fairseq_budget.cli.arguments import add_workers, not_negative, positive
 from fairseq_budget.cli.later import imported_later
 from fairseq_budget.cli.manifest.arguments import alone_in, print_summary, require_writable
 from fairseq_budget.errors import BudgetError
@@ -28,9 +27,7 @@ _NUM_SHOWN = 20  # rejected files that are printed for each reason; all of them 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_splits(parser)
     _add_files(parser)
-    parser.add_argument(
-        "--workers", metavar="N", type=count, default=os.cpu_count() or 1, help="(default: CPUs)"
-    )
+    add_workers(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as json")
     parser.set_defaults(run=_write)
 

@@ -13,7 +13,6 @@ from fairseq_budget.cli.arguments import (
     add_workers,
     count,
     not_negative,
-    require_workers,
     seconds,
     share,
     whole,
@@ -86,7 +85,6 @@ def _layers(text: str) -> tuple[int, ...]:
 
 
 def _features(args: argparse.Namespace) -> int:
-    require_workers(args)
     layers = args.layers or _all_layers(args.checkpoint)
     feature = Layers(
         args.checkpoint.absolute(), device=args.device, layers=layers, batch_samples=args.max_tokens
