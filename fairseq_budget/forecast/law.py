@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fairseq_budget.budget.pilot_grid import MIN_HEARD
 from fairseq_budget.forecast.points import CORPORA_APART, Point
 
 Array = NDArray[np.float64]
@@ -24,7 +25,6 @@ HUBER_DELTA = 1e-3  # Hoffmann's
 PUBLISHED_REPEATS = 15.39  # Muennighoff's R*_D: repetitions after which most of their worth is gone
 EXPONENTS = (0.02, 2.0)  # bounds; a fit that ends there has found no law
 NO_EXPONENT = 1.01 * EXPONENTS[0]
-MIN_HEARD = 4  # times, by one run at least; to there repetitions cost next to nothing
 MIN_SPARE = 3  # runs beyond the number of parameters of a law
 _STARTS = (0.1, 0.25, 0.5, 1.0)  # exponents of the grid
 _REPEATS = (1.0, 1e3)

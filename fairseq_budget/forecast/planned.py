@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.parameters import num_encoder_parameters
-from fairseq_budget.budget.pilot import FURTHEST
+from fairseq_budget.budget.pilot_grid import FURTHEST
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading, write_json

@@ -7,15 +7,10 @@ import pytest
 
 from fairseq_budget.budget.families import dimensions_of, family, find_encoder
 from fairseq_budget.budget.machine import Machine
-from fairseq_budget.budget.pilot import (
-    FURTHEST,
+from fairseq_budget.budget.pilot import Pilot, PilotRun, design
+from fairseq_budget.budget.pilot_grid import (
     MIN_UPDATES,
-    MOST_SHARE,
-    Pilot,
-    PilotRun,
     Setting,
-    budget_shares,
-    design,
     excess,
 )
 from fairseq_budget.budget.presets import Preset, read_preset
@@ -50,36 +45,6 @@ def by_budget(runs: list[PilotRun]) -> dict[float, list[PilotRun]]:
     return {flops: [run for run in runs if run.flops == flops] for flops in {r.flops for r in runs}}
 
 
-@pytest.mark.parametrize("num_seeds", [1, 2, 3])
-@pytest.mark.parametrize("num_budgets", [3, 4, 7])
-@pytest.mark.parametrize("share", [0.65, 0.75, 1.0])
-def test_budgets_are_geometric_within_their_range_and_use_up_the_share(
-    share, num_budgets, num_seeds
-):
-    counts = [4 * num_seeds] * (num_budgets - 1) + [3 * num_seeds]
-    found = budget_shares(share, counts)
-    assert len(found) == num_budgets
-    assert found[0] == 0.001
-    assert 1 / FURTHEST <= found[-1] <= MOST_SHARE * (1 + 1e-6)
-    ratios = [after / before for before, after in pairwise(found)]
-    assert ratios == pytest.approx([ratios[0]] * len(ratios))
-    spent = sum(part * count for part, count in zip(found, counts, strict=True))
-    assert spent == pytest.approx(share) or (spent < share and found[-1] > 0.999 * MOST_SHARE)
-
-
-def test_the_share_that_a_refusal_names_is_the_smallest_that_works():
-    with pytest.raises(BudgetError, match=r"--share 0.02 is too small: 11 runs .* take 0.0995;"):
-        budget_shares(0.02, [4, 4, 3])
-    assert budget_shares(0.0995, [4, 4, 3]) == pytest.approx([0.001, 0.005, 0.025], rel=0.01)
-    with pytest.raises(BudgetError, match="too small"):
-        budget_shares(0.0994, [4, 4, 3])
-
-
-def test_two_budgets_are_too_few_for_a_forecast():
-    with pytest.raises(BudgetError, match="--budgets 2: a forecast takes 3"):
-        budget_shares(0.1, [4, 3])
-
-
 @pytest.mark.parametrize("flops", BUDGETS)
 def test_all_runs_together_are_the_share_and_neighbouring_budgets_share_sizes(flops):
     found = pilot(flops)
@@ -98,10 +63,6 @@ def test_sizes_of_a_budget_lie_on_both_sides_of_the_expected_best_and_grow_with_
             assert excess(first, setting(), budget) > 0 > excess(last, setting(), budget)
     counts = [max(r.parameters for r in runs) for _, runs in sorted(by_budget(found.runs).items())]
     assert counts == sorted(counts)
-
-
-def test_the_studys_best_run_is_at_its_own_optimum():
-    assert excess(EncoderConfig(size="slim_200"), setting(sequence_s=14.0), 1.33e18) == 0
 
 
 def test_budgets_whose_best_size_none_of_those_is_are_told():
@@ -176,3 +137,25 @@ def test_data_shorter_than_an_update_are_refused():
 def test_two_sizes_are_no_valley():
     with pytest.raises(BudgetError, match="takes 3 sizes at least"):
         pilot(sizes=["tiny", "slim"])
+
+
+def test_on_subsets_the_middle_size_is_trained_at_the_largest_budget_within_the_same_share():
+    parts = [setting(data=f"/data/{hours:g}h", data_hours=hours) for hours in (1.0, 4.0)]
+    whole, found = pilot(share=0.3), pilot(share=0.3, subsets=parts, seeds=[1, 2])
+    assert found.flops == pytest.approx(0.3e17)
+    repeated = [run for run in found.runs if "task.data=" in run.overrides]
+    assert [run.seed for run in repeated] == [1, 2, 1, 2]
+    assert [run.audio_hours / run.repetitions for run in repeated] == pytest.approx([1, 1, 4, 4])
+    assert {run.flops for run in repeated} == {max(run.flops for run in found.runs)}
+    largest = [run.size for run in whole.runs if run.flops == max(r.flops for r in whole.runs)]
+    assert {run.size for run in repeated} == {largest[1]}
+    assert all(run.overrides.endswith(" task.data=/data/1h") for run in repeated[:2])
+    assert len({run.run for run in found.runs}) == len(found.runs)
+
+
+def test_subsets_that_nobody_would_hear_often_are_refused_and_the_cure_works():
+    large = setting(data="/data", data_hours=1e6)
+    with pytest.raises(BudgetError, match=r"--subsets: tiny.* times, expected 4") as refused:
+        pilot(share=0.2, subsets=[large])
+    hours = float(str(refused.value).split(" hours or less")[0].split()[-1])
+    assert pilot(share=0.2, subsets=[replace(large, data_hours=hours * 0.99)]).runs

@@ -5,7 +5,8 @@ import pytest
 
 from fairseq_budget.budget.families import family, find_encoder
 from fairseq_budget.budget.parameters import num_encoder_parameters
-from fairseq_budget.budget.pilot import Setting, design
+from fairseq_budget.budget.pilot import design
+from fairseq_budget.budget.pilot_grid import Setting
 from fairseq_budget.budget.presets import read_preset
 from fairseq_budget.forecast.checks import require_enough
 from fairseq_budget.forecast.fit import fit

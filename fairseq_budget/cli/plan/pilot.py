@@ -22,7 +22,8 @@ from fairseq_budget.run.presets import STUDY_PRESETS, find_preset, preset_folder
 with imported_later():
     from fairseq_budget.budget.families import dimensions_of, family, find_encoder
     from fairseq_budget.budget.machine import find_machine
-    from fairseq_budget.budget.pilot import Pilot, Setting, design, held_out
+    from fairseq_budget.budget.pilot import Pilot, design, held_out
+    from fairseq_budget.budget.pilot_grid import Setting
     from fairseq_budget.budget.presets import Preset, read_preset
     from fairseq_budget.corpus.packed import open_corpus
     from fairseq_budget.data.batches import Batches, Limits
@@ -70,6 +71,11 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         help="how often a run may hear the data (default: %(default)s, the study's most)",
     )  # fmt: skip
     parser.add_argument(
+        "--subsets", type=Path, nargs="+", default=[], metavar="DIR",
+        help="train a size on each of these, too, that the forecast is told what repetitions are "
+        "worth: folders of `budget-manifest subset`, so small that they are heard often",
+    )  # fmt: skip
+    parser.add_argument(
         "--machine", metavar="NAME", help="predict for this measured machine (default: this one)"
     )
     parser.add_argument(
@@ -101,13 +107,20 @@ def _pilot(args: argparse.Namespace) -> int:
         "seeds": range(1, args.seeds + 1),
         "machine": measured[1] if measured else None,
     }
+    setting = _setting(preset, args.data, args)
     if args.held_out:
+        if args.subsets:
+            raise BudgetError("--subsets are part of a pilot: leave them out with --held-out")
         if args.sizes:
             options["num_sizes"] = len(names)
-        pilot = held_out(encoders, _setting(preset, args), **options)
+        pilot = held_out(encoders, setting, **options)
     else:
-        grid = {"share": args.share, "num_budgets": args.budgets}
-        pilot = design(encoders, _setting(preset, args), **grid, **options)
+        subsets = [
+            replace(_setting(preset, folder, args), data=str(folder.absolute()))
+            for folder in args.subsets
+        ]
+        grid = {"share": args.share, "num_budgets": args.budgets, "subsets": subsets}
+        pilot = design(encoders, setting, **grid, **options)
     if args.overrides:
         print("\n".join(run.overrides for run in pilot.runs))
         return 0
@@ -121,9 +134,9 @@ def _preset_name(args: argparse.Namespace, folder: Path) -> str:
     return find_preset(args.preset or STUDY_PRESETS[args.objective], folder)
 
 
-def _setting(preset: Preset, args: argparse.Namespace) -> Setting:
-    """What the runs share, by the batches that training would make of the data."""
-    corpus = open_corpus(args.data, preset.train_subset)
+def _setting(preset: Preset, data: Path, args: argparse.Namespace) -> Setting:
+    """What runs share, by the batches that training would make of the data."""
+    corpus = open_corpus(data, preset.train_subset)
     max_tokens = preset.max_tokens
     if args.batch_seconds:
         max_tokens = round(args.batch_seconds * SAMPLE_RATE)
@@ -133,7 +146,7 @@ def _setting(preset: Preset, args: argparse.Namespace) -> Setting:
     )  # fmt: skip
     if not len(batches):
         raise BudgetError(
-            f"no utterance of {args.data} has the {preset.min_sample_size / SAMPLE_RATE:g} s that "
+            f"no utterance of {data} has the {preset.min_sample_size / SAMPLE_RATE:g} s that "
             f"{preset.name} asks for (task.min_sample_size): name another --preset or --data"
         )
     heard = batches.update_audio(args.gpus * preset.update_freq, pad=preset.pad_audio)

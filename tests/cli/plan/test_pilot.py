@@ -106,3 +106,14 @@ def test_of_sizes_that_are_named_all_are_held_out_in_shapes_too(capsys, folder):
         (name, seed) for name in named for seed in (1, 2)
     )
     assert len({row["run"] for row in rows}) == 10
+
+
+def test_subsets_are_runs_on_folders_of_their_own(capsys, folder, tmp_path):
+    write_tone_corpus(tmp_path / "part", 3, seconds=(0.6, 1.0)).write(tmp_path / "part/train.tsv")
+    words = [*LITTLE, "--share", "0.2", "--subsets", str(tmp_path / "part")]
+    assert pilot(folder, *words, "--overrides") == 0
+    *rest, last = capsys.readouterr().out.splitlines()
+    assert last.endswith(f" task.data={tmp_path / 'part'}")
+    assert not any("task.data" in line for line in rest)
+    assert pilot(folder, *words, "--held-out") == 2
+    assert "leave them out with --held-out" in capsys.readouterr().err
