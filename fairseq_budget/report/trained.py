@@ -44,6 +44,16 @@ class Trained:
         """Whether the run has come to its end, by its updates or its budget."""
         return self.run is not None and self.run.is_finished
 
+    @property
+    def objective(self) -> str | None:
+        """What it is trained for; None: it has not saved yet."""
+        return self.run.objective if self.run else None
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Of downstream tasks in per cent, by the names that people see."""
+        return self.run.percents() if self.run else {}
+
     def counted(self, name: str) -> float | None:
         """Of what only grows the most that log or checkpoint knows of; None: neither does."""
         found = (self.log.train[-1].get(name), self.provenance.get(name))
