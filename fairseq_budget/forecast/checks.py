@@ -10,22 +10,16 @@ import numpy as np
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.forecast.law import MIN_SPARE, Law, Sample
 from fairseq_budget.forecast.points import Point
+from fairseq_budget.report.alike import SAME_BUDGET, chooses_segments, near
 
 MIN_RUNS = 5 + MIN_SPARE  # the law has five parameters
 MIN_SIZES, MIN_BUDGETS = 3, 2
-SAME_BUDGET = 1.1  # FLOPs within this factor are one budget
 MAX_RESIDUAL = 0.05  # of log losses, root mean square
 
 
 def budgets(points: Sequence[Point]) -> list[list[Point]]:
     """Points by budget, from the least; FLOPs of one are `SAME_BUDGET` apart at most."""
-    ordered = sorted(points, key=lambda point: point.flops)
-    groups: list[list[Point]] = []
-    for point in ordered:
-        if not groups or point.flops > SAME_BUDGET * groups[-1][0].flops:
-            groups.append([])
-        groups[-1].append(point)
-    return groups
+    return near(points, lambda point: point.flops, SAME_BUDGET)
 
 
 def require_alike(points: Sequence[Point]) -> None:
@@ -43,7 +37,7 @@ def require_alike(points: Sequence[Point]) -> None:
                 f"{apart}; give runs that were validated on the same data and labels, by the "
                 "same settings"
             )
-    if "model.subsample=cif" in first.conditions.split():
+    if chooses_segments(first.conditions):
         raise BudgetError(
             f"{first.name} has model.subsample=cif: it chooses the segments that its loss is over, "
             "so losses of such runs do not compare"

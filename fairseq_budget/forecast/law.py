@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fairseq_budget.budget.pilot_grid import MIN_HEARD
-from fairseq_budget.forecast.points import CORPORA_APART, Point
+from fairseq_budget.forecast.points import Point
+from fairseq_budget.report.alike import CORPORA_APART
 
 Array = NDArray[np.float64]
 

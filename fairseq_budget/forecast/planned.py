@@ -19,10 +19,11 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading, write_json
 from fairseq_budget.forecast.fit import Fit, interval
 from fairseq_budget.forecast.law import Array, Law
-from fairseq_budget.forecast.points import KINDS, Amount, Count
+from fairseq_budget.forecast.points import Amount, Count
 from fairseq_budget.forecast.schedule import Expected, Stage, learn_stages
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
+from fairseq_budget.report.alike import KINDS
 from fairseq_budget.structured import Share, read_json
 
 FORMAT_VERSION = 1

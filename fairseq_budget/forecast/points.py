@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
-from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.report.curve import distinct_names, objective_loss
+from fairseq_budget.report.alike import CORPORA_APART
 from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
 from fairseq_budget.report.trained import Trained, read_trained
 from fairseq_budget.run.provenance import SHOWN
@@ -27,25 +26,6 @@ from fairseq_budget.structured import Range, conform, read_json, read_table
 Count = Annotated[int, Range(1, 10**15)]
 Amount = Annotated[float, Range(1e-9, 1e40)]
 Score = Annotated[float, Range(-1e4, 1e4)]  # in per cent
-
-CORPORA_APART = 1.1  # in unique frames, above which runs have heard different ones
-MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
-COMPLETE = 0.99  # of its updates, from which on a run's last validation is that of its end
-
-# what a loss depends on besides the data: it is another loss where one of these differs
-_CONDITIONS: dict[str, tuple[str, ...]] = {
-    "task": ("mask_prob", "mask_length", "equal_masks", "max_sample_size", "min_sample_size"),
-    "criterion": ("pred_nomask_weight",),
-    "model": (
-        *("target", "normalize_target", "normalize", "head", "logit_temp"),
-        *("num_negatives", "latent_vars", "latent_groups", "num_classes"),
-        *("subsample", "subsample_rate", "upsample"),
-    ),
-    "lr_scheduler": ("_name",),
-}
-
-KINDS = {"encoder_type": "encoder", "frontend": "front-end"}
-"""Fields of the encoder that a law of sizes is of one value of, and what they are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +64,10 @@ def read_points(paths: Sequence[Path]) -> list[Point]:
     """
     points: list[Point] = []
     folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
-    names = dict(zip(folders, distinct_names(folders) if folders else [], strict=True))
+    runs = dict(zip(folders, read_trained(folders), strict=True))
     for path in paths:
-        points += [_read_run(path, names[path])] if path in names else _read_file(path)
+        points += [_of_run(runs[path], path)] if path in runs else _read_file(path)
     return points
-
-
-def _read_run(folder: Path, name: str) -> Point:
-    (trained,) = read_trained([folder])
-    return _of_run(replace(trained, name=name), folder)
 
 
 def _of_run(trained: Trained, folder: Path) -> Point:
@@ -100,42 +75,43 @@ def _of_run(trained: Trained, folder: Path) -> Point:
     if run is None or not run.is_finished:
         made = f"{run.updates:,} of {run.max_update:,} updates" if run else "nothing saved"
         raise BudgetError(f"{folder} is not finished ({made}): go on, or leave it out")
-    losses = [(r["num_updates"] / run.updates, objective_loss(r)) for r in trained.log.valid]
-    known = [[share, loss] for share, loss in losses if loss is not None and share > 0]
-    if not known:
+    if not trained.validations:
         raise BudgetError(
             f"{folder} has no validation loss of TERA, HuBERT or wav2vec 2.0: a forecast is of "
             "these; let the run validate, or leave it out"
         )
-    if known[-1][0] < COMPLETE:
+    if trained.final_loss is None:
         raise BudgetError(
-            f"{folder} was last validated after {known[-1][0]:.0%} of its updates: its final loss "
-            "is not known; leave dataset.disable_validation at false, or leave the run out"
+            f"{folder} was last validated after {trained.validations[-1][0]:.0%} of its updates: "
+            "its final loss is not known; leave dataset.disable_validation at false, or leave the "
+            "run out"
         )
     hours = trained.counted("audio_hours")
     if not run.flops or not hours:
         raise BudgetError(f"{folder} has counted no FLOPs or no audio: train it with this version")
-    encoder, data = EncoderConfig.from_dict(trained.model), _data(saved)
-    valid, train = (first_split(saved, name) for name in ("valid", "train"))
     return _point(
         folder,
         {
             "name": trained.name,
             "objective": run.objective,
             "size": trained.size,
-            "parameters": num_encoder_parameters(encoder),
-            "frames": round(hours * 3600 * FRAME_RATE_HZ),
-            "unique_frames": _unique_frames(trained),
+            "parameters": trained.encoder_parameters,
+            "frames": _frames(hours),
+            "unique_frames": trained.corpus_hours and _frames(trained.corpus_hours),
             "flops": run.flops,
-            "valid_loss": known[-1][1],
+            "valid_loss": trained.final_loss,
             "seed": saved.get("seed"),
-            "layers": encoder.resolved().encoder_layers,
-            "conditions": conditions({**saved, "model": trained.model}, data.get(valid, {})),
-            "corpus": data.get(train, {}).get("manifest", "")[:SHOWN] or None,
-            "validations": known,
+            "layers": EncoderConfig.from_dict(trained.model).resolved().encoder_layers,
+            "conditions": trained.conditions,
+            "corpus": trained.hashes("train").get("manifest", "")[:SHOWN] or None,
+            "validations": trained.validations,
             "scores": {**run.scores, **_probed(folder)},
         },
     )
+
+
+def _frames(hours: float) -> int:
+    return round(hours * 3600 * FRAME_RATE_HZ)
 
 
 def _probed(folder: Path) -> dict[str, float]:
@@ -146,44 +122,6 @@ def _probed(folder: Path) -> dict[str, float]:
         for name in asked(chance):
             found[HEADERS[name]] = 100 * getattr(best_row(layers, name), name)
     return found
-
-
-def conditions(cfg: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
-    """What a loss depends on, in one line: settings of fairseq's config, and hashes of a split.
-
-    cfg: sections task, criterion, model and lr_scheduler. hashes: of the validation split's
-    manifest and columns, by name.
-    """
-    found = {
-        f"{section}.{name}": str(cfg[section][name]).replace(" ", "")
-        for section, names in _CONDITIONS.items()
-        for name in names
-        if (cfg.get(section) or {}).get(name) is not None
-    }
-    encoder = EncoderConfig.from_dict(dict(cfg["model"])).resolved()
-    found |= {f"model.{name}": getattr(encoder, name) for name in KINDS}
-    found |= {f"valid.{name}": sha256[:SHOWN] for name, sha256 in hashes.items()}
-    return " ".join(f"{name}={value}" for name, value in sorted(found.items()))
-
-
-def _data(provenance: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    sessions = provenance.get("sessions") or [{}]
-    return sessions[-1].get("data", {})
-
-
-def first_split(cfg: Mapping[str, Any], kind: str) -> str:
-    """The name of the split that is trained on ("train"), or of the first one for "valid"."""
-    found = (cfg.get("dataset") or {}).get(f"{kind}_subset") or kind
-    return str(found).partition(",")[0]
-
-
-def _unique_frames(trained: Trained) -> float | None:
-    """Frames of one epoch, by the share of epochs that a JSON log has at its last update."""
-    last = trained.log.train[-1]
-    epochs, hours = last.get("update"), last.get("audio_hours")
-    if not hours or not epochs or epochs < MIN_EPOCHS:
-        return None
-    return round(hours * 3600 * FRAME_RATE_HZ / epochs)
 
 
 def corpus_hours(points: Sequence[Point]) -> float | None:

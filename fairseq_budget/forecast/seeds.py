@@ -8,8 +8,9 @@ from statistics import fmean, stdev
 
 from fairseq_budget.console.table import column
 from fairseq_budget.forecast.checks import budgets
-from fairseq_budget.forecast.points import CORPORA_APART, Point
+from fairseq_budget.forecast.points import Point
 from fairseq_budget.frames import FRAME_RATE_HZ
+from fairseq_budget.report.alike import CORPORA_APART
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -112,9 +113,9 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
     ['tera/seed1', 'hubert/seed1']
     """
     parts = [folder.absolute().parts for folder in folders]
-    for depth in range(1, max(map(len, parts)) + 1):
+    for depth in count(1):
         names = ["/".join(own[-depth:]) for own in parts]
-        if len(set(names)) == len(names):
+        if len(set(names)) == len(set(parts)):
             break
     return names
 
@@ -154,7 +155,11 @@ class Run:
         losses = {"training loss": self.train_loss}
         if self.valid_loss is not None:
             losses["validation loss"] = self.valid_loss
-        return {**losses, **{f"{name} (%)": s for name, s in self.scores.items()}}
+        return {**losses, **self.percents()}
+
+    def percents(self) -> dict[str, float]:
+        """Scores by the names that people see."""
+        return {f"{name} (%)": score for name, score in self.scores.items()}
 
 
 def read_run(folder: str | Path) -> Run:

@@ -13,7 +13,6 @@ from fairseq_budget.console.table import cell, cells
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.report import interactive
 from fairseq_budget.report.boundaries import Fired
-from fairseq_budget.report.curve import Run
 from fairseq_budget.report.heard import Heard
 from fairseq_budget.report.html_page import (
     details,
@@ -25,7 +24,8 @@ from fairseq_budget.report.html_page import (
     sound,
     text_table,
 )
-from fairseq_budget.report.pages import other_budgets
+from fairseq_budget.report.lengths import length_table
+from fairseq_budget.report.lines import HOURS, SIZE, panels
 from fairseq_budget.report.probe import EXPLANATION, ProbeRow, best_layers
 from fairseq_budget.report.scored import Scored
 from fairseq_budget.report.trained import Trained, trained_row
@@ -36,6 +36,15 @@ LOSSES = (
     "Drag over a part of the figure to see more of it, twice on it to see all again; click on a "
     "name to switch its line off, twice to see it alone. Losses of different objectives are not "
     "comparable."
+)
+LINES = (
+    "Of finished runs, after their last update; losses without penalties. A point is a run; a line "
+    "joins runs of one objective, one budget (FLOPs within 10 %) and losses that compare, by their "
+    "means where several runs are alike, as seeds are."
+)
+LENGTHS = (
+    "Of training sequences in seconds. Runs validate on sequences of their own lengths, so that "
+    "losses of different lengths do not compare; scores do."
 )
 SCORES = (
     "Of the test set, in per cent; ± is the standard deviation over seeds. Behind each score: how "
@@ -81,7 +90,8 @@ def report(
     """
     found = [
         *_trained(runs),
-        *_against_size([run.run for run in runs if run.run and run.run.is_finished]),
+        *_curves(runs),
+        *_lengths(runs),
         *_heard(heard),
         *_scores(scores),
         *_layers(scores),
@@ -108,15 +118,18 @@ def _trained(runs: Sequence[Trained]) -> Iterator[_Section]:
         yield _Section("Losses", [paragraph(LOSSES)], [interactive.losses(runs)])
 
 
-def _against_size(finished: Sequence[Run]) -> Iterator[_Section]:
-    """Of the objectives that have several sizes."""
-    sizes: dict[str, set[int]] = {}
-    for run in finished:
-        sizes.setdefault(run.objective, set()).add(run.parameters)
-    own = [run for run in finished if len(sizes[run.objective]) > 1]
-    if own:
-        remarks = [paragraph(remark) for remark in other_budgets(own)]
-        yield _Section("Loss against size", remarks, interactive.against_size(own))
+def _curves(runs: Sequence[Trained]) -> Iterator[_Section]:
+    """Runs that differ in their size alone, and those that differ in their corpus alone."""
+    for title, along, held in (("size", SIZE, HOURS), ("data", HOURS, SIZE)):
+        found = panels(runs, along, held)
+        if found:
+            figures = [interactive.against(name, own, along.title) for name, own in found.items()]
+            yield _Section(f"Loss against {title}", [paragraph(LINES)], figures)
+
+
+def _lengths(runs: Sequence[Trained]) -> Iterator[_Section]:
+    if rows := length_table(runs):
+        yield _Section("Length of sequences", [paragraph(LENGTHS), text_table(rows)])
 
 
 def _heard(heard: Mapping[str, Heard]) -> Iterator[_Section]:

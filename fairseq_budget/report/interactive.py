@@ -18,7 +18,8 @@ from fairseq_budget.audio.mfcc import LogMel
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.report.boundaries import Fired
-from fairseq_budget.report.curve import Run, forecast_lines
+from fairseq_budget.report.curve import forecast_lines
+from fairseq_budget.report.lines import Line
 from fairseq_budget.report.probe import HEADERS, ProbeRow, asked, grids
 from fairseq_budget.report.probe_features import LOG_MEL_RATE_HZ
 from fairseq_budget.report.reconstruction import Reconstruction
@@ -120,27 +121,24 @@ def _forecast(run: Trained, place: int) -> list[Scatter]:
     ]  # fmt: skip
 
 
-def against_size(runs: Sequence[Run]) -> list[Figure]:
-    """One figure for each loss and score against parameters, one line for each objective."""
-    return [_panel(runs, name) for name in dict.fromkeys(n for run in runs for n in run.points())]
-
-
-def _panel(runs: Sequence[Run], name: str) -> Figure:
-    lines = []
-    for objective in dict.fromkeys(run.objective for run in runs):
-        own = [run for run in runs if run.objective == objective and name in run.points()]
-        own.sort(key=lambda run: run.parameters)
-        lines.append(
-            Scatter(
-                x=[run.parameters for run in own],
-                y=[run.points()[name] for run in own],
-                text=[_text(run.name) for run in own],
-                name=_text(objective),
-                mode="lines+markers",
-            )
-        )
-    figure = _figure(lines, height=320, xaxis_title="parameters", showlegend=True, **_title(name))
+def against(name: str, lines: Sequence[Line], along: str) -> Figure:
+    """What runs came to over what they differ in: a point for each, a line through means."""
+    drawn = [trace for place, line in enumerate(lines) for trace in _of_line(line, place)]
+    height = 320 + 20 * len(lines)  # a name of a line takes a line
+    figure = _figure(drawn, height=height, xaxis_title=along, showlegend=True, **_title(name))
     return figure.update_xaxes(type="log", nticks=6)
+
+
+def _of_line(line: Line, place: int) -> list[Scatter]:
+    color, group = COLORS[place % len(COLORS)], str(place)
+    x, y, names = map(list, zip(*line.runs, strict=True))
+    points = {"text": list(map(_text, names)), "mode": "markers", "marker_color": color}
+    means_x, means_y = map(list, zip(*line.means, strict=True))
+    return [
+        Scatter(x=means_x, y=means_y, name=_text(line.name), mode="lines", line_color=color,
+                hoverinfo="skip", legendgroup=group),
+        Scatter(x=x, y=y, name="", showlegend=False, legendgroup=group, **points),
+    ]  # fmt: skip
 
 
 def layer_weights(task: str, rows: Sequence[tuple[str, Sequence[float]]]) -> Figure:

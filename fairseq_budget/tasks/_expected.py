@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from fairseq_budget.budget.parameters import num_encoder_parameters
 from fairseq_budget.data.batches import UpdateAudio
-from fairseq_budget.forecast.points import conditions, first_split
 from fairseq_budget.forecast.running import Running
 from fairseq_budget.pretrained.portable import OURS
+from fairseq_budget.report.alike import conditions, first_split
 from fairseq_budget.report.curve import FORECAST, objective_loss
 from fairseq_budget.run.provenance import history
 from fairseq_budget.tasks._introduction import num_updates, update_flops

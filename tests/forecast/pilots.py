@@ -47,10 +47,12 @@ def points(
 def write_pilot(folder: Path, *, losses: dict[int, float], **changes: Any) -> Path:
     """A run of TERA of 20 updates: the objective's loss by update, penalties on top.
 
-    changes: of the fields of its config, and of its state.
+    changes: of the fields of its config, and of its state; `epochs` that it has heard, what else it
+    has `logged`, and fields of its `task`.
     """
     folder.mkdir(parents=True)
-    train = {"epoch": 2, "update": 2.5, "loss": "2.5", "num_updates": "20", "audio_hours": "1.0"}
+    train = {"epoch": 2, "loss": "2.5", "num_updates": "20", "audio_hours": "1.0"}
+    train |= {"update": changes.pop("epochs", 2.5), **changes.pop("logged", {})}
     valid = [
         {"epoch": 1, "valid_loss": str(loss + 1), "valid_reconstruction": str(loss),
          "valid_num_updates": str(update)}
@@ -60,13 +62,13 @@ def write_pilot(folder: Path, *, losses: dict[int, float], **changes: Any) -> Pa
     hashes = {"valid": {"manifest": "a" * 64}, "train": {"manifest": "b" * 64}}
     own = {
         "size": "tiny", "mask_prob": 0.8, "updates": 20, "data": hashes, "_name": "budget_tera",
-        "target": "mfcc", "flops": 1e12, "seed": 3, **changes,
+        "target": "mfcc", "flops": 1e12, "seed": 3, "task": {}, **changes,
     }  # fmt: skip
     model = {name: own[name] for name in ("_name", "size", "target")}
     checkpoint = {
         "cfg": {
             "model": model,
-            "task": {"mask_prob": own["mask_prob"], "seed": own["seed"]},
+            "task": {"mask_prob": own["mask_prob"], "seed": own["seed"], **own["task"]},
             "criterion": {},
             "optimization": {"max_update": 20},
             "common": {"seed": own["seed"]},

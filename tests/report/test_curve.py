@@ -78,6 +78,12 @@ def test_curve_is_drawn_and_written_in_the_order_of_sizes(tmp_path):
     assert (tmp_path / "out/curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_of_one_name_have_rows_of_their_own_names(tmp_path):
+    curve(tmp_path, *(write_run(tmp_path / n, width=4, loss=2.0) for n in ("a/seed1", "b/seed1")))
+    rows = csv.DictReader((tmp_path / "curve.csv").read_text().splitlines())
+    assert [row["run"] for row in rows] == ["a/seed1", "b/seed1"]
+
+
 def test_an_unfinished_run_is_named_and_left_out(tmp_path, capsys):
     folders = [
         write_run(tmp_path / "a", width=4, loss=2.0),

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from fairseq_budget.cli.report.command import main
+from tests.forecast.pilots import write_pilot
 from tests.report.test_curve import write_run
 from tests.report.test_heard import write_heard_run
 from tests.report.test_pages import write_comparison
@@ -109,10 +110,29 @@ def test_losses_are_drawn_over_updates_or_flops(tmp_path):
     assert '"label":"FLOPs"' in page.source
 
 
-def test_runs_of_one_objective_and_several_sizes_are_drawn_against_size(tmp_path):
-    runs = [write_run(tmp_path / f"w{w}", width=w, loss=2.0) for w in (4, 8)]
-    assert "Loss against size" in report(tmp_path, *runs).texts["h2"]
-    assert "Loss against size" not in report(tmp_path, runs[0]).texts["h2"]
+def test_runs_that_differ_in_size_or_in_data_are_drawn_against_it(tmp_path):
+    changes = {"<b>": {}, "slim": {"size": "slim"}, "data": {"epochs": 0.5}}
+    runs = [write_pilot(tmp_path / name, losses={20: 2.0}, **own) for name, own in changes.items()]
+    page = report(tmp_path, *runs)
+    assert page.texts["h2"][2:4] == ["Loss against size", "Loss against data"]
+    assert '"name":"tera, 1e+12 FLOPs, 0.4 h"' in page.source
+    assert '"text":["\\u0026lt;b\\u0026gt;","slim"]' in page.source.replace("&", "\\u0026")
+    assert '"name":"tera, 1e+12 FLOPs, 0.506M parameters"' in page.source
+
+
+def test_runs_that_differ_in_nothing_are_compared_in_nothing(tmp_path):
+    runs = [write_pilot(tmp_path / name, losses={20: 2.0}) for name in "ab"]
+    assert report(tmp_path, *runs).texts["h2"] == [*RUN, "Provenance"]
+
+
+def test_lengths_of_sequences_are_a_table(tmp_path):
+    runs = [
+        write_pilot(tmp_path / str(size), losses={20: 2.0}, task={"max_sample_size": size})
+        for size in (16000, 32000)
+    ]
+    page = report(tmp_path, *runs)
+    assert page.texts["h2"][2:] == ["Length of sequences", "Provenance"]
+    assert {"0 to 1", "0 to 2"} <= {*page.texts["td"]}
 
 
 def test_scores_come_with_their_commands_behind_one_click(tmp_path):
@@ -143,10 +163,12 @@ def test_probes_are_a_table_and_a_picture_of_each_checkpoint(tmp_path):
 @pytest.fixture
 def full_page(tmp_path) -> Page:
     """A page with all sections, whose every name is odd."""
-    sizes = {">&<b>": 4, "b": 8}
-    folders = [write_run(tmp_path / name, width=w, loss=2.0) for name, w in sizes.items()]
-    add_session(folders[0], command=ODD, torch=ODD, data={ODD: {ODD: ODD}})
+    changes = {">&<b>": {}, "b": {"size": "slim"}, "c": {"epochs": 1}}
+    folders = [
+        write_pilot(tmp_path / name, losses={20: 2.0}, **own) for name, own in changes.items()
+    ]
     folders.append(write_heard_run(tmp_path / "tera"))
+    add_session(folders[-1], command=ODD, torch=ODD, data={ODD: {ODD: ODD}})
     folders.append(write_heard_run(tmp_path / "cif", **STUDENT))
     superb = write_superb(tmp_path, dict.fromkeys(("task", "upstream", "metric", "command"), ODD))
     probe = write_probe(tmp_path / "<i>.json", checkpoint=ODD)

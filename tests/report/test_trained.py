@@ -55,7 +55,13 @@ def test_without_flops_there_are_none_to_draw_over():
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
     folders = [write_run(tmp_path / name, width=4, loss=2.0) for name in ("a/x", "b/x", "b/y")]
     found = read_trained(folders[:2], [folders[2] / "train.log"])
-    assert [run.name for run in found] == [*(str(f / "train.log") for f in folders[:2]), "y"]
+    assert [run.name for run in found] == ["a/x", "b/x", "b/y"]
+    assert [run.name for run in read_trained(folders[1:])] == ["x", "y"]
+
+
+def test_a_run_that_is_given_twice_keeps_its_name(tmp_path):
+    folder = write_run(tmp_path / "x", width=4, loss=2.0)
+    assert [run.name for run in read_trained([folder, folder])] == ["x", "x"]
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

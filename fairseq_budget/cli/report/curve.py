@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from fairseq_budget.cli import Commands
@@ -12,7 +13,7 @@ from fairseq_budget.console.table import escaped, table
 from fairseq_budget.errors import BudgetError
 
 with imported_later():
-    from fairseq_budget.report.curve import read_run
+    from fairseq_budget.report.curve import distinct_names, read_run
     from fairseq_budget.report.pages import other_budgets, write_page
 
 
@@ -41,7 +42,11 @@ def _curve(args: argparse.Namespace) -> int:
             f"there is no run in {' '.join(map(str, args.runs))}: expected folders with a "
             "train.log (common.log_file) and a checkpoint_last.pt"
         )
-    runs = sorted(map(read_run, folders), key=lambda run: (run.objective, run.parameters))
+    names = distinct_names(folders)
+    runs = [
+        replace(read_run(folder), name=name) for folder, name in zip(folders, names, strict=True)
+    ]
+    runs.sort(key=lambda run: (run.objective, run.parameters))
     finished = [run for run in runs if run.is_finished]
     if not finished:
         made = ", ".join(f"{run.name} {run.updates:,} of {run.max_update:,}" for run in runs)

@@ -27,8 +27,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "html",
         help="runs, scores and probes as one file for a browser, to send to a colleague",
         description="Write one file that needs no network: what was trained and for how much, "
-        "losses to zoom into, scores with their commands, weights of layers, probes, provenance. "
-        "Runs may be going on. Needs plotly.",
+        "losses to zoom into, loss against size and data, lengths of sequences, scores with their "
+        "commands, weights of layers, probes, provenance. Runs may be going on. Needs plotly.",
     )
     parser.add_argument(
         "runs", type=Path, nargs="*", metavar="RUN",
