@@ -102,12 +102,25 @@ class Labels(SplitColumn):
             )
         return ids
 
+    def entropy_bits(self) -> float:
+        """Of a frame's cluster, of the whole split: what guessing by their shares leaves to say."""
+        counts = np.zeros(self.num_clusters, np.int64)
+        for index in range(len(self)):
+            counts += np.bincount(self.ids(index), minlength=self.num_clusters)
+        return entropy_bits(counts)
+
     @property
     def _cure(self) -> str:
         return _make(self.folder, self.column.name)
 
     def _line(self, index: int) -> str:
         return f"{self.path}, line {index + 1}"
+
+
+def entropy_bits(counts: NDArray[np.int64]) -> float:
+    """Entropy of the distribution that is proportional to `counts`."""
+    share = counts[counts > 0] / max(int(counts.sum()), 1)
+    return float(-(share * np.log2(share)).sum()) + 0.0
 
 
 def label_sets(names: str | Sequence[str] | None) -> list[str]:

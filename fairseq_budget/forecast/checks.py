@@ -14,6 +14,7 @@ from fairseq_budget.report.alike import SAME_BUDGET, chooses_segments, near
 
 MIN_RUNS = 5 + MIN_SPARE  # the law has five parameters
 MIN_SIZES, MIN_BUDGETS = 3, 2
+UNLEARNED = 0.99  # of the loss of guessing, from which on a run has learned nothing
 MAX_RESIDUAL = 0.05  # of log losses, root mean square
 
 
@@ -72,8 +73,18 @@ def _require_one_corpus(points: Sequence[Point]) -> None:
             )
 
 
-def require_enough(points: Sequence[Point]) -> None:
+def learned(points: Sequence[Point]) -> list[Point]:
+    """Those whose loss is below that of guessing, or that do not tell.
+
+    A law is of what is learned; before learning begins, losses stand still at that of guessing.
+    """
+    return [point for point in points if (point.unexplained or 0) < UNLEARNED]
+
+
+def require_enough(points: Sequence[Point], left_out: Sequence[Point] = ()) -> None:
     """Raise BudgetError for fewer runs than the law's parameters allow."""
+    without = ", ".join(point.name for point in left_out)
+    reason = f"; left out, since they have learned no more than to guess: {without}"
     found = {
         "budgets": (len(budgets(points)), MIN_BUDGETS),
         "sizes": (len({point.parameters for point in points}), MIN_SIZES),
@@ -84,7 +95,7 @@ def require_enough(points: Sequence[Point]) -> None:
             raise BudgetError(
                 f"{number} {what if number > 1 else what[:-1]} cannot give the five numbers of "
                 f"L(N, D): expected {least} {what} at least, of {MIN_SIZES} sizes at "
-                f"{MIN_BUDGETS} budgets or more"
+                f"{MIN_BUDGETS} budgets or more{reason if left_out else ''}"
             )
 
 

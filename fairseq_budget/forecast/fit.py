@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from fairseq_budget.forecast.checks import (
     MIN_RUNS,
     budgets,
+    learned,
     require_agreement,
     require_alike,
     require_enough,
@@ -37,6 +38,7 @@ class Fit:
 
     `hindcast`: how far the runs of the largest budget are from a law of the others, root mean
     square of log losses for each e-fold of FLOPs between; None where the others are too few.
+    `left_out`: names of runs that have learned nothing.
     """
 
     points: list[Point]
@@ -45,6 +47,7 @@ class Fit:
     drawn: list[tuple[Law, float]]
     seed: int
     hindcast: float | None
+    left_out: list[str]
 
     def losses(self, parameters: ArrayLike, frames: ArrayLike, unique: ArrayLike) -> Array:
         """Losses (draws, runs) of planned runs (runs,), without the noise of a single run."""
@@ -75,7 +78,9 @@ def fit(points: Sequence[Point], seed: int, num_draws: int = NUM_DRAWS) -> Fit:
     Raises BudgetError for runs that do not belong together, are too few, or do not agree.
     """
     require_alike(points)
-    require_enough(points)
+    points, given = learned(points), points
+    left_out = [point for point in given if point not in points]
+    require_enough(points, left_out)
     sample = Sample.of(points)
     law = fit_law(sample)
     require_agreement(points, law)
@@ -83,7 +88,8 @@ def fit(points: Sequence[Point], seed: int, num_draws: int = NUM_DRAWS) -> Fit:
     noise = float(np.sqrt(np.sum(sample.residuals(law) ** 2) / spare))
     generator = np.random.default_rng([seed, 0])
     drawn = [_draw(sample, law, noise, spare, generator) for _ in range(num_draws)]
-    return Fit(list(points), law, noise, drawn, seed, hindcast(points))
+    names = [point.name for point in left_out]
+    return Fit(points, law, noise, drawn, seed, hindcast(points), names)
 
 
 def hindcast(points: Sequence[Point]) -> float | None:

@@ -106,6 +106,7 @@ class Forecast:
     rows: list[PlannedRow]
     recommended: Recommended | None = None
     stages: list[Stage] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -147,6 +148,7 @@ def forecast(
         _with_best(done),
         _recommended(done, losses, standing) if standing.any() else None,
         learn_stages(found.points),
+        found.left_out,
     )
 
 

@@ -35,10 +35,11 @@ class Point:
     `parameters` are those of the encoder, without the head, so that runs that learn different
     numbers of labels compare. `frames` of 50 Hz were heard, of which `unique_frames` are in the
     corpus, if that is known. `valid_loss` is the objective's, without penalties, after the last
-    update. `conditions` are what this loss depends on besides: settings, and hashes of the
-    validation data and its labels, as ``name=value`` with blanks between; `corpus` is the hash of
-    the training manifest. `validations` are pairs of a share of the schedule and the loss there;
-    `scores` those of downstream tasks in per cent.
+    update; `unexplained` is that over the loss of guessing, if it is known. `conditions` are what
+    this loss depends on besides: settings, and hashes of the validation data and its labels, as
+    ``name=value`` with blanks between; `corpus` is the hash of the training manifest. `validations`
+    are pairs of a share of the schedule and the loss there; `scores` those of downstream tasks in
+    per cent.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Point:
     unique_frames: Amount | None = None
     flops: Amount
     valid_loss: Amount
+    unexplained: Amount | None = None
     seed: int | None = None
     layers: int | None = None
     conditions: str = ""
@@ -100,6 +102,7 @@ def _of_run(trained: Trained, folder: Path) -> Point:
             "unique_frames": trained.corpus_hours and _frames(trained.corpus_hours),
             "flops": run.flops,
             "valid_loss": trained.final_loss,
+            "unexplained": trained.unexplained,
             "seed": saved.get("seed"),
             "layers": EncoderConfig.from_dict(trained.model).resolved().encoder_layers,
             "conditions": trained.conditions,
@@ -138,7 +141,10 @@ def corpus_hours(points: Sequence[Point]) -> float | None:
 # Files of points
 
 _TEXTS = ("name", "objective", "size", "conditions", "corpus")
-_NUMBERS = ("parameters", "frames", "unique_frames", "flops", "valid_loss", "seed", "layers")
+_NUMBERS = (
+    *("parameters", "frames", "unique_frames", "flops", "valid_loss", "unexplained"),
+    *("seed", "layers"),
+)
 _SCORE = "scores."  # before the names of scores
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairseq_budget.corpus.corpus import Corpus
-from fairseq_budget.corpus.labels import Labels
+from fairseq_budget.corpus.labels import Labels, entropy_bits
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.frames import frame_centres
 from fairseq_budget.text.alignments import NO_PHONE, Alignments
@@ -47,7 +47,7 @@ class Counts:
     def summary(self) -> dict[str, float]:
         """All figures; those of phones only if there are any. Entropies are in bits."""
         total = int(self.frames.sum())
-        entropy = _entropy(self.frames)
+        entropy = entropy_bits(self.frames)
         summary = {
             "num_utterances": self.num_utterances,
             "num_utterances_without_frames": int(self.num_short),
@@ -72,8 +72,8 @@ def phone_figures(joint: NDArray[np.int64]) -> dict[str, float]:
             "none of the utterances is in the alignments; their ids must be the names of the audio "
             "files, without folder and extension"
         )
-    phone_entropy = _entropy(joint.sum(axis=1))
-    information = phone_entropy + _entropy(joint.sum(axis=0)) - _entropy(joint.ravel())
+    phone_entropy = entropy_bits(joint.sum(axis=1))
+    information = phone_entropy + entropy_bits(joint.sum(axis=0)) - entropy_bits(joint.ravel())
     return {
         "num_frames_with_phone": total,
         "phone_purity": float(joint.max(axis=0).sum() / total),
@@ -123,9 +123,3 @@ def verdict(summary: dict[str, float]) -> list[str]:
             "alignments may be those of other audio, or the features say little"
         )
     return findings
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    """Entropy in bits of the distribution that is proportional to `counts`."""
-    share = counts[counts > 0] / max(int(counts.sum()), 1)
-    return float(-(share * np.log2(share)).sum()) + 0.0

@@ -23,6 +23,7 @@ from fairseq_budget.report.training_log import Record, TrainingLog, read_trainin
 from fairseq_budget.structured import Rate, Share, conform, read_json
 
 OBJECTIVE_LOSSES = ("masked_prediction", "contrastive", "reconstruction")  # without penalties
+UNEXPLAINED = "unexplained"  # a loss over that of guessing, where it is logged
 LOG, LAST = "train.log", "checkpoint_last.pt"  # in a run's folder
 SMOOTHING = 0.1  # the share of a run, at its end, over which its training loss is averaged
 

@@ -16,7 +16,15 @@ from fairseq_budget.console.table import column
 from fairseq_budget.nn.config import EncoderConfig
 from fairseq_budget.pretrained import read_pretrained
 from fairseq_budget.report.alike import conditions, first_split
-from fairseq_budget.report.curve import LAST, LOG, Run, distinct_names, objective_loss, run_of
+from fairseq_budget.report.curve import (
+    LAST,
+    LOG,
+    UNEXPLAINED,
+    Run,
+    distinct_names,
+    objective_loss,
+    run_of,
+)
 from fairseq_budget.report.training_log import Record, TrainingLog, read_training_log
 
 MIN_EPOCHS = 0.05  # from which on a log's three digits tell the corpus' length to 1 %
@@ -108,6 +116,11 @@ class Trained:
             return None
         share, loss = self.validations[-1]
         return loss if share >= COMPLETE else None
+
+    @property
+    def unexplained(self) -> float | None:
+        """The last validation's loss over that of guessing, where it was logged."""
+        return self.log.valid[-1].get(UNEXPLAINED) if self.log.valid else None
 
     def flops_at(self, records: Sequence[Record]) -> list[float]:
         """FLOPs spent up to each record, between those that were logged; empty: none were."""

@@ -22,7 +22,6 @@ class ExpectedLoss:
 
     def __init__(self, root: Any, model: Any, heard: UpdateAudio, trouble: Trouble) -> None:
         self._num_total, self._trouble = num_updates(root, model, heard), trouble
-        self._last = -1
         cfg = {
             section: OmegaConf.to_container(root[section], resolve=True)
             for section in ("task", "criterion", "model", "lr_scheduler")
@@ -36,12 +35,11 @@ class ExpectedLoss:
         )
 
     def compare(self, stats: Dict[str, Any]) -> None:
-        """Add to the log of a validation what was expected; the first subset's only."""
+        """Add to the log of a validation what was expected."""
         update, loss = stats["num_updates"], objective_loss(stats)
         expected = self._running.at(min(1.0, update / self._num_total))
-        if loss is None or expected is None or update == self._last:
+        if loss is None or expected is None:
             return
-        self._last = update
         stats.update(zip(FORECAST, astuple(expected), strict=True))
         if words := self._running.judge(loss, expected):
             # a loss that is too good is worth a look, and no reason to end

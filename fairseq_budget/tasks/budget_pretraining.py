@@ -26,7 +26,9 @@ from fairseq_budget.frames import SAMPLE_RATE
 from fairseq_budget.models.distilhubert import adopt_teacher
 from fairseq_budget.nn.config import ResolvedConfig
 from fairseq_budget.nn.masking import Masking
+from fairseq_budget.report.alike import first_split
 from fairseq_budget.tasks._base import BudgetTask
+from fairseq_budget.tasks._guessing import Guessing
 from fairseq_budget.tasks._progress import Progress
 from fairseq_budget.tasks._trouble import Trouble, gradient_norm
 
@@ -105,6 +107,8 @@ class BudgetPretrainingTask(BudgetTask):
             warmup_updates=self._warmup_updates(),
         )
         self._expected: Optional[Any] = None
+        self._guess: Optional[Guessing] = None
+        self._validated = -1  # at which update
 
     def load_dataset(self, split: str, **unused: Any) -> None:
         corpus = self.open_corpus(split)
@@ -211,9 +215,21 @@ class BudgetPretrainingTask(BudgetTask):
                 self.stop(f"task.budget_flops={self.cfg.budget_flops:.4g} is spent")
 
     def post_validate(self, model: Any, stats: Dict[str, Any], agg: Any) -> None:
-        """fairseq logs what is in `stats` after this."""
+        """fairseq logs what is in `stats` after this; of several subsets the first counts."""
+        if stats["num_updates"] == self._validated:
+            return
+        self._validated = stats["num_updates"]
+        self._guessing().add(stats)
         if self._expected is not None:
             self._expected.compare(stats)
+
+    def _guessing(self) -> Guessing:
+        if self._guess is None:
+            root = self._root()
+            split = first_split(root, "valid")
+            labels = self.datasets[split].labels if split in self.datasets else ()
+            self._guess = Guessing(labels, root.model.get("num_negatives"))
+        return self._guess
 
     def _new_meter(self) -> BudgetMeter:
         root = self._root()

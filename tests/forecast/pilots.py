@@ -55,7 +55,7 @@ def write_pilot(folder: Path, *, losses: dict[int, float], **changes: Any) -> Pa
     train |= {"update": changes.pop("epochs", 2.5), **changes.pop("logged", {})}
     valid = [
         {"epoch": 1, "valid_loss": str(loss + 1), "valid_reconstruction": str(loss),
-         "valid_num_updates": str(update)}
+         "valid_unexplained": "0.9", "valid_num_updates": str(update)}
         for update, loss in losses.items()
     ]  # fmt: skip
     (folder / "train.log").write_text("\n".join(map(json.dumps, [train, *valid])))

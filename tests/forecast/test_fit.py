@@ -1,10 +1,12 @@
 """Intervals hold what they promise, and are the same each time."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from fairseq_budget.errors import BudgetError
 from fairseq_budget.forecast.fit import INTERVAL, LEAST_DRIFT, fit, hindcast
 from fairseq_budget.forecast.law import Law
 from tests.forecast.pilots import BUDGETS, FLOPS_PER_FRAME, TRUE, points
@@ -72,3 +74,22 @@ def test_the_law_is_tried_on_the_largest_budget_of_its_runs():
     assert hindcast(made) == pytest.approx(0, abs=1e-4)
     assert hindcast(bent) == pytest.approx(-np.log(0.98) / folds, rel=0.02)
     assert hindcast(made[:8]) is None
+
+
+def test_runs_that_have_learned_no_more_than_to_guess_are_left_out_by_name():
+    made = [replace(point, unexplained=0.8) for point in points()]
+    guessing = [
+        replace(made[0], name=f"odd{share}", valid_loss=9.0, unexplained=share)
+        for share in (0.99, 1.2)
+    ]
+    found = fit([*guessing, *made], seed=0, num_draws=2)
+    assert found.left_out == ["odd0.99", "odd1.2"]
+    assert found.points == made
+    assert found.law == fit(points(), seed=0, num_draws=2).law
+
+
+def test_too_few_that_have_learned_are_refused_with_the_names_of_the_others():
+    made = [replace(p, unexplained=0.8 if p.flops > BUDGETS[0] else 1.0) for p in points()]
+    names = re.escape(f"{made[0].name}, {made[1].name}, ")
+    with pytest.raises(BudgetError, match=f"7 runs .* no more than to guess: {names}"):
+        fit(made[:-1], seed=0)

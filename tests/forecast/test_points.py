@@ -20,6 +20,7 @@ def test_a_run_is_a_point_by_its_encoder_and_its_objective(tmp_path):
     assert (point.frames, point.flops) == (3600 * 50, 1e12)
     assert point.unique_frames == 3600 * 50 / 2.5  # 2.5 epochs
     assert point.valid_loss == 2.0  # without the penalties
+    assert point.unexplained == 0.9
     assert point.validations == [[0.5, 2.5], [1.0, 2.0]]
     assert point.corpus == "b" * 12
     assert point.conditions.split() == [

@@ -142,6 +142,9 @@ def _print(
 ) -> None:
     if found:
         print(f"{found.objective} for {found.flops:g} FLOPs, by {found.num_runs} runs:\n")
+        if found.left_out:
+            without = ", ".join(map(escaped, found.left_out))
+            print(f"Left out, since they have learned no more than to guess: {without}\n")
         print(table(found.rows))
         print(f"\n{_recommendation(found)}\n\n{_law(found)}")
     if budgets:
