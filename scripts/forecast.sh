@@ -15,6 +15,13 @@ flops=$3
 held_out=$4
 export OMP_NUM_THREADS=1 JOBS=${JOBS:-2}
 
+# a quarter and a sixteenth of the data, to be told what repetitions are worth
+read -r quarter sixteenth < <(awk 'NR > 1 {samples += $2}
+    END {printf "%.3g %.3g\n", samples / 57600000 / 4, samples / 57600000 / 16}' "$data/train.tsv")
+parts=$PWD/results/forecast/$name/data
+[ -d "$parts" ] || budget-manifest subset --manifest "$data/train.tsv" --destdir "$parts" \
+    --hours "$quarter" "$sixteenth"
+
 for objective in "${@:5}"; do
     out=results/forecast/$name/$objective
     mkdir -p "$out"
@@ -22,7 +29,8 @@ for objective in "${@:5}"; do
         --batch-seconds 4 --most-repetitions 1000 --overrides)
     train=(--config-dir examples/ --config-name "budget_${objective}_demo"
         +task.user_dir=fairseq_budget "task.data=$data")
-    "${plan[@]}" --flops "$flops" | scripts/sweep.sh "$out/pilot" "${train[@]}" >>"$out.log" 2>&1
+    "${plan[@]}" --flops "$flops" --share 0.15 --subsets "$parts/${quarter}h" "$parts/${sixteenth}h" |
+        scripts/sweep.sh "$out/pilot" "${train[@]}" >>"$out.log" 2>&1
     budget-plan forecast "$out"/pilot/* --flops "$held_out" --size tiny \
         --save "docs/data/pilot_${name}_$objective.tsv" || true # a refusal is an answer, too
     "${plan[@]}" --flops "$held_out" --held-out |
