@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fairseq_budget.budget.families import find_encoder
 from fairseq_budget.budget.flops import training_flops_per_second
 from fairseq_budget.budget.parameters import num_encoder_parameters
-from fairseq_budget.budget.pilot_grid import FURTHEST
+from fairseq_budget.budget.pilot_grid import FURTHEST, MIN_HEARD
 from fairseq_budget.console.table import column
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading, write_json
@@ -114,6 +114,12 @@ class Forecast:
         """That of the size to take; None where none stands."""
         best = self.recommended
         return next((row for row in self.rows if best and row.size == best.size), None)
+
+    @property
+    def guesses_repeats(self) -> bool:
+        """Whether a size repeats its corpus so that R* counts, which no run has told."""
+        most = max((row.repetitions or 0 for row in self.rows), default=0)
+        return not self.law.is_repeats_fitted and most > MIN_HEARD
 
 
 def forecast(

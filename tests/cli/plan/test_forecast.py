@@ -55,6 +55,12 @@ def test_without_hours_no_repetitions_are_counted_and_it_says_so(pilots, capsys)
     assert "times heard" not in text
 
 
+@pytest.mark.parametrize(("hours", "is_told"), [("10", True), ("1e6", False)])
+def test_where_repetitions_count_it_says_how_to_learn_their_worth(pilots, capsys, hours, is_told):
+    assert main(["forecast", str(pilots), *PLANNED, "--hours", hours]) == 0
+    assert ("`budget-plan pilot --subsets` adds runs" in capsys.readouterr().out) == is_told
+
+
 def test_json_has_all_of_it(pilots, capsys):
     assert main(["forecast", str(pilots), *PLANNED, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
