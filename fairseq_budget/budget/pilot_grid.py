@@ -87,7 +87,7 @@ class Grid:
 
     def is_beyond(self, budget: float, window: Sequence[str]) -> bool:
         """Whether the expected optimum lies outside the sizes at a budget."""
-        first, *_, last = (self.encoders[name] for name in window)
+        first, last = (self.encoders[window[place]] for place in (0, -1))
         return not excess(first, self.setting, budget) >= 0 >= excess(last, self.setting, budget)
 
     def fewest_updates(self, flops: float) -> float:

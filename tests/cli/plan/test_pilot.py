@@ -108,6 +108,12 @@ def test_of_sizes_that_are_named_all_are_held_out_in_shapes_too(capsys, folder):
     assert len({row["run"] for row in rows}) == 10
 
 
+def test_one_size_with_many_seeds_is_held_out_too(capsys, folder):
+    words = ["--flops", "3e13", *LITTLE[2:], "--held-out", "--sizes", "tiny:0.5", "--seeds", "3"]
+    assert pilot(folder, *words, "--json") == 0
+    assert [row["seed"] for row in json.loads(capsys.readouterr().out)] == [1, 2, 3]
+
+
 def test_subsets_are_runs_on_folders_of_their_own(capsys, folder, tmp_path):
     write_tone_corpus(tmp_path / "part", 3, seconds=(0.6, 1.0)).write(tmp_path / "part/train.tsv")
     words = [*LITTLE, "--share", "0.2", "--subsets", str(tmp_path / "part")]
