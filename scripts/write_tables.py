@@ -17,8 +17,9 @@ from fairseq_budget.budget.students import paper_rows
 from fairseq_budget.budget.updates import UpdatePlan, plan_updates
 from fairseq_budget.console.table import cells, markdown_table, table
 from fairseq_budget.forecast.isoflop import budget_rows
-from fairseq_budget.forecast.points import Point, points_table
+from fairseq_budget.forecast.points import Point, points_table, read_points
 from fairseq_budget.forecast.scores import score_rows
+from fairseq_budget.forecast.seeds import seed_rows
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import FRONTENDS
 from fairseq_budget.papers.compute_budget import (
@@ -230,6 +231,11 @@ def lengths_table() -> str:
     return markdown_table(rows)
 
 
+def seeds_table(name: str) -> str:
+    """Runs of scripts/tradeoffs.sh, three seeds in each row."""
+    return table(seed_rows(read_points([ROOT / f"docs/data/{name}.tsv"])))
+
+
 def bench_table(name: str) -> str:
     """What a script of scripts/bench/ has measured, as its --json wrote it."""
     found = json.loads((ROOT / f"docs/data/bench/{name}.json").read_text(encoding="utf-8"))
@@ -252,6 +258,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/papers/sequence_compression.md": {"compression": compression_table},
     "docs/papers/match_to_win.md": {"figure 2": lengths_table},
+    "docs/forecast.md": {
+        name: partial(seeds_table, f"{name}_digits_and_orders_tera")
+        for name in ("sizes", "shapes", "hours")
+    },
     "docs/benchmarks.md": {
         name: partial(bench_table, name)
         for name in ("training", "labels_0.7h", "labels_3h", "startup")

@@ -22,14 +22,14 @@ from fairseq_budget.forecast.checks import (
     require_alike,
     require_enough,
 )
-from fairseq_budget.forecast.law import PUBLISHED_REPEATS, Array, Law, Sample, fit_law
+from fairseq_budget.forecast.law import TYPICAL_REPEATS, Array, Law, Sample, fit_law
 from fairseq_budget.forecast.points import Point
 
 INTERVAL = 0.8  # of all intervals: a tenth lies below, a tenth above
 NUM_DRAWS = 200
 LEAST_DRIFT = 0.015
 """Of log losses for each e-fold of FLOPs beyond the runs, as those of docs/forecast.md show it."""
-REPEATS_SPREAD = 1.4  # of log R*, where it is the published one: 80 % within a factor of six
+REPEATS_SPREAD = 1.4  # of log R*, where it is the typical one: 80 % within a factor of six
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def _draw(
 ) -> tuple[Law, float]:
     """Another law, from losses around this one; the noise itself is known from `spare` runs only.
 
-    At the least it is a part in 10^6, below which a fit says nothing. A published R* is drawn, too.
+    At the least it is a part in 10^6, below which a fit says nothing. A typical R* is drawn, too.
     """
     if not law.is_repeats_fitted:
-        repeats = PUBLISHED_REPEATS * np.exp(REPEATS_SPREAD * generator.standard_normal())
+        repeats = TYPICAL_REPEATS * np.exp(REPEATS_SPREAD * generator.standard_normal())
         law = replace(law, repeats=float(repeats))
     own = max(noise, 1e-6) * np.sqrt(spare / generator.chisquare(spare))
     errors = own * generator.standard_normal(len(sample.log_loss))

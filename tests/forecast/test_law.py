@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fairseq_budget.forecast.law import (
-    PUBLISHED_REPEATS,
+    TYPICAL_REPEATS,
     Law,
     Sample,
     effective_frames,
@@ -19,7 +19,7 @@ def test_a_law_is_found_in_losses_without_noise():
     law = fit_law(Sample.of(points()))
     for name in ("irreducible", "size_factor", "size_exponent", "data_factor", "data_exponent"):
         assert getattr(law, name) == pytest.approx(getattr(TRUE, name), rel=1e-3), name
-    assert law.repeats == PUBLISHED_REPEATS
+    assert law.repeats == TYPICAL_REPEATS
     assert not law.is_repeats_fitted
     assert not law.is_at_bounds
 
@@ -54,7 +54,7 @@ def test_a_law_that_is_steeper_than_any_is_at_its_bounds():
 
 
 def test_frames_count_less_the_more_often_they_were_heard():
-    worth = effective_frames(100.0 * np.array([0.5, 1, 5, 1000]), 100.0, PUBLISHED_REPEATS)
+    worth = effective_frames(100.0 * np.array([0.5, 1, 5, 1000]), 100.0, 15.39)
     assert worth[:2].tolist() == [50, 100]
     assert worth[2] == pytest.approx(100 + 100 * 15.39 * (1 - np.exp(-4 / 15.39)))
     assert worth[3] == pytest.approx(100 * (1 + 15.39))  # all that repetitions are worth
@@ -69,3 +69,16 @@ def test_runs_that_show_no_effect_of_size_have_a_law_without_it():
     assert (law.knows_size, law.size_factor, law.num_parameters) == (False, 0, 3)
     assert law.data_exponent == pytest.approx(0.37, rel=0.05)
     assert asdict(fit_law(Sample.of(rising), law)) == pytest.approx(asdict(law), rel=1e-3)
+
+
+def test_an_effect_of_size_that_noise_makes_is_no_term():
+    generator = np.random.default_rng(4)
+    noisy = [
+        replace(point, valid_loss=point.valid_loss * float(np.exp(0.01 * error)))
+        for point, error in zip(
+            points(Law(1e-3, 3e12, 2.5, 12.0, 0.11)), generator.standard_normal(12), strict=True
+        )
+    ]
+    law = fit_law(Sample.of(noisy))
+    assert not law.knows_size
+    assert law.data_exponent == pytest.approx(0.11, rel=0.2)

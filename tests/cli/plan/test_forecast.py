@@ -40,7 +40,7 @@ def test_a_budget_is_forecast_with_its_size_law_parabolas_and_scores(pilots, tmp
         "tera for 2e+16 FLOPs, by 12 runs:",
         f"recommended: {best}, the best of these sizes by ",
         "Within 1 % of its loss: ",
-        "R* = 15.39, as Muennighoff et al. 2023 published it",
+        "R* = 150, as HuBERT had it on 0.7 h of speech",
         "By a parabola at each budget",
         "| ic accuracy | 12   | -1.00",
     ):
