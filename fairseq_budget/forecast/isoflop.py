@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fairseq_budget.console.table import column
-from fairseq_budget.forecast.checks import MIN_SIZES, budgets
+from fairseq_budget.forecast.checks import MIN_SIZES, budgets, learned
 from fairseq_budget.forecast.fit import NUM_DRAWS, interval
 from fairseq_budget.forecast.law import Array
 from fairseq_budget.forecast.points import Point
+from fairseq_budget.report.alike import CORPORA_APART, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +53,19 @@ def _flops(points: Sequence[Point]) -> float:
 
 
 def budget_rows(points: Sequence[Point], seed: int) -> list[BudgetRow]:
-    """A row for each budget with three sizes at least; points of one objective."""
-    groups = [own for own in budgets(points) if len({p.parameters for p in own}) >= MIN_SIZES]
+    """A row for each budget with three sizes at least; points of one objective.
+
+    Of runs that have learned something, on all of the corpus.
+    """
+    whole = map(_on_whole_corpus, budgets(learned(points)))
+    groups = [own for own in whole if len({p.parameters for p in own}) >= MIN_SIZES]
     return [_row(own, np.random.default_rng([seed, place])) for place, own in enumerate(groups)]
+
+
+def _on_whole_corpus(points: Sequence[Point]) -> Sequence[Point]:
+    if not all(point.unique_frames for point in points):
+        return points
+    return near(points, lambda point: point.unique_frames, CORPORA_APART)[-1]
 
 
 def _row(points: Sequence[Point], generator: np.random.Generator) -> BudgetRow:

@@ -17,7 +17,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write, reading
 from fairseq_budget.frames import FRAME_RATE_HZ
 from fairseq_budget.nn.config import EncoderConfig
-from fairseq_budget.report.alike import CORPORA_APART
+from fairseq_budget.report.alike import CORPORA_APART, near
 from fairseq_budget.report.probe import HEADERS, asked, best_row, read_probes
 from fairseq_budget.report.trained import Trained, read_trained
 from fairseq_budget.run.provenance import SHOWN
@@ -128,14 +128,15 @@ def _probed(folder: Path) -> dict[str, float]:
 
 
 def corpus_hours(points: Sequence[Point]) -> float | None:
-    """Hours of the corpus that all runs have heard; None: they do not tell, or there are several.
+    """Hours of the corpus that the runs have heard, or parts of it; None: not all of them tell.
 
     >>> corpus_hours([])
     """
     known = [point.unique_frames for point in points if point.unique_frames]
-    if not known or len(known) < len(points) or max(known) > CORPORA_APART * min(known):
+    if not known or len(known) < len(points):
         return None
-    return median(known) / (3600 * FRAME_RATE_HZ)
+    *_, whole = near(known, float, CORPORA_APART)
+    return median(whole) / (3600 * FRAME_RATE_HZ)
 
 
 # Files of points

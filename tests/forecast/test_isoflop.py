@@ -60,3 +60,11 @@ def test_what_is_drawn_of_a_budget_are_runs_and_curve():
     assert runs[0] == [1e6, made[0].valid_loss]
     assert min(loss for _, loss in curve) == pytest.approx(2.0, rel=1e-3)
     assert drawn["1e+16 FLOPs"][1] == []
+
+
+def test_runs_on_parts_of_the_corpus_and_such_as_only_guess_are_no_part_of_a_parabola():
+    made = [replace(point, unique_frames=1e9) for point in one_budget()]
+    odd = replace(made[1], valid_loss=9.0)
+    parts = [replace(odd, unique_frames=1e8), replace(odd, unexplained=1.0)]
+    assert budget_rows([*parts, *made], seed=0) == budget_rows(made, seed=0)
+    assert budget_rows([odd, *made], seed=0) != budget_rows(made, seed=0)

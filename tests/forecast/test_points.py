@@ -90,11 +90,11 @@ def test_a_number_that_cannot_be_is_named(tmp_path, column, value, words):
         read_points([path])
 
 
-def test_the_corpus_of_all_runs_is_known_if_it_is_one():
+def test_the_corpus_of_runs_is_the_largest_if_all_of_them_tell():
     hour = 3600 * 50
     one = [*points(unique=10 * hour), *points(unique=10.1 * hour)]
     assert corpus_hours(one) == pytest.approx(10.05)
-    assert corpus_hours([*one, *points(unique=20 * hour)]) is None
+    assert corpus_hours([*one, *points(unique=20 * hour)]) == pytest.approx(20)  # and parts of it
     assert corpus_hours([*one, *points()]) is None
 
 
