@@ -50,13 +50,13 @@ footer { color: var(--faint); font-size: 0.85rem; }
 h1 { font-size: 1.6rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 0.6rem; padding-bottom: 0.3rem;
   border-bottom: 1px solid var(--line); }
-p { color: var(--faint); max-width: 44rem; margin: 0.5rem 0; }
+p { color: var(--faint); max-width: 44rem; margin: 0.5rem 0; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 0.5rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
 th, td { padding: 0.35rem 0.8rem 0.35rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--faint); }
-tbody th { color: var(--ink); overflow-wrap: anywhere; min-width: 6rem; }
+tbody th { color: var(--ink); overflow-wrap: anywhere; min-width: 9rem; }
 th:first-child { position: sticky; left: 0; background: var(--ground); }
 summary { cursor: pointer; }
 td summary { color: var(--accent); white-space: nowrap; }

@@ -211,6 +211,8 @@ def test_an_utterance_is_to_be_heard_and_seen(tmp_path):
             wav = io.BytesIO(base64.b64decode(text.partition("base64,")[2]))
             with wave.open(wav) as file:
                 assert file.getparams()[:4] == (1, 2, 16000, 8 * 16000)
+    many = report(tmp_path, *[write_heard_run(tmp_path / f"run{place}") for place in range(8)])
+    assert sum(text.endswith(" hears") for text in many.texts["h2"]) == 6
     without = report(tmp_path, *folders, "--no-audio")
     assert without.texts["h2"] == [*RUN, "Provenance"]
     assert len(page.source) - len(without.source) < 2 * 3_000_000

@@ -22,6 +22,9 @@ with imported_later():
     from fairseq_budget.report.trained import Trained, read_trained
 
 
+MOST_HEARD = 6  # runs, of which an utterance is to be heard: half a megabyte each
+
+
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "html",
@@ -49,7 +52,8 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--no-audio", action="store_true",
         help="no utterance of the validation set, which is otherwise part of the page where the "
-        "run's data are there: to listen to, with what TERA fills in, or where CIF fires",
+        f"data of a run, of the first {MOST_HEARD}, are there: to listen to, with what TERA fills "
+        "in, or where CIF fires",
     )  # fmt: skip
     parser.add_argument(
         "--watch", type=positive, nargs="?", const=20.0, metavar="SECONDS",
@@ -101,7 +105,7 @@ def _write(
 
     scores = [score for path in args.scores for score in read_scored(path)]
     probes = {str(path): read_probes(path) for path in args.probe}
-    found = {} if args.no_audio else {run.name: hear(run) for run in runs}
+    found = {} if args.no_audio else {run.name: hear(run) for run in runs[:MOST_HEARD]}
     heard = {name: one for name, one in found.items() if one is not None}
     text = report(args.title, runs, scores, probes, heard=heard, refresh_s=refresh_s)
     with atomic_write(args.out) as file:
