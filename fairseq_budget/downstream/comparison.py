@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.downstream.layout import Layout
+from fairseq_budget.downstream.runs import Result
 from fairseq_budget.downstream.tasks import Task
 from fairseq_budget.files import write_json
 
 
-def summarize(results: Sequence[dict[str, Any]], task: Task) -> list[dict[str, str]]:
+def summarize(results: Sequence[Result], task: Task) -> list[dict[str, str]]:
     """One row per upstream: mean and sample standard deviation of the test scores, in percent."""
     rows = []
     first, *others = task.metrics
-    for name in dict.fromkeys(result["upstream"] for result in results):
-        own = [result for result in results if result["upstream"] == name]
-        tests = [result["test"] for result in own]
+    for name in dict.fromkeys(result.upstream for result in results):
+        own = [result for result in results if result.upstream == name]
+        tests = [result.test for result in own]
         row = {
             "upstream": name,
             f"test {first.title}": _mean(tests),
             "each seed": ", ".join(f"{100 * score:.1f}" for score in tests),
-            "valid (%)": f"{100 * statistics.mean(result['valid'] for result in own):.1f}",
+            "valid (%)": f"{100 * statistics.mean(result.valid for result in own):.1f}",
         }
         for metric in others:
-            row[metric.title] = _mean([result["others"][metric.name] for result in own])
+            row[metric.title] = _mean([result.others[metric.name] for result in own])
         rows.append(row)
     return rows
 
@@ -38,7 +39,7 @@ def _mean(shares: Sequence[float]) -> str:
     return f"{statistics.mean(values):.1f}{spread}"
 
 
-def write_results(path: Path, layout: Layout, results: Sequence[dict[str, Any]]) -> None:
+def write_results(path: Path, layout: Layout, results: Sequence[Result]) -> None:
     """All results, each with its command, and the table made of them."""
     metric = layout.task.metrics[0]
     write_json(
@@ -51,7 +52,7 @@ def write_results(path: Path, layout: Layout, results: Sequence[dict[str, Any]])
             "num_utterances": layout.num_utterances,
             "num_classes": len(layout.classes),
             "table": summarize(results, layout.task),
-            "runs": list(results),
+            "runs": [asdict(result) for result in results],
         },
         sort_keys=False,
         ensure_ascii=False,

@@ -99,8 +99,8 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class _Result(Score):
-    """The content of ``result.json``."""
+class Result(Score):
+    """The content of ``result.json``: a score, what it is of, and the settings that made it."""
 
     task: str = ""
     upstream: str = ""
@@ -162,38 +162,37 @@ class Run:
             **({"sources_sha256": sources} if sources else {}),
         }
 
-    def stored(self) -> dict[str, Any] | None:
+    def stored(self) -> Result | None:
         """The result of an earlier run with the same settings, if there is one."""
         try:
-            stored = read_json(self.folder / RESULT_FILE, _Result)
+            stored: Result = read_json(self.folder / RESULT_FILE, Result)
             for share in (stored.valid, stored.test):
                 conform(share, self.layout.task.metrics[0].kind)
         except (OSError, ValueError):  # none, or none of ours: it is made again
             return None
         own = (self.layout.request.task, self.upstream.name, self.seed, self.key())
         is_own = own == (stored.task, stored.upstream, stored.seed, stored.key)
-        return asdict(stored) if is_own else None
+        return stored if is_own else None
 
-    def result(self, s3prl: S3prlProcess) -> dict[str, Any]:
+    def result(self, s3prl: S3prlProcess) -> Result:
         """The stored result of this run, or that of running it now."""
         if (stored := self.stored()) is not None:
             return stored
         self.prepare()
         start = time.monotonic()
         score = self._train(s3prl)
-        result = asdict(
-            _Result(
-                **asdict(score),
-                task=self.layout.request.task,
-                upstream=self.upstream.name,
-                seed=self.seed,
-                learning_rate=self.protocol.learning_rate,
-                layer_weights=read_layer_weights(self.folder, score.update),
-                wall_s=round(time.monotonic() - start, 1),
-                key=self.key(),
-            )
+        result = Result(
+            **asdict(score),
+            task=self.layout.request.task,
+            upstream=self.upstream.name,
+            seed=self.seed,
+            learning_rate=self.protocol.learning_rate,
+            layer_weights=read_layer_weights(self.folder, score.update),
+            wall_s=round(time.monotonic() - start, 1),
+            key=self.key(),
         )
-        write_json(self.folder / RESULT_FILE, result, sort_keys=False, ensure_ascii=False)
+        path = self.folder / RESULT_FILE
+        write_json(path, asdict(result), sort_keys=False, ensure_ascii=False)
         if not self.keeps_checkpoints:
             for checkpoint in self.folder.glob("*.ckpt"):
                 checkpoint.unlink()
@@ -243,7 +242,7 @@ def update_overrides(num_updates: int, *, warm_up: bool = True) -> list[str]:
 
 def run_all(
     runs: Sequence[Run], num_jobs: int, failures: list[BudgetError] | None = None
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """The results of all runs, in their order, ``num_jobs`` processes at a time.
 
     A run that fails ends all, or, where `failures` are gathered, only itself. Several GPUs are
@@ -256,7 +255,7 @@ def run_all(
             gpu = job % num_gpus if num_gpus > 1 else None
             idle.put(opened.enter_context(S3prlProcess(num_threads, gpu)))
 
-        def result(run: Run) -> dict[str, Any] | None:
+        def result(run: Run) -> Result | None:
             s3prl = idle.get()
             try:
                 return run.result(s3prl)

@@ -14,12 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 from fairseq_budget.console.table import column
 from fairseq_budget.downstream.layout import LAYOUT_FILE, Layout, read_layout
 from fairseq_budget.downstream.overall import Part, overall_scores
-from fairseq_budget.downstream.runs import OUTPUT_FILE, Protocol, Run, Upstream
+from fairseq_budget.downstream.runs import OUTPUT_FILE, Protocol, Result, Run, Upstream
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.tasks import TASKS, Metric, Task
 from fairseq_budget.errors import BudgetError, expected_one_of
@@ -34,7 +33,6 @@ PUBLISHED = {
     "compressing sequences": sequence_compression.SUPERB,
 }
 
-Result = dict[str, Any]
 OVERALL = "SUPERB score ↑"
 
 
@@ -152,7 +150,7 @@ class Cell:
     test_percent: float = column("test (%)", digits=2)
     spread_percent: float | None = column("spread of seeds", digits=2)
     valid_percent: float = column("valid (%)", digits=2)
-    learning_rate: float = column()
+    learning_rate: float | None = column()
     num_seeds: int = column("seeds")
     num_folds: int = column("folds")
     sha256: str | None = column("weights")
@@ -165,7 +163,7 @@ def choose(results: Iterable[Result]) -> list[Cell]:
     """The best learning rate of each task and upstream, by the mean of validation over seeds."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
-        groups.setdefault((result["task"], result["upstream"]), []).append(result)
+        groups.setdefault((result.task, result.upstream), []).append(result)
     return [_best(TASKS[task], task, own) for (task, _), own in groups.items()]
 
 
@@ -176,10 +174,10 @@ def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
     rate = max(valid, key=lambda one: sign * valid[one])
     own = [result for folds in rates[rate] for result in folds]
     tests = [100 * test for test in _means(rates[rate], "test")]
-    first = max(own, key=lambda result: sign * float(result["valid"]))
+    first = max(own, key=lambda result: sign * result.valid)
     return Cell(
         name,
-        first["upstream"],
+        first.upstream,
         task.metrics[0].name,
         statistics.mean(tests),
         statistics.stdev(tests) if len(tests) > 1 else None,
@@ -187,26 +185,26 @@ def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
         rate,
         len(tests),
         num_folds,
-        (first["key"]["checkpoint_sha256"] or "")[:12] or None,
-        first["key"]["command"],
-        _mean_of_layers([r["layer_weights"] for r in own if r["layer_weights"]]),
+        (first.key["checkpoint_sha256"] or "")[:12] or None,
+        first.key["command"],
+        _mean_of_layers([r.layer_weights for r in own if r.layer_weights]),
         {
-            metric.name: 100 * statistics.mean(result["others"][metric.name] for result in own)
+            metric.name: 100 * statistics.mean(result.others[metric.name] for result in own)
             for metric in task.metrics[1:]
         },
     )
 
 
-def _by_rate(results: Sequence[Result]) -> tuple[int, dict[float, list[list[Result]]]]:
+def _by_rate(results: Sequence[Result]) -> tuple[int, dict[float | None, list[list[Result]]]]:
     """The number of folds, and the seeds of each learning rate as lists of their folds.
 
     A seed of which a fold has failed is left out: its mean would be of other data.
     """
-    seeds: dict[tuple[float, int], list[Result]] = {}
+    seeds: dict[tuple[float | None, int], list[Result]] = {}
     for result in results:
-        seeds.setdefault((result["learning_rate"], result["seed"]), []).append(result)
+        seeds.setdefault((result.learning_rate, result.seed), []).append(result)
     num_folds = max(map(len, seeds.values()))
-    rates: dict[float, list[list[Result]]] = {}
+    rates: dict[float | None, list[list[Result]]] = {}
     for (rate, _), folds in seeds.items():
         if len(folds) == num_folds:
             rates.setdefault(rate, []).append(folds)
@@ -215,7 +213,7 @@ def _by_rate(results: Sequence[Result]) -> tuple[int, dict[float, list[list[Resu
 
 def _means(seeds: Sequence[Sequence[Result]], part: str) -> list[float]:
     """Of each seed, over its folds."""
-    return [statistics.mean(result[part] for result in folds) for folds in seeds]
+    return [statistics.mean(getattr(result, part) for result in folds) for folds in seeds]
 
 
 def _mean_of_layers(weights: Sequence[Sequence[float]]) -> tuple[float, ...] | None:

@@ -54,7 +54,7 @@ def main() -> None:
         start = time.monotonic()
         results = run_all(sweep.runs(), 1)
         seconds = time.monotonic() - start
-        scores = ", ".join(f"{100 * result['test']:.1f}" for result in results)
+        scores = ", ".join(f"{100 * result.test:.1f}" for result in results)
         rows.append(Row(name, seconds, (rows[0].seconds if rows else seconds) / seconds, scores))
     print(table(rows))
 

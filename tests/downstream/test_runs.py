@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fairseq_budget.downstream.layout import Layout, Request
-from fairseq_budget.downstream.runs import Run, Upstream
+from fairseq_budget.downstream.runs import Result, Run, Upstream
 
 STORED = {
     "task": "ic", "upstream": "a", "seed": 0, "learning_rate": None, "update": 5, "valid": 0.5,
@@ -23,7 +23,7 @@ class Runner:
         raise InterruptedError("trains")
 
 
-def result(folder: Path, **changes: Any) -> dict[str, Any]:
+def result(folder: Path, **changes: Any) -> Result:
     run = Run(Layout(folder, Request("ic", "audio"), COUNTS, {}, 0), Upstream("a"), 0, folder)
     content = {**STORED, "key": run.key(), **changes}
     (folder / "result.json").write_text(json.dumps(content))
@@ -31,7 +31,7 @@ def result(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_stored_result_stands_for_its_run(tmp_path: Path) -> None:
-    assert result(tmp_path)["test"] == 0.75
+    assert result(tmp_path).test == 0.75
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_a_run_of_a_fold_keeps_the_score_of_that_fold(tmp_path: Path) -> None:
     layout = Layout(tmp_path, Request("er", "IEMOCAP", superb=True, official=True), {}, {}, 0)
     run = Run(layout, Upstream("log-mel"), 0, tmp_path, fold=3)
     stored = run.result(Trains())  # type: ignore[arg-type]
-    assert stored["test"] == 0.5
+    assert stored.test == 0.5
     assert run.stored() == stored
     assert Run(layout, Upstream("log-mel"), 0, tmp_path, fold=4).stored() is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.downstream.layout import Layout, Request
-from fairseq_budget.downstream.runs import Protocol, Run, Upstream
+from fairseq_budget.downstream.runs import Protocol, Result, Run, Upstream
 from fairseq_budget.downstream.sweep import (
     Sweep,
     choose,
@@ -26,12 +26,12 @@ def layout(task: str, *, superb: bool = False, official: bool = False) -> Layout
     return Layout(Path("data", task), request, {} if official else {"train": 100}, {}, 0)
 
 
-def result(task, upstream, rate, seed, valid, test, weights=None, others=None) -> dict:
+def result(task, upstream, rate, seed, valid, test, weights=None, others=None) -> Result:
     key = {"checkpoint_sha256": "f" * 64, "command": f"{task} {upstream} {rate} {seed}"}
-    return {
-        "task": task, "upstream": upstream, "learning_rate": rate, "seed": seed, "valid": valid,
-        "test": test, "others": others or {}, "layer_weights": weights, "key": key,
-    }  # fmt: skip
+    return Result(
+        7, valid, test, others or {}, task=task, upstream=upstream, seed=seed, learning_rate=rate,
+        layer_weights=weights, key=key,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

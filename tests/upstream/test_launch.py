@@ -16,7 +16,7 @@ from fairseq_budget.cli.downstream.command import main as downstream
 from fairseq_budget.cli.run_downstream import s3prl_main
 from fairseq_budget.downstream.comparison import summarize
 from fairseq_budget.downstream.layout import Request, make_layout
-from fairseq_budget.downstream.runs import Upstream, update_overrides
+from fairseq_budget.downstream.runs import Result, Upstream, update_overrides
 from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.scores import Score, read_score
 from fairseq_budget.downstream.tasks import TASKS
@@ -153,13 +153,13 @@ def test_the_least_error_is_the_best_and_per_cent_become_shares(tmp_path: Path) 
     score = read_score(tmp_path, TASKS["asr"])
     assert (score.update, score.valid, score.test) == (20, 0.4, 0.4)
     assert score.others == {"letter error rate": 0.1}
-    [row] = summarize([{"upstream": "a", **asdict(score)}], TASKS["asr"])
+    [row] = summarize([Result(**asdict(score), upstream="a")], TASKS["asr"])
     assert row["test WER (%), lower is better"] == "40.0"
     assert row["letter error rate (%), lower is better"] == "10.0"
 
 
 def test_the_table_has_mean_and_sample_deviation() -> None:
-    results = [{"upstream": "a", "test": test, "valid": 0.5} for test in (0.5, 0.6, 0.7)]
+    results = [Result(7, 0.5, test, upstream="a") for test in (0.5, 0.6, 0.7)]
     [row] = summarize(results, TASKS["ic"])
     assert row["test accuracy (%)"] == "60.0 ± 10.0"
     assert row["each seed"] == "50.0, 60.0, 70.0"

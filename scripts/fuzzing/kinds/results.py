@@ -22,7 +22,7 @@ from fairseq_budget.budget.timing import Measurement
 from fairseq_budget.budget.updates import plan_updates
 from fairseq_budget.downstream.comparison import write_results
 from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_layout
-from fairseq_budget.downstream.runs import RESULT_FILE, Run, Upstream
+from fairseq_budget.downstream.runs import RESULT_FILE, Result, Run, Upstream
 from fairseq_budget.downstream.scores import read_score
 from fairseq_budget.downstream.sweep import Cell
 from fairseq_budget.downstream.tasks import TASKS
@@ -129,8 +129,8 @@ def _results(folder: Path) -> Path:
     checkpoint(folder).rename(folder / "checkpoint_last.pt")
     text_file("train.log", _LOG)(folder)
     layout = Layout(folder, Request("ic", "audio"), {"train": 2, "valid": 1, "test": 1}, {}, 0)
-    own = {"upstream": "a", "update": 5, "valid": 0.5, "test": 0.75, "key": {"command": "s3prl"}}
-    runs = [{**own, "seed": seed, "layer_weights": [0.25, 0.75]} for seed in (0, 1)]
+    own = Result(5, 0.5, 0.75, upstream="a", layer_weights=[0.25, 0.75], key={"command": "s3prl"})
+    runs = [replace(own, seed=seed) for seed in (0, 1)]
     write_results(folder / "results.json", layout, runs)
     return folder / "results.json"
 
