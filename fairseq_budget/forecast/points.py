@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -62,14 +62,26 @@ class Point:
 def read_points(paths: Sequence[Path]) -> list[Point]:
     """Points of runs' folders and of files of points, in order.
 
-    Raises BudgetError for what cannot be read, and for a run that is not finished.
+    Where one does not tell the length of its corpus, it has that of others on the same. Raises
+    BudgetError for what cannot be read, and for a run that is not finished.
     """
     points: list[Point] = []
     folders = list(dict.fromkeys(path for path in paths if path.is_dir()))
     runs = dict(zip(folders, read_trained(folders), strict=True))
     for path in paths:
         points += [_of_run(runs[path], path)] if path in runs else _read_file(path)
-    return points
+    return _with_lengths(points)
+
+
+def _with_lengths(points: Sequence[Point]) -> list[Point]:
+    """A run that heard little of its corpus does not tell its length; others on it may."""
+    known = {point.corpus: point.unique_frames for point in points if point.unique_frames}
+    return [
+        point
+        if point.unique_frames or point.corpus is None
+        else replace(point, unique_frames=known.get(point.corpus))
+        for point in points
+    ]
 
 
 def _of_run(trained: Trained, folder: Path) -> Point:

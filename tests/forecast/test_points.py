@@ -1,6 +1,7 @@
 """Runs and tables become points, or are refused by name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,16 @@ def test_scores_of_a_run_are_those_below_it_and_the_best_of_its_probes(tmp_path)
 def test_runs_of_two_sweeps_are_named_by_what_tells_them_apart(tmp_path):
     folders = [write_pilot(tmp_path / budget / "tiny", losses=LOSSES) for budget in ("1e9", "2e9")]
     assert [point.name for point in read_points(folders)] == ["1e9/tiny", "2e9/tiny"]
+
+
+def test_a_run_that_heard_little_of_its_corpus_has_its_length_from_others(tmp_path):
+    first, *_ = points()
+    made = [
+        replace(first, name=f"{place}", corpus=corpus, unique_frames=unique)
+        for place, (corpus, unique) in enumerate([("a", None), ("a", 9e6), ("b", None)])
+    ]
+    write_points(tmp_path / "points.json", made)
+    assert [p.unique_frames for p in read_points([tmp_path / "points.json"])] == [9e6, 9e6, None]
 
 
 @pytest.mark.parametrize("name", ["points.tsv", "points.json"])
