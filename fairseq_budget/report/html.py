@@ -50,6 +50,10 @@ SCORES = (
     "Of the test set, in per cent; ± is the standard deviation over seeds. Behind each score: how "
     "it was made, and the command that makes it again."
 )
+PUBLISHED = (
+    "Rows with a paper's name are what it printed, of SUPERB's own corpora: scores of other data "
+    "do not compare with them."
+)
 FILLED = (
     "Of the validation set, at most 8 s. Black was hidden from the model, which fills it in: its "
     "mean absolute error there is {:.3f}, that of the best constant {:.3f}."
@@ -81,19 +85,21 @@ def report(
     probes: Mapping[str, Sequence[ProbeRow]],
     *,
     heard: Mapping[str, Heard] = MappingProxyType({}),
+    published: Mapping[str, Mapping[tuple[str, str], float]] = MappingProxyType({}),
     refresh_s: float | None = None,
 ) -> str:
     """The page, with a section for each of what there is; probes by the names of their headings.
 
-    What was `heard` goes by the names of runs. With `refresh_s` browsers read the page again after
-    so many seconds. Raises BudgetError where there is nothing.
+    What was `heard` goes by the names of runs; what papers `published`, in per cent, by task and
+    metric, by the names of its rows, which stand below ours. With `refresh_s` browsers read the
+    page again after so many seconds. Raises BudgetError where there is nothing.
     """
     found = [
         *_trained(runs),
         *_curves(runs),
         *_lengths(runs),
         *_heard(heard),
-        *_scores(scores),
+        *_scores(scores, published),
         *_layers(scores),
         *_probes(probes),
         *_provenance(runs),
@@ -144,25 +150,30 @@ def _heard(heard: Mapping[str, Heard]) -> Iterator[_Section]:
         yield _Section(f"What {name} hears", parts, [figure])
 
 
-def _scores(scores: Sequence[Scored]) -> Iterator[_Section]:
+def _scores(
+    scores: Sequence[Scored], published: Mapping[str, Mapping[tuple[str, str], float]]
+) -> Iterator[_Section]:
     """A row for each upstream, a column for each task; a cell holds all that files say of it."""
     if not scores:
         return
-    header = list(dict.fromkeys(_header(score) for score in scores))
+    parts = list(dict.fromkeys((score.task, score.metric) for score in scores))
     rows = [
-        [escape(upstream), *(_cell(scores, upstream, name) for name in header)]
+        [escape(upstream), *(_cell(scores, upstream, part) for part in parts)]
         for upstream in dict.fromkeys(score.upstream for score in scores)
     ]
-    yield _Section("Scores", [paragraph(SCORES), element_table(["upstream", *header], rows)])
+    rows += [
+        [escape(name), *(f"{own[part]:.2f}" if part in own else "-" for part in parts)]
+        for name, own in published.items()
+        if not own.keys().isdisjoint(parts)
+    ]
+    header = ["upstream", *(f"{task.upper()}, {metric}" for task, metric in parts)]
+    words = [SCORES, PUBLISHED] if published else [SCORES]
+    yield _Section("Scores", [*map(paragraph, words), element_table(header, rows)])
 
 
-def _cell(scores: Sequence[Scored], upstream: str, header: str) -> str:
-    own = [s for s in scores if s.upstream == upstream and _header(s) == header]
+def _cell(scores: Sequence[Scored], upstream: str, part: tuple[str, str]) -> str:
+    own = [s for s in scores if s.upstream == upstream and (s.task, s.metric) == part]
     return "".join(map(_score, own)) or "-"
-
-
-def _header(score: Scored) -> str:
-    return f"{score.task.upper()}, {score.metric}"
 
 
 def _score(score: Scored) -> str:

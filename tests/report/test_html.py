@@ -147,6 +147,15 @@ def test_scores_come_with_their_commands_behind_one_click(tmp_path):
     assert {"s3prl run_downstream.py -m train", "s3prl run", "cac2fa7bde5f"} <= {*page.texts["dd"]}
 
 
+def test_what_the_papers_printed_stands_below_on_request(tmp_path):
+    superb = write_superb(tmp_path, {"task": "ic", "metric": "accuracy"})
+    page = report(tmp_path, "--scores", superb, "--published")
+    assert "TERA Slim (on a compute budget)" in page.texts["th"]
+    assert "66.36" in page.texts["td"]
+    assert any("do not compare with them" in text for text in page.texts["p"])
+    assert "TERA Slim (on a compute budget)" not in report(tmp_path, "--scores", superb).source
+
+
 def test_scores_without_figures_need_no_library(tmp_path):
     page = report(tmp_path, "--scores", write_superb(tmp_path, {"layer_weights": None}))
     assert "script" not in page.tags

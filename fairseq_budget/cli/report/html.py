@@ -16,6 +16,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
 with imported_later():
+    from fairseq_budget.downstream.sweep import published_scores
     from fairseq_budget.report.heard import hear
     from fairseq_budget.report.probe import read_probes
     from fairseq_budget.report.scored import read_scored
@@ -44,6 +45,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", default=[], metavar="JSON",
         help="superb.json and results.json of `budget-downstream superb` and `compare`",
+    )  # fmt: skip
+    parser.add_argument(
+        "--published", action="store_true",
+        help="beside the scores what the papers printed of the same tasks, of SUPERB's own corpora",
     )  # fmt: skip
     parser.add_argument(
         "--probe", type=Path, nargs="+", default=[], metavar="JSON",
@@ -107,6 +112,10 @@ def _write(
     probes = {str(path): read_probes(path) for path in args.probe}
     found = {} if args.no_audio else {run.name: hear(run) for run in runs[:MOST_HEARD]}
     heard = {name: one for name, one in found.items() if one is not None}
-    text = report(args.title, runs, scores, probes, heard=heard, refresh_s=refresh_s)
+    tasks = dict.fromkeys(score.task for score in scores)
+    text = report(
+        args.title, runs, scores, probes, heard=heard, refresh_s=refresh_s,
+        published=published_scores(tasks) if args.published else {},
+    )  # fmt: skip
     with atomic_write(args.out) as file:
         file.write(text)
