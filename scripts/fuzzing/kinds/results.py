@@ -23,7 +23,7 @@ from fairseq_budget.budget.updates import plan_updates
 from fairseq_budget.downstream.comparison import write_results
 from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_layout
 from fairseq_budget.downstream.runs import RESULT_FILE, Result, Run, Upstream
-from fairseq_budget.downstream.scores import read_score
+from fairseq_budget.downstream.scores import Score, read_score
 from fairseq_budget.downstream.sweep import Cell
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
@@ -240,17 +240,8 @@ def _run_of(folder: Path) -> Run:
 
 
 def _result(folder: Path) -> Path:
-    stored = {
-        "task": "ic",
-        "upstream": "a",
-        "seed": 0,
-        "update": 5,
-        "valid": 0.5,
-        "test": 0.75,
-        "wall_s": 1.0,
-    }
-    stored["key"] = json.loads(json.dumps(_run_of(folder).key()))
-    (folder / RESULT_FILE).write_text(json.dumps(stored, indent=1))
+    stored = Result(5, 0.5, 0.75, task="ic", upstream="a", wall_s=1.0, key=_run_of(folder).key())
+    (folder / RESULT_FILE).write_text(json.dumps(asdict(stored), indent=1))
     return folder / RESULT_FILE
 
 
@@ -258,9 +249,14 @@ def _read_result(path: Path) -> Any:
     return _run_of(path.parent).result(_NoRunner())  # type: ignore[arg-type]
 
 
-def _check_score(result: Any) -> None:
-    require(all(0 <= result[name] <= 1 for name in ("valid", "test")), result)
-    require(isinstance(result["update"], int) and result["upstream"] == "a", result)
+def _check_score(score: Score) -> None:
+    require(0 <= score.valid <= 1 and 0 <= score.test <= 1, score)
+    require(isinstance(score.update, int), score)
+
+
+def _check_result(result: Result) -> None:
+    _check_score(result)
+    require(result.upstream == "a", result)
 
 
 _SCALARS = "".join(
@@ -288,10 +284,9 @@ READERS = (
     Reader("points, table", _points("points.tsv"), _read_points, _check_points),
     Reader("points", _points("points.json"), _read_points, _check_points, codec=JSON),
     Reader("forecast.json", _forecast, _read_forecast, _check_forecast, codec=JSON),
-    Reader("result.json", _result, _read_result, _check_score, codec=JSON),
+    Reader("result.json", _result, _read_result, _check_result, codec=JSON),
     Reader("s3prl's scalars", text_file(SCALARS_FILE, _SCALARS),
-           lambda p: asdict(read_score(p.parent, TASKS["ic"])),
-           lambda score: _check_score({**score, "upstream": "a"})),
+           lambda p: read_score(p.parent, TASKS["ic"]), _check_score),
     Reader("record of an update", _record, lambda p: asdict(read_record(p)), codec=JSON),
     Reader("layout.json", _layout, _read_layout, _check_layout, codec=JSON),
     Reader("options", text_file("options.yaml", _OPTIONS), read_options),

@@ -74,7 +74,6 @@ def test_the_phones_of_the_demo_corpus_become_segments(fitted, demo_folder, caps
         (("segment", "--penalty", -1), "--penalty -1.0: expected 0"),
         (("segment", "--target-rate", 49), r"--target-rate 49: the sample has"),
         (("segment", "--penalty", 1, "--name", "km"), "--name km"),
-        (("segment", "--penalty", 1, "--workers", 0), "--workers 0"),
         (("boundaries", "--split", "valid", "--units", "u"), "--units and --vad go together"),
         (("boundaries", "--split", "none", "--table", "t"), "none.tsv"),
         (("boundaries", "--split", "valid", "--table", "t"), "cannot read the alignments t"),
