@@ -140,7 +140,7 @@ def _read_results(path: Path) -> Any:
 
 
 def _check_results(row: Any) -> None:
-    scores = [value for name, value in row.items() if "accuracy" in name]
+    scores = [value for name, value in row.items() if name.endswith("(%)")]
     require(len(scores) == 1 and 0 <= scores[0] <= 100, scores)
 
 
