@@ -8,9 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from fairseq_budget.budget.families import model_overrides
-from fairseq_budget.budget.flops import (
-    updates_for_budget,
-)
+from fairseq_budget.budget.flops import updates_for_budget
 from fairseq_budget.budget.learning_rates import lr_for
 from fairseq_budget.budget.machine import Machine, training_hours
 from fairseq_budget.budget.parameters import count_parts

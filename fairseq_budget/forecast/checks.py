@@ -73,18 +73,18 @@ def _require_one_corpus(points: Sequence[Point]) -> None:
             )
 
 
-def learned(points: Sequence[Point]) -> list[Point]:
-    """Those whose loss is below that of guessing, or that do not tell.
+def has_learned(point: Point) -> bool:
+    """Whether its loss is below that of guessing, or it does not tell.
 
     A law is of what is learned; before learning begins, losses stand still at that of guessing.
     """
-    return [point for point in points if (point.unexplained or 0) < UNLEARNED]
+    return (point.unexplained or 0) < UNLEARNED
 
 
-def require_enough(points: Sequence[Point], left_out: Sequence[Point] = ()) -> None:
-    """Raise BudgetError for fewer runs than the law's parameters allow."""
-    without = ", ".join(point.name for point in left_out)
-    reason = f"; left out, since they have learned no more than to guess: {without}"
+def require_enough(points: Sequence[Point], left_out: Sequence[str] = ()) -> None:
+    """Raise BudgetError for fewer runs than the law's parameters allow; `left_out` are named."""
+    reason = "; left out, since they have learned no more than to guess: " if left_out else ""
+    reason += ", ".join(left_out)
     found = {
         "budgets": (len(budgets(points)), MIN_BUDGETS),
         "sizes": (len({point.parameters for point in points}), MIN_SIZES),
@@ -95,7 +95,7 @@ def require_enough(points: Sequence[Point], left_out: Sequence[Point] = ()) -> N
             raise BudgetError(
                 f"{number} {what if number > 1 else what[:-1]} cannot give the five numbers of "
                 f"L(N, D): expected {least} {what} at least, of {MIN_SIZES} sizes at "
-                f"{MIN_BUDGETS} budgets or more{reason if left_out else ''}"
+                f"{MIN_BUDGETS} budgets or more{reason}"
             )
 
 

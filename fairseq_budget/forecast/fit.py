@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from fairseq_budget.forecast.checks import (
     MIN_RUNS,
     budgets,
-    learned,
+    has_learned,
     require_agreement,
     require_alike,
     require_enough,
@@ -78,8 +78,8 @@ def fit(points: Sequence[Point], seed: int, num_draws: int = NUM_DRAWS) -> Fit:
     Raises BudgetError for runs that do not belong together, are too few, or do not agree.
     """
     require_alike(points)
-    points, given = learned(points), points
-    left_out = [point for point in given if point not in points]
+    left_out = [point.name for point in points if not has_learned(point)]
+    points = list(filter(has_learned, points))
     require_enough(points, left_out)
     sample = Sample.of(points)
     law = fit_law(sample)
@@ -88,8 +88,7 @@ def fit(points: Sequence[Point], seed: int, num_draws: int = NUM_DRAWS) -> Fit:
     noise = float(np.sqrt(np.sum(sample.residuals(law) ** 2) / spare))
     generator = np.random.default_rng([seed, 0])
     drawn = [_draw(sample, law, noise, spare, generator) for _ in range(num_draws)]
-    names = [point.name for point in left_out]
-    return Fit(points, law, noise, drawn, seed, hindcast(points), names)
+    return Fit(points, law, noise, drawn, seed, hindcast(points), left_out)
 
 
 def hindcast(points: Sequence[Point]) -> float | None:

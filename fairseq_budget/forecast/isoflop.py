@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fairseq_budget.console.table import column
-from fairseq_budget.forecast.checks import MIN_SIZES, budgets, learned
+from fairseq_budget.forecast.checks import MIN_SIZES, budgets, has_learned
 from fairseq_budget.forecast.fit import NUM_DRAWS, interval
 from fairseq_budget.forecast.law import Array
 from fairseq_budget.forecast.points import Point
@@ -57,7 +57,7 @@ def budget_rows(points: Sequence[Point], seed: int) -> list[BudgetRow]:
 
     Of runs that have learned something, on all of the corpus.
     """
-    whole = map(_on_whole_corpus, budgets(learned(points)))
+    whole = map(_on_whole_corpus, budgets(list(filter(has_learned, points))))
     groups = [own for own in whole if len({p.parameters for p in own}) >= MIN_SIZES]
     return [_row(own, np.random.default_rng([seed, place])) for place, own in enumerate(groups)]
 

@@ -12,7 +12,7 @@ from fairseq_budget.console.table import column
 from fairseq_budget.forecast.checks import budgets
 from fairseq_budget.forecast.points import Point
 from fairseq_budget.frames import FRAME_RATE_HZ
-from fairseq_budget.report.alike import CORPORA_APART
+from fairseq_budget.report.alike import CORPORA_APART, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,35 +48,27 @@ def seed_rows(points: Sequence[Point]) -> list[SeedRow]:
 
 def _apart(groups: Sequence[Sequence[Point]]) -> Sequence[float | None]:
     """Of each group, the deviation that its seeds do not share with the other groups."""
-    tables = [{point.seed: point.valid_loss for point in own} for own in groups]
-    seeds = sorted(seed for seed in tables[0] if seed is not None) if groups else []
-    is_whole = all(sorted(map(str, own)) == sorted(map(str, seeds)) for own in tables)
-    if len(groups) < 2 or not is_whole or any(len(own) != len(seeds) for own in groups):
+    ordered = [sorted(own, key=lambda point: point.seed or 0) for own in groups]
+    first, *others = [[point.seed for point in own] for own in ordered] or [[]]
+    is_paired = None not in first and len(set(first)) == len(first)
+    if not others or not is_paired or any(own != first for own in others):
         return [None] * len(groups)
-    losses = np.array([[own[seed] for seed in seeds] for own in tables])
+    losses = np.array([[point.valid_loss for point in own] for own in ordered])
     left = losses - losses.mean(0) - losses.mean(1, keepdims=True) + losses.mean()
-    free = (len(seeds) - 1) * (len(groups) - 1) / len(groups)
+    free = (losses.shape[1] - 1) * (len(groups) - 1) / len(groups)
     return [float(value) for value in np.sqrt(np.square(left).sum(1) / free)]
 
 
 def _alike(points: Sequence[Point]) -> list[list[Point]]:
     """Points of one budget by their shape and corpus; smallest first."""
-    groups: list[list[Point]] = []
-    for point in sorted(points, key=_shape):
-        if not groups or not _is_alike(groups[-1][0], point):
-            groups.append([])
-        groups[-1].append(point)
-    return groups
-
-
-def _shape(point: Point) -> tuple[int, int, float]:
-    return point.parameters, point.layers or 0, point.unique_frames or 0
-
-
-def _is_alike(first: Point, other: Point) -> bool:
-    *shape, unique = _shape(first)
-    *other_shape, other_unique = _shape(other)
-    return shape == other_shape and other_unique <= CORPORA_APART * unique
+    shapes: dict[tuple[int, int], list[Point]] = {}
+    for point in points:
+        shapes.setdefault((point.parameters, point.layers or 0), []).append(point)
+    return [
+        own
+        for _, shape in sorted(shapes.items())
+        for own in near(shape, lambda point: point.unique_frames, CORPORA_APART)
+    ]
 
 
 def _row(points: Sequence[Point], apart: float | None) -> SeedRow:
