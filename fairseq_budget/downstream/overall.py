@@ -4,8 +4,9 @@ Feng et al., "SUPERB @ SLT 2022", 2022, for the tasks T, and the metrics I of ea
 
     1000 / |T| * sum over t of 1 / |I_t| * sum over i of (s(row) - s(low)) / (s(high) - s(low))
 
-so that the low row has 0 and the high one 1000, whether more of a metric is better or less. There
-low is log-mel, and high the best of the leaderboard on the day; here they are any two rows.
+so that the low row has 0 and the high one 1000, whether more of a metric is better or less. On
+the leaderboard low is log-mel, and high the best of its first year (papers/superb.py); here they
+are these two, or any two rows.
 """
 
 from __future__ import annotations
@@ -15,9 +16,34 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from fairseq_budget.errors import BudgetError, expected_one_of
+from fairseq_budget.papers.superb import REFERENCE_POINTS
 
 Part = tuple[str, str]  # a task and a metric of it
 Scores = Mapping[Part, float]
+
+LEADERBOARD_ENDS = ("log-mel (leaderboard)", "best (leaderboard)")
+
+
+def leaderboard_rows(tasks: Iterable[str]) -> dict[str, Scores]:
+    """The leaderboard's own two ends of some tasks, as rows of a table, in per cent.
+
+    Raises BudgetError for a task that it has not.
+    """
+    tasks = list(tasks)
+    for task in tasks:
+        if task not in REFERENCE_POINTS:
+            raise BudgetError(
+                f"--leaderboard-score: {task}: {expected_one_of(task, list(REFERENCE_POINTS))}; "
+                "leave it out with --tasks"
+            )
+    return {
+        name: {
+            (task, metric): ends[index]
+            for task in tasks
+            for metric, ends in REFERENCE_POINTS[task].items()
+        }
+        for index, name in enumerate(LEADERBOARD_ENDS)
+    }
 
 
 def overall_scores(table: Mapping[str, Scores], low: str, high: str) -> dict[str, float]:

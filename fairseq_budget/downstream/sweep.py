@@ -23,6 +23,7 @@ from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.tasks import TASKS, Metric, Task
 from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.papers import compute_budget, sequence_compression
+from fairseq_budget.papers.superb import REFERENCE_POINTS
 from fairseq_budget.structured import read_yaml
 from fairseq_budget.upstream.launch import find_config
 
@@ -242,17 +243,19 @@ def published_scores(tasks: Iterable[str]) -> dict[str, dict[Part, float]]:
 
 
 def wide_rows(
-    cells: Sequence[Cell], *, published: bool = False, score_between: Sequence[str] = ()
+    cells: Sequence[Cell],
+    others: Mapping[str, Mapping[Part, float]] | None = None,
+    score_between: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """A row for each upstream, a column for each metric, named as SUPERB's tables name it.
 
-    Then, if `published`, what the papers printed of the same tasks; `score_between` two rows adds
-    SUPERB's overall score (see `overall_scores` for what raises).
+    Then rows of `others`, which were not measured here; `score_between` two rows adds SUPERB's
+    overall score (see `overall_scores` for what raises).
     """
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     parts = [(task, metric) for task in tasks for metric in _reported(task)]
     measured = scores_of(cells)
-    scores = {**measured, **(published_scores(tasks) if published else {})}
+    scores = {**measured, **(others or {})}
     overall = overall_scores(scores, *score_between) if score_between else None
     spreads = {(cell.upstream, cell.task, cell.metric): cell.spread_percent for cell in cells}
     rows = []
@@ -276,11 +279,12 @@ def overall_notes(cells: Sequence[Cell], score_between: Sequence[str]) -> list[s
     if not score_between:
         return []
     low, high = score_between
-    tasks = ", ".join(dict.fromkeys(cell.task.upper() for cell in cells))
-    return [
-        f"SUPERB score: 0 is {low} and 1000 is {high}, the mean over {tasks}; the formula is that "
-        "of SUPERB @ SLT 2022 (Feng et al., 2022), the leaderboard's tasks and rows are others."
-    ]
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    missing = [task.upper() for task in REFERENCE_POINTS if task not in tasks]
+    words = f"0 is {low} and 1000 is {high}, the mean over {', '.join(tasks).upper()}"
+    if missing:
+        words += f"; the leaderboard's is over ten tasks, {', '.join(missing)} too"
+    return [f"SUPERB score: {words} (Feng et al., SUPERB @ SLT 2022)."]
 
 
 def _reported(task: str) -> tuple[Metric, ...]:

@@ -113,6 +113,15 @@ def test_a_row_to_score_between_that_is_none_is_told_before_any_training(
     assert not (tmp_path / "s").exists()
 
 
+def test_the_leaderboards_score_and_one_between_rows_exclude_each_other(
+    lay: Lay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["superb", "--data", str(lay("ic").parent), "--out", str(tmp_path / "s"), "--logmel"]
+    with pytest.raises(SystemExit):
+        main([*command, "--leaderboard-score", "--score-between", "log-mel", "log-mel"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong", [{"official": False}, {"task": "pr"}], ids=["own recordings", "not official"]
 )

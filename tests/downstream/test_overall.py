@@ -2,8 +2,14 @@
 
 import pytest
 
-from fairseq_budget.downstream.overall import overall_scores
+from fairseq_budget.downstream.overall import (
+    LEADERBOARD_ENDS,
+    leaderboard_rows,
+    overall_scores,
+)
+from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.papers.superb import REFERENCE_POINTS
 
 LOW = {("asr", "WER"): 20.0, ("sf", "F1"): 70.0, ("sf", "CER"): 50.0}
 HIGH = {("asr", "WER"): 10.0, ("sf", "F1"): 90.0, ("sf", "CER"): 30.0}
@@ -43,3 +49,31 @@ def test_two_rows_that_nothing_lies_between_are_refused(high, message):
 def test_a_row_that_is_none_is_named_with_those_there_are():
     with pytest.raises(BudgetError, match=r"highest: expected one of low, high; did you mean"):
         overall_scores({"low": LOW, "high": HIGH}, "low", "highest")
+
+
+HUBERT_BASE = {  # of Table 2 in Yang et al., "SUPERB", 2021
+    ("pr", "PER"): 5.41, ("asr", "WER"): 6.42, ("ks", "accuracy"): 96.30, ("qbe", "MTWV"): 7.36,
+    ("sid", "accuracy"): 81.42, ("asv", "EER"): 5.11, ("sd", "DER"): 5.88,
+    ("ic", "accuracy"): 98.34, ("sf", "slot type F1"): 88.53, ("sf", "slot value CER"): 25.20,
+    ("er", "accuracy"): 64.92,
+}  # fmt: skip
+
+
+def test_the_leaderboards_ends_have_what_superb_reports_of_each_task():
+    rows = leaderboard_rows(REFERENCE_POINTS)
+    for task in TASKS.keys() & REFERENCE_POINTS.keys():
+        reported = {metric.name: metric.higher_is_better for metric in TASKS[task].reported}
+        assert REFERENCE_POINTS[task].keys() == reported.keys()
+        for metric, (low, high) in REFERENCE_POINTS[task].items():
+            assert (low < high) == reported[metric]
+    assert [rows[name].keys() for name in LEADERBOARD_ENDS] == [HUBERT_BASE.keys()] * 2
+
+
+def test_hubert_base_has_the_leaderboards_score():
+    rows = {**leaderboard_rows(REFERENCE_POINTS), "HuBERT Base": HUBERT_BASE}
+    assert overall_scores(rows, *LEADERBOARD_ENDS)["HuBERT Base"] == pytest.approx(941, abs=0.5)
+
+
+def test_a_task_that_the_leaderboard_has_not_is_named():
+    with pytest.raises(BudgetError, match="--leaderboard-score: asr5k: expected one of pr, asr"):
+        leaderboard_rows(["pr", "asr5k"])

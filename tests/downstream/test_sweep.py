@@ -13,6 +13,7 @@ from fairseq_budget.downstream.sweep import (
     num_updates,
     overall_notes,
     parse_rates,
+    published_scores,
     read_layouts,
     wide_rows,
 )
@@ -77,10 +78,10 @@ def test_validation_chooses_the_rate_and_test_is_reported():
         {"upstream": "b", "PR PER (%) ↓": "-", "IC accuracy (%) ↑": "70.0"},
     ]
     assert second.upstream == "b"
-    *measured, first, _ = wide_rows(cells, published=True)[:4]
+    *measured, first, _ = wide_rows(cells, published_scores(["pr", "ic"]))[:4]
     assert measured == wide_rows(cells)
     assert first.keys() == measured[0].keys()
-    rows = {row["upstream"]: row for row in wide_rows(cells, published=True)}
+    rows = {row["upstream"]: row for row in wide_rows(cells, published_scores(["pr", "ic"]))}
     assert rows["TERA Slim (on a compute budget)"]["PR PER (%) ↓"] == "30.47"
     assert rows["avg 4 (compressing sequences)"]["IC accuracy (%) ↑"] == "93.12"
     assert rows["MFA (compressing sequences)"]["IC accuracy (%) ↑"] == "-"
@@ -107,12 +108,13 @@ def test_the_overall_score_is_a_column_and_says_between_what():
         ]
         + [result("ic", "half", 0.1, 0, 0.5, 0.5)]
     )
-    rows = wide_rows(cells, score_between=("low", "high"))
+    rows = wide_rows(cells, {}, ("low", "high"))
     assert {row["upstream"]: row["SUPERB score ↑"] for row in rows} == {
         "low": "0", "mine": "438", "high": "1000", "half": "-",
     }  # fmt: skip
     [note] = overall_notes(cells, ("low", "high"))
-    assert "0 is low and 1000 is high, the mean over PR, IC" in note
+    assert "0 is low and 1000 is high, the mean over PR, IC; the leaderboard's is over ten" in note
+    assert "ten tasks, ASR, KS, QBE, SID, ASV, SD, SF, ER too" in note
     assert not overall_notes(cells, ())
 
 

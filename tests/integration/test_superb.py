@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from fairseq_budget.cli.downstream.command import main
 from tests.conftest import run
 
 pytestmark = [pytest.mark.fairseq, pytest.mark.s3prl]
@@ -44,6 +45,12 @@ def test_one_command_makes_one_table_and_goes_on_where_it_was_stopped(layouts, e
     shutil.rmtree(tmp_path / "ic/tera")  # of a run that was killed
     shutil.rmtree(tmp_path / "states")  # what is kept there changes nothing
     assert run(*command).stdout == table
+
+
+def test_the_leaderboards_score_is_not_of_other_corpora(layouts, tmp_path, capsys):
+    command = ["superb", "--data", str(layouts), "--out", str(tmp_path), "--logmel"]
+    assert main([*command, "--leaderboard-score"]) == 2
+    assert "ic, sid: expected SUPERB's own corpora" in capsys.readouterr().err
 
 
 def test_a_dry_run_prints_the_commands_and_what_they_cost(layouts, tmp_path):

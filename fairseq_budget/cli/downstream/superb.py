@@ -23,8 +23,13 @@ with imported_later():
     from torch import get_num_threads
     from torch.cuda import device_count
 
-    from fairseq_budget.downstream.layout import shell_command
-    from fairseq_budget.downstream.overall import require_rows
+    from fairseq_budget.downstream.layout import Layout, shell_command
+    from fairseq_budget.downstream.overall import (
+        LEADERBOARD_ENDS,
+        Scores,
+        leaderboard_rows,
+        require_rows,
+    )
     from fairseq_budget.downstream.runs import Protocol, Run, run_all
     from fairseq_budget.downstream.s3prl_process import S3prlProcess
     from fairseq_budget.downstream.sweep import (
@@ -107,10 +112,15 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--published", action="store_true",
         help="add the rows that the papers printed, of SUPERB's own corpora",
     )  # fmt: skip
-    parser.add_argument(
+    ends = parser.add_mutually_exclusive_group()
+    ends.add_argument(
+        "--leaderboard-score", action="store_true",
+        help="add SUPERB's overall score as its leaderboard has it, and the rows that are its 0 "
+        "and 1000; for SUPERB's own corpora",
+    )  # fmt: skip
+    ends.add_argument(
         "--score-between", nargs=2, default=(), metavar=("LOW", "HIGH"),
-        help="add SUPERB's overall score: 0 is the row LOW and 1000 the row HIGH, by their names "
-        "in the table",
+        help="the same between any two rows of the table, by their names: 0 is LOW, 1000 is HIGH",
     )  # fmt: skip
     parser.add_argument(
         "--dry-run", action="store_true",
@@ -135,9 +145,9 @@ def _superb(args: argparse.Namespace) -> int:
         ),
         args.keep_checkpoints,
     )
-    published = published_scores(layout.request.task for layout in sweep.layouts)
-    names = [row[0].name for row in sweep.rows] + list(published if args.published else ())
-    require_rows(args.score_between, names)  # before days of training
+    others = _other_rows(args, sweep.layouts)  # what is wrong is told before days of training
+    between = LEADERBOARD_ENDS if args.leaderboard_score else args.score_between
+    require_rows(between, [*(row[0].name for row in sweep.rows), *others])
     runs = _part(sweep.runs(), args.job)
     if args.dry_run:
         _print_costs(runs)
@@ -145,14 +155,29 @@ def _superb(args: argparse.Namespace) -> int:
     failures: list[BudgetError] = []
     results = run_all(runs, args.jobs or max(1, device_count()), failures)
     if args.job is None and results:
-        cells, between = choose(results), args.score_between
-        wide = wide_rows(cells, published=args.published, score_between=between)
+        cells = choose(results)
+        wide = wide_rows(cells, others, between)
         _write_tables(args.out, cells, wide, [*sweep.notes(), *overall_notes(cells, between)])
     elif args.job is not None:
         print(f"{len(results)} of {len(runs)} runs of part {args.job} are done")
     if failures:
         raise BudgetError(f"{len(failures)} of {len(runs)} runs failed, the first: {failures[0]}")
     return 0
+
+
+def _other_rows(args: argparse.Namespace, layouts: Sequence[Layout]) -> dict[str, Scores]:
+    """Rows that were not measured here, by their names."""
+    tasks = [layout.request.task for layout in layouts]
+    rows: dict[str, Scores] = dict(published_scores(tasks)) if args.published else {}
+    if args.leaderboard_score:
+        rows |= leaderboard_rows(tasks)
+        own = [layout.request.task for layout in layouts if not layout.request.superb]
+        if own:
+            raise BudgetError(
+                f"--leaderboard-score: {', '.join(own)}: expected SUPERB's own corpora, as layout "
+                "--superb and --official make them; take --score-between LOW HIGH"
+            )
+    return rows
 
 
 def _part(runs: Sequence[Run], job: str | None) -> list[Run]:
