@@ -39,8 +39,14 @@ train() { # NAME SEED PRESET OVERRIDES...
         task.data="$out/data" checkpoint.save_dir="$run" common.seed="$2" common.log_format=json \
         common.log_file="$run/train.log" "${@:4}" >"$run/output.txt" 2>&1
 }
+read -ra as_many_flops < <(budget-plan updates --flops 7.952e12 --size tiny,frontend=logmel \
+    --seconds-per-gpu 16 --sequence-seconds 4 --overrides)
 for seed in "${seeds[@]}"; do
-    { train tera "$seed" budget_tera_demo && train wav2vec2 "$seed" budget_wav2vec2_demo; } &
+    {
+        train tera "$seed" budget_tera_demo
+        train wav2vec2 "$seed" budget_wav2vec2_demo
+        train tera_logmel "$seed" budget_tera_demo "${as_many_flops[@]}"
+    } &
     hubert=$out/hubert/seed$seed/checkpoint_last.pt
     train hubert "$seed" budget_hubert_demo
     budget-labels make --data "$out/data" --name "second$seed" --clusters 100 --layer 2 \
@@ -52,7 +58,7 @@ for seed in "${seeds[@]}"; do
 done
 
 rows=()
-for name in tera wav2vec2 hubert hubert_second student_cif; do
+for name in tera tera_logmel wav2vec2 hubert hubert_second student_cif; do
     paths=()
     for seed in "${seeds[@]}"; do
         paths+=("$out/$name/seed$seed/checkpoint_last.pt")

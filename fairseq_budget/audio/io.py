@@ -42,6 +42,7 @@ UNKNOWN = 1 << 62  # libsndfile says this and more for a length that stands nowh
 _OGG_BEFORE, _OGG_LAST = 5 * SAMPLE_RATE, 30 * SAMPLE_RATE  # see `_first_to_decode`
 _NOTHING = np.empty(0, dtype=np.float32)
 _NOT_FINITE = "not finite: NaN or infinite samples"
+_PCM_16 = "PCM_16"
 _PCM16_SCALE = 1 << 15  # libsndfile divides by this on reading, so that a round trip is exact
 
 
@@ -108,6 +109,7 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
         first = _first_to_decode(file, start)
         if 0 < first < file.frames:
             file.seek(first)
+        is_16_bits = file.subtype == _PCM_16
         end = None if num_samples is None else start + num_samples - first
         parts: list[Block] = []
         position = 0
@@ -120,6 +122,8 @@ def read_audio(path: str | Path, start: int = 0, num_samples: int | None = None)
     if num_samples is not None and len(samples) < num_samples:
         asked = f"samples {start} to {start + num_samples} were asked for"
         raise AudioError(path, f"truncated: {asked}, but they are not all there")
+    if is_16_bits:  # any of which is within [-1, 1]
+        return samples
     if reason := find_wrong_samples(samples):
         raise AudioError(path, reason)
     return samples.clip(-1, 1, out=samples)
@@ -210,7 +214,7 @@ def blocks(file: soundfile.SoundFile, num_samples: int | None = None) -> Iterato
     """
     left = UNKNOWN if num_samples is None else num_samples
     most = max(1, _BLOCK // file.channels)
-    dtype = "int16" if file.subtype == "PCM_16" else "float32"
+    dtype = "int16" if file.subtype == _PCM_16 else "float32"
     while left > 0 and len(block := file.read(min(most, left), dtype=dtype, always_2d=True)):
         left -= len(block)
         yield block if dtype == "float32" else block / np.float32(_PCM16_SCALE)

@@ -60,6 +60,7 @@ class UpdateAudio(NamedTuple):
     seconds: float
     sequence_s: float  # the mean utterance, cropped or padded
     updates_per_epoch: float
+    lost: float = 0.0  # the share of utterances that cropping them to their batch's shortest takes
 
 
 class Batches:
@@ -124,6 +125,7 @@ class Batches:
             num_batches * per_batch / SAMPLE_RATE,
             per_sequence / SAMPLE_RATE,
             len(self) / num_batches,
+            1 - per_batch / self.mean_samples(pad=True)[0],
         )
 
     def _cut_buckets(self) -> list[int]:

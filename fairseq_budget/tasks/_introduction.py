@@ -90,6 +90,7 @@ def _batch(root: Any, heard: UpdateAudio) -> str:
         f"batch: {heard.seconds:.1f} s of audio in an update, in utterances of "
         f"{heard.sequence_s:.1f} s ({' or '.join(w for w in limits if not w.endswith('=None'))}, "
         f"{root.optimization.update_freq[-1]} accumulated)"
+        + (f"; {heard.lost:.1%} cropped away for equal lengths" if heard.lost >= 5e-4 else "")
     )
 
 

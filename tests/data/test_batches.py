@@ -128,6 +128,16 @@ def test_mean_samples_of_many_batches_are_estimated_well(pad):
     assert batches.mean_samples(pad=pad) == pytest.approx(exact, rel=0.1)
 
 
+def test_what_cropping_to_equal_lengths_takes_is_at_most_what_batch_mates_differ_by():
+    sizes = sizes_of(5000)
+    batches = batches_of(sizes)
+    kept = sum(sizes[batch].min() * len(batch) for batch in listed(batches, 1))
+    lost = batches.update_audio(1, pad=False).lost
+    assert lost == pytest.approx(1 - kept / sizes.sum(), abs=0.003)
+    assert 0 < lost < BUCKET_WIDTH
+    assert batches.update_audio(1, pad=True).lost == 0
+
+
 def test_the_cost_does_not_grow_with_the_corpus():
     """Sizes are asked for a few hundred times, not once for each utterance."""
 

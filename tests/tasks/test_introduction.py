@@ -19,7 +19,7 @@ from fairseq_budget.tasks._introduction import (  # noqa: E402
     num_updates,
 )
 
-HEARD = UpdateAudio(seconds=20.0, sequence_s=4.0, updates_per_epoch=2.5)
+HEARD = UpdateAudio(seconds=20.0, sequence_s=4.0, updates_per_epoch=2.5, lost=0.0234)
 CONFIG = EncoderConfig(size="tiny").resolved()
 FLOPS = training_flops_per_second(CONFIG, 4.0) * 20
 
@@ -59,7 +59,7 @@ def test_each_line_says_one_thing_with_its_number(model):
         "model: budget_hubert, size tiny, 15 parameters, 10 of them trained",
         "objective: budget_masked_prediction, task.labels=km",
         "batch: 20.0 s of audio in an update, in utterances of 4.0 s (dataset.max_tokens=64000, "
-        "4 accumulated)",
+        "4 accumulated); 2.3% cropped away for equal lengths",
         f"cost: {FLOPS:.3g} FLOPs in an update of the encoder",
         "updates: 1,000 (5.56 h of audio), 2.5 in an epoch; 7 made",
         "saves: every epoch, every 400 updates, on Ctrl-C or SIGTERM and at the end, in d",
