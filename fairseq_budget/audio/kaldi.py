@@ -31,7 +31,7 @@ PREEMPHASIS = 0.97
 NUM_CEPSTRA, NUM_CEPSTRUM_BINS, LIFTER = 13, 23, 22.0
 NUM_MFCC = 3 * NUM_CEPSTRA
 ENERGY_FLOOR = float(np.finfo(np.float32).eps)  # Kaldi's floor under the logarithm
-CHUNK_FRAMES = 1024  # computed at once: what the cache holds
+CHUNK_FRAMES = 512  # computed at once: what the cache holds, a megabyte of windows
 REACH = 2  # frames that a delta sees on either side
 _BLOCK = math.gcd(WINDOW, SHIFT)  # samples whose sum several windows share
 
