@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.cli.downstream.command import main
-from fairseq_budget.downstream.layout import read_layout
+from fairseq_budget.downstream.layout import Request, make_layout, read_layout
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
 from tests.downstream.corpora import make_corpus
@@ -111,6 +111,14 @@ def test_a_row_to_score_between_that_is_none_is_told_before_any_training(
     assert main([*command, "--score-between", "log-mel", "wavlm"]) == 2
     assert "--score-between: wavlm: expected one of log-mel" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_compare_is_not_for_what_learns_nothing(
+    demo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(make_layout(Request("qbe", str(demo_folder)), tmp_path / "qbe").folder)
+    assert main(["compare", "--data", data, "--out", str(tmp_path / "c"), "--logmel"]) == 2
+    assert "use budget-downstream superb --data ROOT --tasks qbe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
