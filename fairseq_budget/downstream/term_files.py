@@ -70,20 +70,16 @@ def write_terms(folder: Path, splits: Splits, options: Options) -> dict[str, str
     Else they are all whole recordings that some document holds. Raises BudgetError if there are
     none.
     """
+    generators = {split: random.Random(f"{options.seed} {split}") for split in splits}
     is_timed = any(recording.words for split in splits.values() for recording in split)
     documents = splits["train"]
     if is_timed:
-        generator = random.Random(f"{options.seed} train")
-        documents = _draw(documents, MAX_DOCUMENTS, generator)
-    named = {f"quesst14_{number:05d}": row for number, row in enumerate(documents, start=1)}
-    texts = {name: _normalized(row.field(options.label)) for name, row in named.items()}
-    files = [_link(folder / "Audio", name, row) for name, row in named.items()]
-    _write_list(folder / "scoring" / DOCUMENTS, "Audio", files)
+        documents = _draw(documents, MAX_DOCUMENTS, generators["train"])
+    texts = _write_documents(folder, documents, options.label)
     found: dict[str, str] = {}
     for split, part in PARTS.items():
-        generator = random.Random(f"{options.seed} {split}")
         if is_timed:
-            queries = _cut(splits[split], list(texts.values()), generator)
+            queries = _cut(splits[split], list(texts.values()), generators[split])
         else:
             queries = _whole(splits[split], list(texts.values()), options.label)
         if not queries:
@@ -94,6 +90,14 @@ def write_terms(folder: Path, splits: Splits, options: Options) -> dict[str, str
             )
         found |= _write_queries(folder, part, queries, texts)
     return found
+
+
+def _write_documents(folder: Path, documents: Sequence[Recording], label: str) -> dict[str, str]:
+    """Returns what each of them says."""
+    named = {f"quesst14_{number:05d}": row for number, row in enumerate(documents, start=1)}
+    files = [_link(folder / "Audio", name, row) for name, row in named.items()]
+    _write_list(folder / "scoring" / DOCUMENTS, "Audio", files)
+    return {name: _normalized(row.field(label)) for name, row in named.items()}
 
 
 def _write_queries(

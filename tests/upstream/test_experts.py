@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import random
 import re
+import signal
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +22,7 @@ from fairseq_budget.upstream.compat import prepare_s3prl
 from fairseq_budget.upstream.experts import (
     _let_keywords_be_listed,
     _redirect_verification_cache,
+    _search_in_children,
     require_packages,
     staying_on,
 )
@@ -82,6 +85,24 @@ def test_keywords_are_the_listed_ones_or_the_twelve(digits: Path, tmp_path: Path
         config["datarc"] = {**data, "classes": classes}
         expert = DownstreamExpert(8, config, str(tmp_path))
         assert expert.model.post_net.linear.out_features == count
+
+
+def death_signal() -> int:
+    """What a process is sent when its parent dies: 2 is prctl's PR_GET_PDEATHSIG."""
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(2, ctypes.byref(number))
+    return number.value
+
+
+def test_processes_that_search_end_with_their_run(tmp_path: Path) -> None:
+    pytest.importorskip("dtw")
+    pytest.importorskip("s3prl")
+    prepare_s3prl()
+    _search_in_children(str(tmp_path))
+    from s3prl.downstream.quesst14_dtw.expert import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=1) as pool:
+        assert pool.submit(death_signal).result() == signal.SIGKILL
 
 
 def test_queries_are_found_by_their_sound_and_the_score_is_of_what_s3prl_lists(
