@@ -23,6 +23,7 @@ EXTRAS = {
     ],
     "labels": ["npy-append-array", "sentencepiece"],
     "asr": ["jiwer", "flashlight-text", "sentencepiece"],
+    "qbe": ["dtw-python", "lxml"],  # s3prl's expert imports them; dtw-python is under the GPL
     "demo": ["espeakng-loader", "matplotlib"],
     "report": ["matplotlib", "plotly"],
     "dev": [

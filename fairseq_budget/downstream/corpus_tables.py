@@ -23,10 +23,12 @@ from fairseq_budget.downstream.task_files import (
     UNKNOWN,
     command_split,
 )
+from fairseq_budget.downstream.term_files import DOCUMENTS, ENGLISH, QUERIES
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.structured import read_json, read_table
 from fairseq_budget.text.transcripts import read_librispeech
+from fairseq_budget.upstream.term_detection import read_truth, truth_file
 
 Audio = Mapping[str, list[Path]]
 Reader = Callable[[Path], Audio]
@@ -206,3 +208,25 @@ def slots(root: Path) -> Audio:
         if not words or len(words.split()) != len(its.split()):
             raise _wrong(root / SNIPS_TABLE, f"no slot for each word of {path.stem}")
     return found
+
+
+def terms(root: Path) -> Audio:
+    """QUESST 2014: lists of documents and queries, of which s3prl takes those in English."""
+    lists = {name: _english(root, name) for name in (DOCUMENTS, *QUERIES.values())}
+    documents = {path.stem for path in lists[DOCUMENTS]}
+    for part, name in QUERIES.items():
+        truth = read_truth(truth_file(root, part))
+        if not any(truth.get(path.stem, set()) & documents for path in lists[name]):
+            raise _wrong(truth_file(root, part), f"no document holds any query of {name}")
+    return {f"scoring/{name}": paths for name, paths in lists.items()}
+
+
+def _english(root: Path, name: str) -> list[Path]:
+    """Lines of a path, which begins with the corpus's own folder, and a language."""
+    path = root / "scoring" / name
+    with _reading(path):
+        rows = [line.split() for line in path.read_text("utf-8").splitlines()]
+        for row in rows:
+            if len(row) != 2 or "/" not in row[0]:
+                raise ValueError(f"{' '.join(row)!r}, expected a path below a folder, a language")
+        return [root / file.partition("/")[2] for file, language in rows if language == ENGLISH]

@@ -122,11 +122,19 @@ class Layout:
             fields.append(f"config.downstream_expert.datarc.batch_size={size}")
         return fields
 
-    def command(self, arguments: Sequence[str], overrides: Sequence[str] = ()) -> list[str]:
-        """s3prl's arguments that train on this data."""
+    def command(
+        self, arguments: Sequence[str], overrides: Sequence[str] = (), *, part: str = "test"
+    ) -> list[str]:
+        """s3prl's arguments that train on this data, or evaluate a part where nothing is learned.
+
+        `part` is valid or test.
+        """
         fields = ",,".join([*self.overrides(), *overrides])
         config = ["-c", self.task.config] if self.task.config else []
-        return ["-m", "train", "-d", self.task.downstream, *config, *arguments, "-o", fields]
+        mode = ["train"]
+        if not self.task.learns:
+            mode = ["evaluate", "-t", self.task.evaluated[part == "test"]]
+        return ["-m", *mode, "-d", self.task.downstream, *config, *arguments, "-o", fields]
 
 
 def make_layout(request: Request, folder: Path, *, overwrite: bool = False) -> Layout:
@@ -174,6 +182,7 @@ def _read(request: Request) -> list[Recording]:
         request.pattern,
         Path(request.table) if request.table else None,
         commands_only=TASKS[request.task].commands_only,
+        timed_words=TASKS[request.task].timed_words,
     )
 
 
@@ -183,6 +192,7 @@ def _sources_sha256(recordings: Sequence[Recording], request: Request) -> str:
     with reading(f"the recordings in {request.audio}", "put back what was there"):
         for recording in recordings:
             own = [str(recording.path), recording.path.stat().st_size, recording.fields]
+            own += [recording.words] if recording.words else []  # none in hashes of before
             digest.update(json.dumps(own, sort_keys=True).encode())
         if request.lexicon:
             digest.update(Path(request.lexicon).read_bytes())

@@ -4,9 +4,10 @@ Numbers of files are published ones, of which at least so many must be there. Th
 Speech Commands, VoxCeleb1's identification, Fluent Speech Commands and IEMOCAP's four emotions are
 from s3prl's own card of the data (https://huggingface.co/datasets/s3prl/superb), those of
 VoxCeleb1's dev and test from the page that it comes from, those of audio SNIPS's sentences from
-Goo et al., 2018. Hours are LibriSpeech's (Panayotov et al., 2015), VoxCeleb1's (Nagrani et al.,
-2017), Fluent Speech Commands' (Lugosch et al., 2019) and IEMOCAP's (Busso et al., 2008). Where we
-know of no published number, one file must be there and hours are None.
+Goo et al., 2018, those of QUESST 2014, in all of its languages, from Anguera et al., 2014. Hours
+are LibriSpeech's (Panayotov et al., 2015), VoxCeleb1's (Nagrani et al., 2017), Fluent Speech
+Commands' (Lugosch et al., 2019) and IEMOCAP's (Busso et al., 2008). Where we know of no published
+number, one file must be there and hours are None.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from fairseq_budget.audio.io import audio_info
 from fairseq_budget.downstream import corpus_tables
 from fairseq_budget.downstream.corpus_tables import COMMANDS, COMMANDS_TEST, NUM_FOLDS, Reader
 from fairseq_budget.downstream.recordings import LIBRISPEECH, SNIPS_TABLE
+from fairseq_budget.downstream.term_files import DOCUMENTS, QUERIES
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.frames import SAMPLE_RATE
+from fairseq_budget.upstream.term_detection import truth_file
 
 SHORT_BYTES = 10_000  # a third of a second; only files below it are opened, as there are so many
 
@@ -189,5 +192,17 @@ OFFICIAL = {
             f"meta_data/Session[1-{NUM_FOLDS}]/test_meta_data.json": NUM_FOLDS,
         },
         corpus_tables.emotions,
+    ),
+    "qbe": Corpus(
+        "QUESST 2014",
+        "https://speech.fit.vutbr.cz/files/quesst14Database.tgz",
+        None,  # 23 of six languages, of which s3prl takes one
+        {
+            "Audio/*.wav": 12492,
+            **{f"{part}_queries/*.wav": num for part, num in (("dev", 560), ("eval", 555))},
+            **{f"scoring/{name}": 1 for name in (DOCUMENTS, *QUERIES.values())},
+            **{truth_file(Path(), part).as_posix(): 1 for part in QUERIES},
+        },
+        corpus_tables.terms,
     ),
 }

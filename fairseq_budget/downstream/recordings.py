@@ -18,10 +18,10 @@ from pathlib import Path
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import reading
 from fairseq_budget.structured import read_table
-from fairseq_budget.text.alignments import read_spans
+from fairseq_budget.text.alignments import Span, read_spans
 from fairseq_budget.text.transcripts import SILENCES, read_librispeech
 
-TABLE, PHONES = "utterances.tsv", "phones.tsv"
+TABLE, PHONES, WORDS = "utterances.tsv", "phones.tsv", "words.tsv"
 SNIPS_TABLE = "all.iob.snips.txt"
 LIBRISPEECH = {"train": "train-clean-100", "valid": "dev-clean", "test": "test-clean"}
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
@@ -34,11 +34,13 @@ class Recording:
     """An audio file and what is known of it: ``label``, ``speaker``, ``take``, ...
 
     ``made_at``: where a file that is being made for ``path`` lies until its layout is whole.
+    ``words``: when each is said, if that was asked for and is known.
     """
 
     path: Path
     fields: dict[str, str]
     made_at: Path | None = None
+    words: tuple[Span, ...] = ()
 
     def field(self, name: str) -> str:
         """A field's value; BudgetError names the fields there are."""
@@ -61,17 +63,25 @@ class Recording:
 
 
 def read_recordings(
-    folder: Path, pattern: str, table: Path | None = None, *, commands_only: bool = True
+    folder: Path,
+    pattern: str,
+    table: Path | None = None,
+    *,
+    commands_only: bool = True,
+    timed_words: bool = False,
 ) -> list[Recording]:
     """The rows of a table, by default ``folder/utterances.tsv``, else all files by ``pattern``.
 
     LibriSpeech's folder and audio SNIPS's are known by their transcripts, and read without either.
-    `commands_only`: of a table with a column ``kind``, those of kind "command". Sorted by path.
-    Raises BudgetError where there is no audio, or a row or a name does not fit.
+    `commands_only`: of a table with a column ``kind``, those of kind "command". `timed_words`: with
+    those of ``folder/words.tsv``, where that is. Sorted by path. Raises BudgetError where there is
+    no audio, or a row or a name does not fit.
     """
-    return sorted(
-        _read(folder, pattern, table, commands_only=commands_only), key=lambda row: row.path
-    )
+    recordings = _read(folder, pattern, table, commands_only=commands_only)
+    if timed_words and (folder / WORDS).is_file():
+        spans = read_spans(folder / WORDS, "word")
+        recordings = [replace(row, words=tuple(spans.get(row.path.stem, ()))) for row in recordings]
+    return sorted(recordings, key=lambda row: row.path)
 
 
 def _read(

@@ -25,7 +25,7 @@ from fairseq_budget.downstream.s3prl_process import S3prlProcess
 from fairseq_budget.downstream.scores import Score, read_layer_weights, read_score
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import sha256_file, write_json
-from fairseq_budget.pretrained import MODEL_FILE, UNTRAINED
+from fairseq_budget.pretrained import MODEL_FILE, UNTRAINED, read_pretrained
 from fairseq_budget.structured import conform, read_json
 from fairseq_budget.upstream.scalars import SCALARS_FILE
 
@@ -59,30 +59,43 @@ class Upstream:
         """Of the weights, so that a table tells which ones it is about."""
         return None if self.checkpoint is None else _weights_sha256(self.checkpoint)
 
+    def num_hidden_states(self) -> int:
+        """What it gives to choose from: the first layer's input and all outputs; log-mel one."""
+        return 1 if self.checkpoint is None else 1 + _num_layers(self.checkpoint)
+
 
 @functools.cache
 def _weights_sha256(checkpoint: Path) -> str:
     return sha256_file(checkpoint / MODEL_FILE if checkpoint.is_dir() else checkpoint)
 
 
+@functools.cache
+def _num_layers(checkpoint: Path) -> int:
+    return read_pretrained(checkpoint).encoder.resolved().encoder_layers
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How a run differs from its task's configuration.
 
-    ``layers``: "weighted", the sum that s3prl learns, or "last". ``trainable``: the upstream
-    learns, too. ``cache_gib``: room for a frozen one's hidden states, in memory for each run or,
-    for all runs, in ``cache_folder``; None is the upstream's default, and 0 none.
+    ``layers``: "weighted", the sum that s3prl learns, or "last"; ``layer``: one of them, from 0, in
+    their place. ``trainable``: the upstream learns, too. ``cache_gib``: room for a frozen one's
+    hidden states, in memory for each run or, for all runs, in ``cache_folder``; None is the
+    upstream's default, and 0 none.
     """
 
     learning_rate: float | None = None
     layers: str = "weighted"
+    layer: int | None = None
     trainable: bool = False
     cache_gib: float | None = None
     cache_folder: Path | None = None
 
     def arguments(self) -> list[str]:
-        last = ["-s", "last_hidden_state"] if self.layers == "last" else []
-        return [*last, *(["-f"] if self.trainable else [])]
+        heard = ["-s", "last_hidden_state"] if self.layers == "last" else []
+        if self.layer is not None:
+            heard = ["-l", str(self.layer)]
+        return [*heard, *(["-f"] if self.trainable else [])]
 
     def overrides(self) -> list[str]:
         rate = self.learning_rate
@@ -106,6 +119,7 @@ class Result(Score):
     upstream: str = ""
     seed: int = 0
     learning_rate: float | None = None
+    layer: int | None = None
     layer_weights: list[float] | None = None
     wall_s: float = 0.0
     key: dict[str, Any] = field(default_factory=dict)
@@ -115,7 +129,7 @@ class Result(Score):
 class Run:
     """One training of a classifier; ``num_updates`` None means the configuration's.
 
-    ``fold``: of those that its layout has.
+    ``fold``: of those that its layout has. Where nothing is learned, it evaluates valid and test.
     """
 
     layout: Layout
@@ -134,8 +148,8 @@ class Run:
         untrained = {"untrained": self.seed} if self.upstream.untrained else {}
         return {**untrained, **self.protocol.options()}
 
-    def arguments(self) -> list[str]:
-        """s3prl's arguments."""
+    def arguments(self, part: str = "test") -> list[str]:
+        """s3prl's arguments; `part`, valid or test, is what it evaluates if nothing is learned."""
         arguments = ["-p", str(self.folder), "--seed", str(self.seed), *self.protocol.arguments()]
         if self.upstream.checkpoint is None:
             arguments += ["-u", "budget_logmel"]
@@ -146,9 +160,14 @@ class Run:
         overrides = self.protocol.overrides()
         if self.fold is not None:
             overrides.append(f"config.downstream_expert.datarc.test_fold=fold{self.fold}")
-        if self.num_updates is not None:
+        if self.num_updates is not None and self.layout.task.learns:
             overrides += update_overrides(self.num_updates, warm_up=not self.layout.request.superb)
-        return self.layout.command(arguments, overrides)
+        return self.layout.command(arguments, overrides, part=part)
+
+    def commands(self) -> list[list[str]]:
+        """The arguments of what is run, one after another; the last one evaluates test."""
+        parts = ("test",) if self.layout.task.learns else ("valid", "test")
+        return [self.arguments(part) for part in parts]
 
     def key(self) -> dict[str, Any]:
         """Settings with which a stored result must agree to stand for this run."""
@@ -180,13 +199,14 @@ class Run:
             return stored
         self.prepare()
         start = time.monotonic()
-        score = self._train(s3prl)
+        score = self._score(s3prl)
         result = Result(
             **asdict(score),
             task=self.layout.request.task,
             upstream=self.upstream.name,
             seed=self.seed,
             learning_rate=self.protocol.learning_rate,
+            layer=self.protocol.layer,
             layer_weights=read_layer_weights(self.folder, score.update),
             wall_s=round(time.monotonic() - start, 1),
             key=self.key(),
@@ -212,15 +232,16 @@ class Run:
         """Whether s3prl takes up its checkpoint, and so other batches: in runs of days only."""
         return self.layout.request.superb and any(self.folder.glob("states-*.ckpt"))
 
-    def _train(self, s3prl: S3prlProcess) -> Score:
+    def _score(self, s3prl: S3prlProcess) -> Score:
         going_on = ["-a"] if self._goes_on() else []
-        code = s3prl.run([*self.arguments(), *going_on], self.folder / OUTPUT_FILE)
-        if code:
-            raise BudgetError(
-                f"{self.upstream.name}, seed {self.seed}: s3prl ended with exit code "
-                f"{code}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
-                f"all it said is in {self.folder / OUTPUT_FILE}"
-            )
+        for arguments in self.commands():
+            code = s3prl.run([*arguments, *going_on], self.folder / OUTPUT_FILE)
+            if code:
+                raise BudgetError(
+                    f"{self.upstream.name}, seed {self.seed}: s3prl ended with exit code "
+                    f"{code}: {_last_line(self.folder / OUTPUT_FILE)!r}; "
+                    f"all it said is in {self.folder / OUTPUT_FILE}"
+                )
         return read_score(self.folder, self.layout.task, self.fold)
 
 

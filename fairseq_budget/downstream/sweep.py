@@ -2,6 +2,7 @@
 
 As SUPERB does it: each learning rate trains a classifier of its own, validation chooses, and test
 is reported at the rate that was chosen. Where a task has folds, a score is the mean of theirs.
+Where nothing is learned, layers are in the place of learning rates.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -25,6 +26,7 @@ from fairseq_budget.errors import BudgetError, expected_one_of
 from fairseq_budget.papers import compute_budget, sequence_compression
 from fairseq_budget.papers.superb import REFERENCE_POINTS
 from fairseq_budget.structured import read_yaml
+from fairseq_budget.upstream.experts import require_packages
 from fairseq_budget.upstream.launch import find_config
 
 MAX_STEPS = 10  # of a range; more powers of ten are a slip
@@ -35,6 +37,8 @@ PUBLISHED = {
 }
 
 OVERALL = "SUPERB score ↑"
+
+Choice = tuple[float | None, int | None]  # what is swept over: a learning rate, or a layer
 
 
 def parse_rates(text: str) -> list[float]:
@@ -64,8 +68,8 @@ def parse_rates(text: str) -> list[float]:
 def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
     """The layouts ``root/TASK`` of the tasks, by default of all that there are.
 
-    Raises BudgetError for an unknown task, naming all that are missing, and for a layout whose
-    recordings have changed or are no longer all there.
+    Raises BudgetError for an unknown task, naming all that are missing, for a layout whose
+    recordings have changed or are no longer all there, and for a package that a task needs.
     """
     found = [name for name in TASKS if (root / name / LAYOUT_FILE).is_file()]
     for name in tasks or ():
@@ -81,6 +85,7 @@ def read_layouts(root: Path, tasks: Sequence[str] | None) -> list[Layout]:
     layouts = [read_layout(root / name) for name in tasks or found]
     for layout in layouts:
         layout.require_sound()
+        require_packages(layout.task.downstream)
     return layouts
 
 
@@ -98,29 +103,45 @@ class Sweep:
     keeps_checkpoints: bool = False
 
     def runs(self) -> list[Run]:
-        """Task by task, each with all rows and rates."""
+        """Task by task, each with all rows and rates, or layers."""
         return [
             Run(
                 layout,
                 upstream,
                 seed,
-                self._folder(layout, upstream, rate, seed, fold),
+                self._folder(layout, upstream, name, seed, fold),
                 self.num_updates,
-                replace(self.protocol, learning_rate=rate),
+                protocol,
                 self.keeps_checkpoints,
                 fold,
             )
             for layout in self.layouts
             for row in self.rows
-            for rate in self.rates
-            for seed, upstream in zip(range(self.num_seeds), cycle(row), strict=False)
+            for name, protocol in self._protocols(layout.task, row)
+            for seed, upstream in self._seeds(layout.task, row)
             for fold in layout.folds
         ]
 
+    def _protocols(self, task: Task, row: Sequence[Upstream]) -> Iterator[tuple[str, Protocol]]:
+        """What is swept over, each with the name of its folder."""
+        if task.learns:
+            for rate in self.rates:
+                yield f"lr{rate:g}", replace(self.protocol, learning_rate=rate)
+            return
+        layers = range(row[0].num_hidden_states())
+        for layer in layers[-1:] if self.protocol.layers == "last" else layers:
+            yield f"layer{layer}", replace(self.protocol, layer=layer, trainable=False)
+
+    def _seeds(self, task: Task, row: Sequence[Upstream]) -> Iterator[tuple[int, Upstream]]:
+        """Where nothing is learned, seeds differ by their weights alone: one of each checkpoint."""
+        own = task.learns or row[0].untrained
+        num_seeds = self.num_seeds if own else min(self.num_seeds, len(row))
+        return zip(range(num_seeds), cycle(row), strict=False)
+
     def _folder(
-        self, layout: Layout, upstream: Upstream, rate: float, seed: int, fold: int | None
+        self, layout: Layout, upstream: Upstream, name: str, seed: int, fold: int | None
     ) -> Path:
-        folder = self.folder / layout.request.task / upstream.name / f"lr{rate:g}" / f"seed{seed}"
+        folder = self.folder / layout.request.task / upstream.name / name / f"seed{seed}"
         return folder / f"fold{fold}" if fold else folder
 
     def notes(self) -> list[str]:
@@ -133,6 +154,8 @@ class Sweep:
                     f"{name}: the mean of folds 1 to {task.num_folds}; ± is the spread of seeds, "
                     "each of which is such a mean."
                 )
+            if not task.learns:
+                notes.append(f"{name}: nothing is learned; the layer is chosen on validation.")
             if len(set(task.evaluated)) == 1:
                 notes.append(
                     f"{name}: update and learning rate are chosen on test itself, as SUPERB has no "
@@ -143,7 +166,10 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Cell:
-    """A task's score of an upstream at the learning rate that validation chose, in per cent."""
+    """A task's score of an upstream, in per cent, at the learning rate that validation chose.
+
+    Where nothing is learned, at the ``layer`` that it chose.
+    """
 
     task: str = column()
     upstream: str = column()
@@ -152,6 +178,7 @@ class Cell:
     spread_percent: float | None = column("spread of seeds", digits=2)
     valid_percent: float = column("valid (%)", digits=2)
     learning_rate: float | None = column()
+    layer: int | None = column(optional=True)
     num_seeds: int = column("seeds")
     num_folds: int = column("folds")
     sha256: str | None = column("weights")
@@ -161,7 +188,7 @@ class Cell:
 
 
 def choose(results: Iterable[Result]) -> list[Cell]:
-    """The best learning rate of each task and upstream, by the mean of validation over seeds."""
+    """The best rate or layer of each task and upstream, by the mean of validation over seeds."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.task, result.upstream), []).append(result)
@@ -170,11 +197,11 @@ def choose(results: Iterable[Result]) -> list[Cell]:
 
 def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
     sign = 1 if task.metrics[0].higher_is_better else -1
-    num_folds, rates = _by_rate(results)
-    valid = {rate: statistics.mean(_means(seeds, "valid")) for rate, seeds in rates.items()}
-    rate = max(valid, key=lambda one: sign * valid[one])
-    own = [result for folds in rates[rate] for result in folds]
-    tests = [100 * test for test in _means(rates[rate], "test")]
+    num_folds, swept = _by_choice(results)
+    valid = {choice: statistics.mean(_means(seeds, "valid")) for choice, seeds in swept.items()}
+    best = max(valid, key=lambda one: sign * valid[one])
+    own = [result for folds in swept[best] for result in folds]
+    tests = [100 * test for test in _means(swept[best], "test")]
     first = max(own, key=lambda result: sign * result.valid)
     return Cell(
         name,
@@ -182,8 +209,8 @@ def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
         task.metrics[0].name,
         statistics.mean(tests),
         statistics.stdev(tests) if len(tests) > 1 else None,
-        100 * valid[rate],
-        rate,
+        100 * valid[best],
+        *best,
         len(tests),
         num_folds,
         (first.key["checkpoint_sha256"] or "")[:12] or None,
@@ -196,20 +223,21 @@ def _best(task: Task, name: str, results: Sequence[Result]) -> Cell:
     )
 
 
-def _by_rate(results: Sequence[Result]) -> tuple[int, dict[float | None, list[list[Result]]]]:
-    """The number of folds, and the seeds of each learning rate as lists of their folds.
+def _by_choice(results: Sequence[Result]) -> tuple[int, dict[Choice, list[list[Result]]]]:
+    """The number of folds, and the seeds of each rate or layer as lists of their folds.
 
     A seed of which a fold has failed is left out: its mean would be of other data.
     """
-    seeds: dict[tuple[float | None, int], list[Result]] = {}
+    seeds: dict[tuple[Choice, int], list[Result]] = {}
     for result in results:
-        seeds.setdefault((result.learning_rate, result.seed), []).append(result)
+        choice = (result.learning_rate, result.layer)
+        seeds.setdefault((choice, result.seed), []).append(result)
     num_folds = max(map(len, seeds.values()))
-    rates: dict[float | None, list[list[Result]]] = {}
-    for (rate, _), folds in seeds.items():
+    swept: dict[Choice, list[list[Result]]] = {}
+    for (choice, _), folds in seeds.items():
         if len(folds) == num_folds:
-            rates.setdefault(rate, []).append(folds)
-    return num_folds, rates
+            swept.setdefault(choice, []).append(folds)
+    return num_folds, swept
 
 
 def _means(seeds: Sequence[Sequence[Result]], part: str) -> list[float]:

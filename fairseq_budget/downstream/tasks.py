@@ -31,6 +31,7 @@ from fairseq_budget.downstream.task_files import (
     write_speakers,
     write_words,
 )
+from fairseq_budget.downstream.term_files import write_terms
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.structured import Rate, Share
 
@@ -77,8 +78,10 @@ class Task:
     alone does not tell it. The first of ``metrics`` chooses the best update, and SUPERB reports the
     first ``num_reported`` of them. ``evaluated``:
     s3prl's names of valid and test. ``draws_valid``: s3prl takes the validation part from train
-    itself. ``commands_only``: of the demo corpus, its sentences are left out. ``num_folds``: a
-    score is the mean of so many trainings, which ``datarc.test_fold`` parts.
+    itself. ``learns``: if not, each layer is evaluated in place of a sum of them that would be
+    learned. ``commands_only``: of the demo corpus, its sentences are left out. ``timed_words``: it
+    wants to know when words are said. ``num_folds``: a score is the mean of so many trainings,
+    which ``datarc.test_fold`` parts.
     """
 
     downstream: str
@@ -90,7 +93,9 @@ class Task:
     config: str | None = None
     evaluated: tuple[str, str] = ("dev", "test")
     draws_valid: bool = False
+    learns: bool = True
     commands_only: bool = True
+    timed_words: bool = False
     num_folds: int = 1
     num_reported: int = 1
     small: Mapping[str, Setting] = field(default_factory=dict)
@@ -329,6 +334,18 @@ TASKS = {
             "downstream_expert.modelrc.hidden_size": 64,
         },
     ),
+    "qbe": Task(
+        "quesst14_dtw",
+        "query by example",
+        "transcript",
+        (Metric("MTWV", "quesst14_dtw/{split}-mtwv", higher_is_better=True),),
+        {"datarc.dataset_root": ""},
+        write_terms,
+        learns=False,
+        commands_only=False,
+        timed_words=True,
+        small={"downstream_expert.datarc.num_workers": 0},
+    ),
 }
 
 OFFICIAL_TASKS = {
@@ -355,5 +372,6 @@ OFFICIAL_TASKS = {
     ),
     "sd": TASKS["sd"],
     "er": replace(TASKS["er"], num_folds=5),
+    "qbe": TASKS["qbe"],
 }
 """As s3prl reads SUPERB's own corpora (official.py) in the folders that they come in."""

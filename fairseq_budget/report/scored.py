@@ -28,7 +28,8 @@ _CELL: dict[str, Any] = {  # what is read of a superb.json
     "test_percent": _PERCENT,
     "spread_percent": _PERCENT | None,
     "valid_percent": _PERCENT,
-    "learning_rate": float,
+    "learning_rate": float | None,
+    "layer": int | None,
     "num_seeds": int,
     "num_folds": int,
     "sha256": str | None,
@@ -78,11 +79,11 @@ def read_scored(path: Path) -> list[Scored]:
 
 
 def _of_cell(entry: dict[str, Any], where: str) -> Scored:
-    entry = {"num_folds": 1, **entry}  # as it was where a file does not say
+    entry = {"num_folds": 1, "layer": None, **entry}  # as it was where a file does not say
     own = {name: conform(entry[name], kind, f"{where}.{name}") for name, kind in _CELL.items()}
     spread = "" if own["spread_percent"] is None else f" ± {own['spread_percent']:.1f}"
     facts = {
-        "learning rate": f"{own['learning_rate']:g}",
+        **_swept(own["learning_rate"], own["layer"]),
         "validation": f"{own['valid_percent']:.1f}",
         "seeds": cell(own["num_seeds"]),
         "folds": cell(own["num_folds"]),
@@ -97,6 +98,13 @@ def _of_cell(entry: dict[str, Any], where: str) -> Scored:
         (own["command"],),
         _mean([own["layer_weights"]]),
     )
+
+
+def _swept(rate: float | None, layer: int | None) -> dict[str, str]:
+    """What validation has chosen: a learning rate, or a layer where nothing is learned."""
+    if (rate is None) == (layer is None):
+        raise ValueError(f"learning_rate is {rate} and layer is {layer}, expected one of them")
+    return {"layer": f"{layer}"} if rate is None else {"learning rate": f"{rate:g}"}
 
 
 def _of_comparison(content: dict[str, Any]) -> list[Scored]:

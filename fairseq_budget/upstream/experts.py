@@ -8,8 +8,12 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +21,26 @@ from typing import Any
 import torch
 
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.run.parent import end_with_parent
 from fairseq_budget.upstream import ctc_corpora
 from fairseq_budget.upstream.compat import stand_in
+from fairseq_budget.upstream.scalars import write_scalar
+from fairseq_budget.upstream.term_detection import read_truth, score_detections, truth_file
 
 CTC = "s3prl.downstream.ctc"
+NEEDED = {  # by experts: packages that nothing can stand in for, and what installs them
+    "sv_voxceleb1": {"sklearn": "scikit-learn", "joblib": "joblib"},
+    "quesst14_dtw": {package: "'fairseq_budget[qbe]'" for package in ("dtw", "lxml")},
+}
+
+
+def require_packages(downstream: str) -> None:
+    """Raise BudgetError if a package is missing that an expert of s3prl imports."""
+    for package, name in NEEDED.get(downstream, {}).items():
+        if importlib.util.find_spec(package) is None:
+            raise BudgetError(
+                f"s3prl's {downstream} needs {package}, which is not installed; pip install {name}"
+            )
 
 
 @contextmanager
@@ -33,6 +53,7 @@ def supplied_experts(cache: str) -> Iterator[None]:
     standard = runner._get_downstream
 
     def _get_downstream(self: Any) -> Any:
+        require_packages(self.args.downstream)
         for supply in SUPPLIES.get(self.args.downstream, ()):
             supply(cache)
         return standard(self)
@@ -77,12 +98,6 @@ def _let_keywords_be_listed(cache: str) -> None:
 
     expert.DownstreamExpert.__init__ = init
     base.__init__ = init_base
-
-
-def _require_verification(cache: str) -> None:
-    for package, name in {"sklearn": "scikit-learn", "joblib": "joblib"}.items():
-        if importlib.util.find_spec(package) is None:
-            raise BudgetError(f"sv_voxceleb1 needs {name}; pip install {name}")
 
 
 def _redirect_verification_cache(cache: str) -> None:
@@ -182,6 +197,42 @@ def _encode_extra_options(processor: Any, options: str) -> None:
     processor.encode_as_ids = functools.partial(processor.encode, out_type=int, add_eos=add_eos)
 
 
+def _search_in_children(cache: str) -> None:
+    """quesst14_dtw searches in processes, which a run that is killed would leave behind.
+
+    They are forks, as other ways to start one would import s3prl without what it lacks.
+    """
+    _expert("quesst14_dtw").ProcessPoolExecutor = functools.partial(  # type: ignore[attr-defined]
+        ProcessPoolExecutor,
+        mp_context=get_context("fork"),
+        initializer=end_with_parent,
+        initargs=(os.getpid(),),
+    )
+
+
+def _score_search(cache: str) -> None:
+    """s3prl lists what it has found, and leaves the score to what QUESST 2014 ships.
+
+    It is logged in the run's folder: an evaluation of s3prl's logs into one that it removes.
+    """
+    expert = _expert("quesst14_dtw")
+    standard = expert.DownstreamExpert.log_records
+    if standard.__module__ == __name__:
+        return
+
+    def log_records(self: Any, mode: str, **named: Any) -> None:
+        part = "dev" if mode == "dev" else "eval"  # to s3prl all but dev is eval
+        truth = read_truth(truth_file(Path(self.datarc["dataset_root"]), part))
+        found: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        expert.defaultdict = lambda _: found  # type: ignore[attr-defined]  # it has no other name
+        standard(self, mode, **named)
+        value = score_detections({query: dict(own) for query, own in found.items()}, truth)
+        write_scalar(self.expdir, f"quesst14_dtw/{mode}-mtwv", named["global_step"], value)
+        print(f"{mode} MTWV: {value:.4f}")
+
+    expert.DownstreamExpert.log_records = log_records
+
+
 def _expert(downstream: str) -> ModuleType:
     return importlib.import_module(f"s3prl.downstream.{downstream}.expert")
 
@@ -189,7 +240,8 @@ def _expert(downstream: str) -> ModuleType:
 SUPPLIES: dict[str, tuple[Callable[[str], None], ...]] = {
     "voxceleb1": (_redirect_speaker_cache,),
     "speech_commands": (_let_keywords_be_listed,),
-    "sv_voxceleb1": (_require_verification, _redirect_verification_cache, _verify_by_own_trials),
+    "sv_voxceleb1": (_redirect_verification_cache, _verify_by_own_trials),
+    "quesst14_dtw": (_search_in_children, _score_search),
     "asr": (_supply_edit_distance,),
     "ctc": (
         _supply_edit_distance,

@@ -31,7 +31,7 @@ from fairseq_budget.upstream.scalars import write_scalars
 CONFIGS = Path(__file__).with_name("configs")
 DATA_KEYS = (  # where the experts look for their audio: sections and keys
     *(("datarc", key) for key in ("file_path", "root", "speech_commands_root", "libri_root")),
-    *(("corpus", "path"), ("loaderrc", "train_dir")),
+    *(("datarc", "dataset_root"), ("corpus", "path"), ("loaderrc", "train_dir")),
 )
 
 

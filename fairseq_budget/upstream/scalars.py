@@ -11,6 +11,12 @@ from typing import Any
 SCALARS_FILE = "scalars.tsv"
 
 
+def write_scalar(folder: str | Path, tag: str, update: int | None, value: Any) -> None:
+    """Append a value to the ``scalars.tsv`` of a folder."""
+    with Path(folder, SCALARS_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{tag}\t{update}\t{float(value)}\n")
+
+
 def write_scalars(writer: type) -> type:
     """A class as `writer`, tensorboardX's, that also appends each scalar to ``scalars.tsv``."""
 
@@ -23,8 +29,7 @@ def write_scalars(writer: type) -> type:
             *more: Any,
             **named: Any,
         ) -> None:
-            with Path(self.logdir, SCALARS_FILE).open("a", encoding="utf-8") as file:
-                file.write(f"{tag}\t{global_step}\t{float(scalar_value)}\n")
+            write_scalar(self.logdir, tag, global_step, scalar_value)
             super().add_scalar(tag, scalar_value, global_step, *more, **named)
 
     return TextWriter

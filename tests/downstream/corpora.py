@@ -109,6 +109,20 @@ def _snips(root: Path) -> None:
     _text(root / "slots.txt", "B-genre")
 
 
+def _quesst(root: Path) -> None:
+    wav(root / "Audio/quesst14_00001.wav")
+    documents = ("Audio/quesst14_00001.wav nnenglish", "Audio/quesst14_00002.wav czech")
+    scoring = root / "scoring"
+    _text(scoring / "language_key_utterances.lst", *(f"quesst14Database/{d}" for d in documents))
+    for part in ("dev", "eval"):
+        query = f"quesst14_{part}_0001"
+        wav(root / f"{part}_queries/{query}.wav")
+        listed = f"quesst14Database/{part}_queries/{query}.wav nnenglish"
+        _text(scoring / f"language_key_{part}.lst", listed)
+        truth = f"LEXEME quesst14_00001 1 0.0 0.1 {query} lex <NA> <NA>"
+        _text(scoring / f"groundtruth_quesst14_{part}/quesst14_{part}.rttm", truth)
+
+
 _MAKERS: dict[str, Callable[[Path], None]] = {
     **dict.fromkeys(("ks", "ks35"), _speech_commands),
     **dict.fromkeys(("pr", "asr", "asr5k"), _librispeech),
@@ -117,4 +131,5 @@ _MAKERS: dict[str, Callable[[Path], None]] = {
     "sd": _librimix,
     "er": _iemocap,
     "sf": _snips,
+    "qbe": _quesst,
 }

@@ -144,6 +144,37 @@ BROKEN: dict[str, dict[str, tuple[Damage, str]]] = {
         "a missing split": (gone("valid/Amy-valid-0.wav"), r"valid/\*.wav: 0 of 1"),
         "a silent file": (silent("test/Amy-test-0.wav"), "of test, 1 recordings have no sample"),
     },
+    "qbe": {
+        "a missing file": (
+            gone("eval_queries/quesst14_eval_0001.wav"),
+            r"eval_queries/\*.wav: 0 of 1",
+        ),
+        "a missing document": (
+            has("scoring/language_key_utterances.lst", "czech", "nnenglish"),
+            "of scoring/language_key_utterances.lst, 1 .* not there, .*00002.wav first",
+        ),
+        "an empty table": (
+            holds("scoring/groundtruth_quesst14_dev/quesst14_dev.rttm"),
+            "quesst14_dev.rttm: no document holds any query of language_key_dev.lst",
+        ),
+        "a wrong column": (
+            has("scoring/language_key_eval.lst", " nnenglish", ""),
+            "language_key_eval.lst .*expected a path below a folder, a language",
+        ),
+        "a truth without queries": (
+            has("scoring/groundtruth_quesst14_eval/quesst14_eval.rttm", " 0.1 quesst14", ""),
+            "quesst14_eval.rttm: no document",
+        ),
+        "no English": (
+            has("scoring/language_key_utterances.lst", "nnenglish", "albanian"),
+            "quesst14_dev.rttm: no document holds",
+        ),
+        "a missing split": (gone("scoring/language_key_dev.lst"), "language_key_dev.lst: 0 of 1"),
+        "a silent file": (
+            silent("dev_queries/quesst14_dev_0001.wav"),
+            "of scoring/language_key_dev.lst, 1 recordings have no sample",
+        ),
+    },
 }
 CASES = [(task, name) for task, cases in BROKEN.items() for name in cases]
 

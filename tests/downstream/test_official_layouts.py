@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairseq_budget.cli.downstream.command import main
-from fairseq_budget.downstream.layout import read_layout
+from fairseq_budget.downstream.layout import Request, make_layout, read_layout
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
 from tests.downstream.corpora import make_corpus
@@ -120,6 +120,14 @@ def test_the_leaderboards_score_and_one_between_rows_exclude_each_other(
     with pytest.raises(SystemExit):
         main([*command, "--leaderboard-score", "--score-between", "log-mel", "log-mel"])
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_compare_is_not_for_what_learns_nothing(
+    demo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(make_layout(Request("qbe", str(demo_folder)), tmp_path / "qbe").folder)
+    assert main(["compare", "--data", data, "--out", str(tmp_path / "c"), "--logmel"]) == 2
+    assert "use budget-downstream superb --data ROOT --tasks qbe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

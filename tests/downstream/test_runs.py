@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from fairseq_budget.downstream.layout import Layout, Request
-from fairseq_budget.downstream.runs import Result, Run, Upstream
+from fairseq_budget.downstream.runs import Protocol, Result, Run, Upstream
+from fairseq_budget.pretrained import save_pretrained
+from tests.own_models import random_checkpoint
 
 STORED = {
     "task": "ic", "upstream": "a", "seed": 0, "learning_rate": None, "update": 5, "valid": 0.5,
@@ -69,3 +71,38 @@ def test_a_run_of_a_fold_keeps_the_score_of_that_fold(tmp_path: Path) -> None:
     assert stored.test == 0.5
     assert run.stored() == stored
     assert Run(layout, Upstream("log-mel"), 0, tmp_path, fold=4).stored() is None
+
+
+def test_where_nothing_is_learned_validation_and_test_are_evaluated_at_one_layer(
+    tmp_path: Path,
+) -> None:
+    class Evaluates:
+        def __init__(self) -> None:
+            self.values = {"dev": 0.25, "test": 0.5}
+
+        def run(self, arguments: list[str], output: Path) -> int:
+            assert arguments[:3] == ["-m", "evaluate", "-t"]
+            assert arguments[arguments.index("-l") + 1] == "3"
+            assert "total_steps" not in arguments[-1]
+            tag = f"quesst14_dtw/{arguments[3]}-mtwv"
+            with (tmp_path / "scalars.tsv").open("a") as file:
+                file.write(f"{tag}\t0\t{self.values.pop(arguments[3])}\n")
+            return 0
+
+    layout = Layout(tmp_path, Request("qbe", "audio"), COUNTS, {}, 0)
+    run = Run(layout, Upstream("log-mel"), 0, tmp_path, 20, Protocol(layer=3))
+    stored = run.result(Evaluates())  # type: ignore[arg-type]
+    assert (stored.valid, stored.test, stored.layer, stored.learning_rate) == (0.25, 0.5, 3, None)
+    assert run.stored() == stored
+    assert stored.key["command"].startswith("s3prl run_downstream.py -m evaluate -t test ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "number"), [({"encoder_layers": 2}, 3), ({"size": "zipformer_tiny"}, 7)]
+)
+def test_hidden_states_to_choose_from_are_counted_in_the_checkpoint(
+    fields: dict[str, Any], number: int, tmp_path: Path
+) -> None:
+    save_pretrained(tmp_path, random_checkpoint(**{"encoder_layers": None, **fields}))
+    assert Upstream("a", tmp_path).num_hidden_states() == number
+    assert Upstream("log-mel").num_hidden_states() == 1

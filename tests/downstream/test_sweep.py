@@ -1,10 +1,12 @@
 """Which learning rate is best, on validation, and the table that tells so."""
 
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
 
+from fairseq_budget.downstream import sweep as sweep_module
 from fairseq_budget.downstream.layout import Layout, Request
 from fairseq_budget.downstream.runs import Protocol, Result, Run, Upstream
 from fairseq_budget.downstream.sweep import (
@@ -18,6 +20,8 @@ from fairseq_budget.downstream.sweep import (
     wide_rows,
 )
 from fairseq_budget.errors import BudgetError
+from fairseq_budget.pretrained import save_pretrained
+from tests.own_models import random_checkpoint
 
 LOGMEL = Upstream("log-mel")
 
@@ -27,11 +31,13 @@ def layout(task: str, *, superb: bool = False, official: bool = False) -> Layout
     return Layout(Path("data", task), request, {} if official else {"train": 100}, {}, 0)
 
 
-def result(task, upstream, rate, seed, valid, test, weights=None, others=None) -> Result:
+def result(
+    task, upstream, rate, seed, valid, test, weights=None, others=None, layer=None
+) -> Result:
     key = {"checkpoint_sha256": "f" * 64, "command": f"{task} {upstream} {rate} {seed}"}
     return Result(
         7, valid, test, others or {}, task=task, upstream=upstream, seed=seed, learning_rate=rate,
-        layer_weights=weights, key=key,
+        layer=layer, layer_weights=weights, key=key,
     )  # fmt: skip
 
 
@@ -127,6 +133,70 @@ def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_
     assert taken[:3] == ["one", "two", "one"]
     assert "config.optimizer.lr=0.1" in runs[0].arguments()[-1]
     assert runs[0].folder == tmp_path / "pr/tera/lr0.1/seed0"
+
+
+@pytest.fixture
+def checkpoints(tmp_path) -> list[Path]:
+    """Two seeds of three layers."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        save_pretrained(folder, random_checkpoint(encoder_layers=3))
+    return folders
+
+
+def test_what_learns_nothing_is_evaluated_at_each_layer_in_place_of_rates(checkpoints, tmp_path):
+    rows = [[Upstream("tera", checkpoints[0])], [LOGMEL]]
+    runs = Sweep([layout("qbe")], rows, [0.1, 0.01], 3, tmp_path).runs()
+    assert [run.folder.relative_to(tmp_path / "qbe").as_posix() for run in runs] == [
+        *(f"tera/layer{layer}/seed0" for layer in range(4)), "log-mel/layer0/seed0",
+    ]  # fmt: skip
+    assert [run.arguments()[run.arguments().index("-l") + 1] for run in runs] == [*"01230"]
+    assert not any("optimizer.lr" in run.arguments()[-1] for run in runs)
+    frozen = Protocol(layers="last", trainable=True, cache_gib=2.0)
+    *_, run, _ = Sweep([layout("qbe")], rows, [0.1], 1, tmp_path, protocol=frozen).runs()
+    assert run.folder == tmp_path / "qbe/tera/layer3/seed0"
+    assert "-f" not in run.arguments()
+    assert run.options() == {"cache_gib": 2.0}
+
+
+def test_seeds_of_what_learns_nothing_are_its_checkpoints_and_fresh_weights(checkpoints, tmp_path):
+    trained = [Upstream("tera", path) for path in checkpoints]
+    fresh = [Upstream("fresh", path, untrained=True) for path in checkpoints[:1]]
+
+    def seeds(row, num_seeds):
+        runs = Sweep([layout("qbe")], [row], [0.1], num_seeds, tmp_path).runs()
+        return [(run.seed, run.upstream.checkpoint.name) for run in runs if not run.protocol.layer]
+
+    assert seeds(trained, 1) == [(0, "one")]
+    assert seeds(trained, 3) == [(0, "one"), (1, "two")]
+    assert seeds(fresh, 3) == [(0, "one"), (1, "one"), (2, "one")]
+
+
+def test_validation_chooses_the_layer_where_nothing_is_learned():
+    cells = choose(
+        [
+            result("qbe", "a", None, 0, 0.2, 0.9, layer=0),
+            result("qbe", "a", None, 0, 0.4, 0.3, layer=1),
+            result("ic", "a", 0.1, 0, 0.9, 0.8),
+        ]
+    )
+    search, intents = cells
+    assert (search.layer, search.learning_rate, intents.layer) == (1, None, None)
+    assert search.test_percent == pytest.approx(30)
+    [row] = wide_rows(cells)
+    assert row["QBE MTWV (%) ↑"] == "30.0"
+    [note] = Sweep([layout("qbe"), layout("ic")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
+    assert note == "QBE: nothing is learned; the layer is chosen on validation."
+
+
+def test_a_missing_package_is_told_before_any_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(Layout, "require_sound", lambda _: None)
+    monkeypatch.setattr(sweep_module, "read_layout", lambda folder: layout(folder.name))
+    (tmp_path / "qbe").mkdir()
+    (tmp_path / "qbe" / "layout.json").touch()
+    monkeypatch.setitem(sys.modules, "dtw", None)
+    with pytest.raises(BudgetError, match=r"needs dtw.*pip install 'fairseq_budget\[qbe\]'"):
+        read_layouts(tmp_path, ["qbe"])
 
 
 def test_official_emotions_are_trained_on_each_fold_in_a_folder_of_its_own(tmp_path):

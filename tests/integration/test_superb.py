@@ -59,3 +59,25 @@ def test_a_dry_run_prints_the_commands_and_what_they_cost(layouts, tmp_path):
     assert done.stdout.count("s3prl run_downstream.py -m train -d fluent_commands") == 2
     assert "| ic   | 2    | 400 " in done.stdout
     assert not list(tmp_path.rglob("result.json"))
+
+
+def test_what_learns_nothing_is_evaluated_at_each_layer(demo_folder, tmp_path):
+    pytest.importorskip("dtw")
+    data, out = tmp_path / "layouts", tmp_path / "out"
+    run("budget-downstream", "layout", "--task", "qbe", "--audio", demo_folder,
+        "--out", data / "qbe")  # fmt: skip
+    command = ["budget-downstream", "superb", "--data", data, "--out", out, "--logmel"]
+    planned = run(*command, "--dry-run").stdout
+    for part in ("dev", "test"):
+        assert f"s3prl run_downstream.py -m evaluate -t {part} -d quesst14_dtw" in planned
+    assert "runs that learn nothing, and are not measured: 1" in planned
+    assert not out.exists()
+    table = run(*command).stdout
+    assert "QBE MTWV (%) ↑" in table
+    [cell] = json.loads((out / "superb.json").read_text())
+    assert (cell["layer"], cell["learning_rate"]) == (0, None)
+    assert f"| {cell['layer']} " in (out / "superb.md").read_text()
+    result = out / "qbe/log-mel/layer0/seed0/result.json"
+    before = result.stat().st_mtime_ns
+    assert run(*command).stdout == table
+    assert result.stat().st_mtime_ns == before

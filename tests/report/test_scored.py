@@ -43,6 +43,19 @@ def test_a_cell_of_superb_comes_with_how_it_was_made(tmp_path):
     assert score.layer_weights == (0.25, 0.75)
 
 
+def test_where_nothing_is_learned_a_layer_is_chosen(tmp_path):
+    (score,) = read_scored(write_superb(tmp_path, {"learning_rate": None, "layer": 0}))
+    assert "learning rate" not in score.facts
+    assert score.facts["layer"] == "0"
+
+
+@pytest.mark.parametrize("chosen", [(None, None), (0.01, 3)], ids=["neither", "both"])
+def test_a_cell_of_both_or_neither_is_none(tmp_path, chosen):
+    cell = dict(zip(("learning_rate", "layer"), chosen, strict=True))
+    with pytest.raises(BudgetError, match=r"cannot read .*superb\.json .*expected one of them"):
+        read_scored(write_superb(tmp_path, cell))
+
+
 def test_scores_of_folds_say_of_how_many(tmp_path):
     (score,) = read_scored(write_superb(tmp_path, {"num_folds": 5}))
     assert score.facts["folds"] == "5"

@@ -18,6 +18,7 @@ with imported_later():
     from fairseq_budget.downstream.comparison import summarize, write_results
     from fairseq_budget.downstream.layout import read_layout
     from fairseq_budget.downstream.runs import Run, run_all
+    from fairseq_budget.upstream.experts import require_packages
 
 COMPARE_EPILOG = """example:
   budget-downstream compare --data data/digits --out results/digits --logmel \\
@@ -65,6 +66,13 @@ def _compare(args: argparse.Namespace) -> int:
             "is SUPERB's own corpus; use budget-downstream superb --data ROOT --tasks "
             f"{layout.request.task} ..., with the layout as ROOT/{layout.request.task}"
         )
+    if not layout.task.learns:
+        raise BudgetError(
+            f"--data {args.data}: compare trains, and of {layout.request.task} nothing is learned; "
+            f"use budget-downstream superb --data ROOT --tasks {layout.request.task} ..., with the "
+            f"layout as ROOT/{layout.request.task}"
+        )
+    require_packages(layout.task.downstream)
     layout.require_sound()
     rows = read_upstreams(args)
     runs = [

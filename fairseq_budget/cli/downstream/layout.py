@@ -144,7 +144,8 @@ def _report(layout: Layout) -> None:
         print(f"  {OFFICIAL[layout.request.task].name}, read in {layout.request.audio}")
     else:
         _report_recordings(layout)
-    command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", "-p", "OUT"])
+    layer = [] if layout.task.learns else ["-l", "LAYER"]
+    command = layout.command(["-u", "budget_upstream", "-k", "EXPORTED", *layer, "-p", "OUT"])
     print(f"\nnext, with your checkpoint and an output folder:\n  {shell_command(command)}")
 
 
@@ -155,6 +156,7 @@ def _report_recordings(layout: Layout) -> None:
     print("  " + ", ".join(f"{split}: {count}" for split, count in counts.items()))
     shown = ", ".join(itertools.islice(layout.classes.values(), MAX_SHOWN))
     more = ", ..." if len(layout.classes) > MAX_SHOWN else ""
-    print(f"  {len(layout.classes)} classes: {shown}{more}")
+    kind = "classes" if layout.task.learns else "queries"
+    print(f"  {len(layout.classes)} {kind}: {shown}{more}")
     if layout.num_converted:
         print(f"  {layout.num_converted} files were converted to 16 kHz mono")

@@ -49,7 +49,8 @@ EPILOG = """example, on layouts that budget-downstream layout made in data/pr, d
   budget-downstream superb --data data --out results/superb --logmel \\
       --upstream tera=exported/ --upstream untrained=exported/:untrained
 
-Of each task and upstream the learning rate that is best on validation is reported on test. Hidden
+Of each task and upstream the learning rate that is best on validation is reported on test; of qbe,
+which learns nothing, the layer that is best there. Hidden
 states of frozen encoders are computed once, kept below OUT/states, and shared by all runs.
 
 Run it again after an interruption: finished runs are kept, others are done. On several machines
@@ -191,19 +192,22 @@ def _part(runs: Sequence[Run], job: str | None) -> list[Run]:
 
 
 def _print_costs(runs: Sequence[Run]) -> None:
-    for run in runs:
-        print(shell_command(run.arguments()))
-    tasks = list(dict.fromkeys(run.layout.request.task for run in runs))
+    for arguments in (arguments for run in runs for arguments in run.commands()):
+        print(shell_command(arguments))
+    trained = [run for run in runs if run.layout.task.learns]
+    tasks = list(dict.fromkeys(run.layout.request.task for run in trained))
     costs = []
     with S3prlProcess(get_num_threads()) as s3prl:
         for task in Progress(tasks, desc="measuring", unit="task"):
-            own = [run for run in runs if run.layout.request.task == task]
+            own = [run for run in trained if run.layout.request.task == task]
             seconds, updates = seconds_per_update(own[0], s3prl), num_updates(own[0])
             hours = len(own) * updates * seconds / 3600
             costs.append(Cost(task, len(own), updates, seconds, hours))
-    print(
-        f"\n{table(costs)}\n\n{sum(cost.hours for cost in costs):.1f} hours in all, on one device"
-    )
+    if costs:
+        hours = sum(cost.hours for cost in costs)
+        print(f"\n{table(costs)}\n\n{hours:.1f} hours in all, on one device")
+    if evaluated := len(runs) - len(trained):
+        print(f"\nruns that learn nothing, and are not measured: {evaluated}")
 
 
 def _write_tables(

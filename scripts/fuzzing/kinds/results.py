@@ -145,7 +145,7 @@ def _check_results(row: Any) -> None:
 
 
 def _superb(folder: Path) -> Path:
-    made: Any = (50.0, None, 75.0, 1e-2, 1, 5, "cac2fa7bde5f", "s3prl", (0.25, 0.75), {})
+    made: Any = (50.0, None, 75.0, 1e-2, None, 1, 5, "cac2fa7bde5f", "s3prl", (0.25, 0.75), {})
     cells = [asdict(Cell(task, "a", "accuracy", *made)) for task in ("ic", "sid")]
     return text_file("superb.json", json.dumps(cells))(folder)
 

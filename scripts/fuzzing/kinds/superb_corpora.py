@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fairseq_budget.downstream import corpus_tables
 from fairseq_budget.downstream.recordings import SNIPS_TABLE, snips_texts
+from fairseq_budget.downstream.term_files import DOCUMENTS, QUERIES
+from fairseq_budget.upstream.term_detection import read_truth, truth_file
 from fuzzing.codecs import JSON
 from fuzzing.kinds.made import text_file
 from fuzzing.reader import Reader
@@ -45,6 +47,20 @@ def _conversations(folder: Path) -> Path:
     return path
 
 
+def _read_truth(path: Path) -> dict[str, list[str]]:
+    return {query: sorted(documents) for query, documents in read_truth(path).items()}
+
+
+def _queries(folder: Path) -> Path:
+    for part in QUERIES:
+        _of_each(folder, [truth_file(Path(), part).as_posix()], _TRUTH)
+    rows = "q/Audio/a.wav nnenglish\nq/Audio/b.wav czech\n"
+    return _of_each(folder / "scoring", (DOCUMENTS, *QUERIES.values()), rows)
+
+
+_TRUTH = "LEXEME a 1 0.0 0.0 a lex <NA> <NA>\nLEXEME b 1 0.0 0.0 NO_KEYWORD lex <NA> <NA>\n"
+
+
 # fmt: off
 READERS = (
     Reader("Fluent's table", _intents, lambda p: corpus_tables.intents(p.parents[1])),
@@ -56,6 +72,8 @@ READERS = (
            lambda p: corpus_tables.speakers(p.parent)),
     Reader("VoxCeleb1's trials", text_file(corpus_tables.TRIALS, "1 a/1 a/2\n0 a/1 b/1\n"),
            lambda p: corpus_tables.trials(p.parent)),
+    Reader("QUESST's list", _queries, lambda p: corpus_tables.terms(p.parents[1])),
+    Reader("QUESST's truth", text_file("a.rttm", _TRUTH), _read_truth),
     Reader("SNIPS's table", text_file(SNIPS_TABLE, "a-1 BOS play jazz EOS\tO O B-genre O\n"),
            lambda p: snips_texts(p.parent)),
 )
