@@ -1,6 +1,5 @@
-"""Which learning rate is best, on validation, and the table that tells so."""
+"""The runs of a sweep: tasks, upstreams, learning rates or layers, and seeds."""
 
-import statistics
 import sys
 from pathlib import Path
 
@@ -8,17 +7,8 @@ import pytest
 
 from fairseq_budget.downstream import sweep as sweep_module
 from fairseq_budget.downstream.layout import Layout, Request
-from fairseq_budget.downstream.runs import Protocol, Result, Run, Upstream
-from fairseq_budget.downstream.sweep import (
-    Sweep,
-    choose,
-    num_updates,
-    overall_notes,
-    parse_rates,
-    published_scores,
-    read_layouts,
-    wide_rows,
-)
+from fairseq_budget.downstream.runs import Protocol, Run, Upstream
+from fairseq_budget.downstream.sweep import Sweep, num_updates, parse_rates, read_layouts
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.pretrained import save_pretrained
 from tests.own_models import random_checkpoint
@@ -29,16 +19,6 @@ LOGMEL = Upstream("log-mel")
 def layout(task: str, *, superb: bool = False, official: bool = False) -> Layout:
     request = Request(task, "audio", superb=superb or official, official=official)
     return Layout(Path("data", task), request, {} if official else {"train": 100}, {}, 0)
-
-
-def result(
-    task, upstream, rate, seed, valid, test, weights=None, others=None, layer=None
-) -> Result:
-    key = {"checkpoint_sha256": "f" * 64, "command": f"{task} {upstream} {rate} {seed}"}
-    return Result(
-        7, valid, test, others or {}, task=task, upstream=upstream, seed=seed, learning_rate=rate,
-        layer=layer, layer_weights=weights, key=key,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -58,70 +38,6 @@ def test_learning_rates_are_powers_of_ten_or_listed(text, rates):
 def test_learning_rates_that_are_none_are_named(text):
     with pytest.raises(BudgetError, match=r"--lrs .*expected learning rates such as"):
         parse_rates(text)
-
-
-def test_validation_chooses_the_rate_and_test_is_reported():
-    """PER falls and accuracy rises; a rate that is good on test alone is not chosen."""
-    cells = choose(
-        [
-            result("pr", "a", 0.1, 0, 0.30, 0.10),
-            result("pr", "a", 0.01, 0, 0.20, 0.40, [0.2, 0.8]),
-            result("pr", "a", 0.01, 1, 0.22, 0.50, [0.4, 0.6]),
-            result("ic", "a", 0.1, 0, 0.9, 0.8),
-            result("ic", "a", 0.01, 0, 0.5, 0.95),
-            result("ic", "b", 0.1, 0, 0.6, 0.7),
-        ]
-    )
-    per, first, second = cells
-    assert (per.task, per.learning_rate, per.num_seeds) == ("pr", 0.01, 2)
-    assert per.test_percent == pytest.approx(45)
-    assert per.spread_percent == pytest.approx(statistics.stdev([40, 50]))
-    assert per.layer_weights == pytest.approx((0.3, 0.7))
-    assert per.command == "pr a 0.01 0"
-    assert (first.learning_rate, first.test_percent) == (0.1, pytest.approx(80))
-    assert wide_rows(cells) == [
-        {"upstream": "a", "PR PER (%) ↓": "45.0 ± 7.1", "IC accuracy (%) ↑": "80.0"},
-        {"upstream": "b", "PR PER (%) ↓": "-", "IC accuracy (%) ↑": "70.0"},
-    ]
-    assert second.upstream == "b"
-    *measured, first, _ = wide_rows(cells, published_scores(["pr", "ic"]))[:4]
-    assert measured == wide_rows(cells)
-    assert first.keys() == measured[0].keys()
-    rows = {row["upstream"]: row for row in wide_rows(cells, published_scores(["pr", "ic"]))}
-    assert rows["TERA Slim (on a compute budget)"]["PR PER (%) ↓"] == "30.47"
-    assert rows["avg 4 (compressing sequences)"]["IC accuracy (%) ↑"] == "93.12"
-    assert rows["MFA (compressing sequences)"]["IC accuracy (%) ↑"] == "-"
-
-
-def test_slot_filling_has_the_two_columns_that_superb_reports():
-    cells = choose(
-        [
-            result("sf", "a", 0.1, seed, 0.5, 0.6, others={"slot value CER": cer})
-            for seed, cer in enumerate((0.3, 0.5))
-        ]
-    )
-    assert wide_rows(cells) == [
-        {"upstream": "a", "SF slot type F1 (%) ↑": "60.0 ± 0.0", "SF slot value CER (%) ↓": "40.0"}
-    ]
-
-
-def test_the_overall_score_is_a_column_and_says_between_what():
-    cells = choose(
-        [
-            result(task, upstream, 0.1, 0, 0.5, test)
-            for task, tests in {"pr": (0.8, 0.6, 0.4), "ic": (0.1, 0.4, 0.9)}.items()
-            for upstream, test in zip(("low", "mine", "high"), tests, strict=True)
-        ]
-        + [result("ic", "half", 0.1, 0, 0.5, 0.5)]
-    )
-    rows = wide_rows(cells, {}, ("low", "high"))
-    assert {row["upstream"]: row["SUPERB score ↑"] for row in rows} == {
-        "low": "0", "mine": "438", "high": "1000", "half": "-",
-    }  # fmt: skip
-    [note] = overall_notes(cells, ("low", "high"))
-    assert "0 is low and 1000 is high, the mean over PR, IC; the leaderboard's is over ten" in note
-    assert "ten tasks, ASR, KS, QBE, SID, ASV, SD, SF, ER too" in note
-    assert not overall_notes(cells, ())
 
 
 def test_runs_are_of_all_tasks_rows_rates_and_seeds_in_folders_of_their_own(tmp_path):
@@ -172,23 +88,6 @@ def test_seeds_of_what_learns_nothing_are_its_checkpoints_and_fresh_weights(chec
     assert seeds(fresh, 3) == [(0, "one"), (1, "one"), (2, "one")]
 
 
-def test_validation_chooses_the_layer_where_nothing_is_learned():
-    cells = choose(
-        [
-            result("qbe", "a", None, 0, 0.2, 0.9, layer=0),
-            result("qbe", "a", None, 0, 0.4, 0.3, layer=1),
-            result("ic", "a", 0.1, 0, 0.9, 0.8),
-        ]
-    )
-    search, intents = cells
-    assert (search.layer, search.learning_rate, intents.layer) == (1, None, None)
-    assert search.test_percent == pytest.approx(30)
-    [row] = wide_rows(cells)
-    assert row["QBE MTWV (%) ↑"] == "30.0"
-    [note] = Sweep([layout("qbe"), layout("ic")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
-    assert note == "QBE: nothing is learned; the layer is chosen on validation."
-
-
 def test_a_missing_package_is_told_before_any_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Layout, "require_sound", lambda _: None)
     monkeypatch.setattr(sweep_module, "read_layout", lambda folder: layout(folder.name))
@@ -215,30 +114,14 @@ def test_official_emotions_are_trained_on_each_fold_in_a_folder_of_its_own(tmp_p
     assert "test_fold" not in run.arguments()[-1]
 
 
-def test_a_score_of_folds_is_their_mean_and_its_spread_is_of_seeds():
-    """The rate with the best single fold does not win, nor does one of which a fold has failed."""
-    folds = [
-        result("er", "a", rate, seed, valid, test)
-        for rate, seed, scores in [
-            (0.1, 0, [(0.9, 0.9), (0.1, 0.1)]),
-            (0.01, 0, [(0.6, 0.7), (0.8, 0.5)]),
-            (0.01, 1, [(0.7, 0.8), (0.7, 0.8)]),
-            (0.001, 0, [(1.0, 1.0)]),
-        ]
-        for valid, test in scores
-    ]
-    [cell] = choose(folds)
-    assert (cell.learning_rate, cell.num_seeds, cell.num_folds) == (0.01, 2, 2)
-    assert (cell.valid_percent, cell.test_percent) == pytest.approx((70, 70))
-    assert cell.spread_percent == pytest.approx(statistics.stdev([60, 80]))
-
-
 def test_the_table_says_what_its_scores_are_where_they_are_others():
     layouts = [layout(task, official=True) for task in ("er", "asv", "sid")]
     emotions, verification = Sweep(layouts, [[LOGMEL]], [0.1], 1, Path("out")).notes()
     assert emotions.startswith("ER: the mean of folds 1 to 5")
     assert verification.startswith("ASV: update and learning rate are chosen on test itself")
     assert not Sweep([layout("er"), layout("asv")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
+    [search] = Sweep([layout("qbe"), layout("ic")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
+    assert search == "QBE: nothing is learned; the layer is chosen on validation."
 
 
 def test_a_protocol_says_what_the_classifier_hears_and_where_states_are_kept(tmp_path):

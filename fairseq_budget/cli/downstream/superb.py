@@ -32,17 +32,19 @@ with imported_later():
     )
     from fairseq_budget.downstream.runs import Protocol, Run, run_all
     from fairseq_budget.downstream.s3prl_process import S3prlProcess
-    from fairseq_budget.downstream.sweep import (
+    from fairseq_budget.downstream.superb_table import (
         Cell,
-        Sweep,
         choose,
-        num_updates,
         overall_notes,
-        parse_rates,
         published_scores,
+        wide_rows,
+    )
+    from fairseq_budget.downstream.sweep import (
+        Sweep,
+        num_updates,
+        parse_rates,
         read_layouts,
         seconds_per_update,
-        wide_rows,
     )
 
 EPILOG = """example, on layouts that budget-downstream layout made in data/pr, data/sid, ...:

@@ -16,7 +16,7 @@ from fairseq_budget.errors import BudgetError
 from fairseq_budget.files import atomic_write
 
 with imported_later():
-    from fairseq_budget.downstream.sweep import published_scores
+    from fairseq_budget.downstream.superb_table import published_scores
     from fairseq_budget.report.heard import hear
     from fairseq_budget.report.probe import read_probes
     from fairseq_budget.report.scored import read_scored

@@ -24,7 +24,7 @@ from fairseq_budget.downstream.comparison import write_results
 from fairseq_budget.downstream.layout import Layout, Request, make_layout, read_layout
 from fairseq_budget.downstream.runs import RESULT_FILE, Result, Run, Upstream
 from fairseq_budget.downstream.scores import Score, read_score
-from fairseq_budget.downstream.sweep import Cell
+from fairseq_budget.downstream.superb_table import Cell
 from fairseq_budget.downstream.tasks import TASKS
 from fairseq_budget.errors import BudgetError
 from fairseq_budget.forecast.law import Law
