@@ -154,8 +154,9 @@ def _report_recordings(layout: Layout) -> None:
     if layout.task.draws_valid:
         counts["valid"] = "s3prl takes 10 % of train"  # type: ignore[assignment]
     print("  " + ", ".join(f"{split}: {count}" for split, count in counts.items()))
-    shown = ", ".join(itertools.islice(layout.classes.values(), MAX_SHOWN))
-    more = ", ..." if len(layout.classes) > MAX_SHOWN else ""
+    names = dict.fromkeys(layout.classes.values())  # several queries may be of the same words
+    shown = ", ".join(itertools.islice(names, MAX_SHOWN))
+    more = ", ..." if len(names) > MAX_SHOWN else ""
     kind = "classes" if layout.task.learns else "queries"
     print(f"  {len(layout.classes)} {kind}: {shown}{more}")
     if layout.num_converted:
