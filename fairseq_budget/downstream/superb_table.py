@@ -146,7 +146,7 @@ def wide_rows(
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     parts = [(task, metric) for task in tasks for metric in _reported(task)]
     measured = scores_of(cells)
-    scores = {**measured, **(others or {})}
+    scores = {**measured, **_only(parts, others or {})}
     overall = overall_scores(scores, *score_between) if score_between else None
     spreads = {(cell.upstream, cell.task, cell.metric): cell.spread_percent for cell in cells}
     rows = []
@@ -157,6 +157,18 @@ def wide_rows(
             row[_header(task, metric)] = _shown(own.get(part), digits, spreads.get((name, *part)))
         rows.append(row if overall is None else {**row, OVERALL: _shown(overall.get(name), 0)})
     return rows
+
+
+def _only(
+    parts: Sequence[tuple[str, Metric]], others: Mapping[str, Mapping[Part, float]]
+) -> dict[str, dict[Part, float]]:
+    """Of rows what a table has, which may be less than was asked for: all of a task can fail."""
+    wanted = {(task, metric.name) for task, metric in parts}
+    kept = {
+        name: {part: score for part, score in scores.items() if part in wanted}
+        for name, scores in others.items()
+    }
+    return {name: scores for name, scores in kept.items() if scores}
 
 
 def _shown(score: float | None, digits: int, spread: float | None = None) -> str:

@@ -114,7 +114,13 @@ class Sweep:
             for rate in self.rates:
                 yield f"lr{rate:g}", replace(self.protocol, learning_rate=rate)
             return
-        layers = range(row[0].num_hidden_states())
+        depths = [upstream.num_hidden_states() for upstream in row]
+        if len(set(depths)) > 1:
+            raise BudgetError(
+                f"--upstream {row[0].name}: its checkpoints have {', '.join(map(str, depths))} "
+                "hidden states, expected as many each; give them rows of their own"
+            )
+        layers = range(depths[0])
         for layer in layers[-1:] if self.protocol.layers == "last" else layers:
             yield f"layer{layer}", replace(self.protocol, layer=layer, trainable=False)
 
@@ -141,7 +147,12 @@ class Sweep:
                     "each of which is such a mean."
                 )
             if not task.learns:
-                notes.append(f"{name}: nothing is learned; the layer is chosen on validation.")
+                layer = (
+                    "the last layer"
+                    if self.protocol.layers == "last"
+                    else ("the layer is chosen on validation")
+                )
+                notes.append(f"{name}: nothing is learned; {layer}.")
             if len(set(task.evaluated)) == 1:
                 notes.append(
                     f"{name}: update and learning rate are chosen on test itself, as SUPERB has no "

@@ -1,13 +1,15 @@
 """The files that s3prl's expert for QbE expects: documents, spoken queries, and what holds what.
 
 Recordings of train are the documents, those of valid and test the queries. A document holds a
-query whose words stand in its transcript one after another, in either case of letters.
+query whose words stand in its transcript one after another, whatever the case of letters and the
+punctuation around words.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+import string
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -51,7 +53,7 @@ class Query:
         path = folder / f"{name}.wav"
         folder.mkdir(parents=True, exist_ok=True)
         start, end = round(self.start_s * SAMPLE_RATE), round(self.end_s * SAMPLE_RATE)
-        samples = read_audio(self.recording.lies_at)[start:end]
+        samples = read_audio(self.recording.lies_at, start, end - start)
         write_audio(path, samples, SAMPLE_RATE)
         return path.name
 
@@ -71,7 +73,7 @@ def write_terms(folder: Path, splits: Splits, options: Options) -> dict[str, str
     none.
     """
     generators = {split: random.Random(f"{options.seed} {split}") for split in splits}
-    is_timed = any(recording.words for split in splits.values() for recording in split)
+    is_timed = any(recording.words for split in PARTS for recording in splits[split])
     documents = splits["train"]
     if is_timed:
         documents = _draw(documents, MAX_DOCUMENTS, generators["train"])
@@ -83,10 +85,11 @@ def write_terms(folder: Path, splits: Splits, options: Options) -> dict[str, str
         else:
             queries = _whole(splits[split], list(texts.values()), options.label)
         if not queries:
+            held = f"{MIN_HELD} to {_most(texts)}" if is_timed else "some"
             raise BudgetError(
-                f"{split}: no document of train holds the words of a query: expected queries that "
-                "some recordings of train have in their transcripts; widen --train, or give "
-                "shorter queries"
+                f"{split}: none of its queries is held by {held} of the {len(texts)} documents of "
+                "train, as their transcripts have it; give more or other --train, or queries of "
+                "fewer words"
             )
         found |= _write_queries(folder, part, queries, texts)
     return found
@@ -133,10 +136,14 @@ def _cut(
     said: dict[str, list[Query]] = {}
     for query in (query for row in recordings for query in _parts(row)):
         said.setdefault(query.words, []).append(query)
-    most = max(MIN_HELD, round(MAX_SHARE * len(texts)))
+    most = _most(texts)
     num_held = {words: sum(_holds(text, words) for text in texts) for words in said}
     held = [words for words, number in num_held.items() if MIN_HELD <= number <= most]
     return [generator.choice(said[words]) for words in _draw(held, MAX_QUERIES, generator)]
+
+
+def _most(texts: Collection[str]) -> int:
+    return max(MIN_HELD, round(MAX_SHARE * len(texts)))
 
 
 def _parts(recording: Recording) -> Iterator[Query]:
@@ -156,7 +163,8 @@ def _draw(items: Sequence[Item], most: int, generator: random.Random) -> list[It
 
 
 def _normalized(text: str) -> str:
-    return " ".join(text.casefold().split())
+    words = (word.strip(string.punctuation) for word in text.casefold().split())
+    return " ".join(word for word in words if word)
 
 
 def _holds(text: str, words: str) -> bool:

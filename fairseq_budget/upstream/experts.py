@@ -9,6 +9,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -200,14 +201,24 @@ def _encode_extra_options(processor: Any, options: str) -> None:
 def _search_in_children(cache: str) -> None:
     """quesst14_dtw searches in processes, which a run that is killed would leave behind.
 
-    They are forks, as other ways to start one would import s3prl without what it lacks.
+    They are forks, as other ways to start one would import s3prl without what it lacks. Several
+    runs at a time share the CPUs by their threads, and so by these processes.
     """
-    _expert("quesst14_dtw").ProcessPoolExecutor = functools.partial(  # type: ignore[attr-defined]
-        ProcessPoolExecutor,
-        mp_context=get_context("fork"),
-        initializer=end_with_parent,
-        initargs=(os.getpid(),),
-    )
+
+    def pool(max_workers: int | None) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            max_workers or torch.get_num_threads(),
+            get_context("fork"),
+            _begin_search,
+            (os.getpid(),),
+        )
+
+    _expert("quesst14_dtw").ProcessPoolExecutor = pool  # type: ignore[attr-defined]
+
+
+def _begin_search(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, not the query it is at
+    end_with_parent(parent)
 
 
 def _score_search(cache: str) -> None:

@@ -76,9 +76,11 @@ def score_detections(scores: Mapping[str, Mapping[str, float]], truth: Truth) ->
 def max_term_weighted_value(scores: ArrayLike, is_there: ArrayLike) -> float:
     """MTWV, 0 to 1, of scores (queries, documents) and whether a document holds a query (bool).
 
-    Each query must be in some document.
+    Each query must be in some document. Raises BudgetError for scores that are no numbers.
     """
     ranked = np.round(np.asarray(scores, dtype=np.float64), NUM_DIGITS)
+    if np.isnan(ranked).any():
+        raise BudgetError("scores of queries are NaN: expected numbers; is the checkpoint sound?")
     there = np.asarray(is_there, dtype=bool)
     num_there = there.sum(1, keepdims=True)
     num_others = np.maximum(there.shape[1] - num_there, 1)  # if all hold it, no alarm is false

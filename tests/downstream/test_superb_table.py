@@ -87,6 +87,18 @@ def test_the_overall_score_is_a_column_and_says_between_what():
     assert not overall_notes(cells, ())
 
 
+def test_a_task_of_which_all_runs_failed_is_in_no_row():
+    cells = choose(
+        [result("ic", name, 0.1, 0, 0.5, score) for name, score in (("a", 0.2), ("b", 0.6))]
+    )
+    others = {"both": {("ic", "accuracy"): 30.0, ("sid", "accuracy"): 9.0},
+              "another": {("sid", "accuracy"): 9.0}}  # fmt: skip
+    rows = wide_rows(cells, others, ("a", "b"))
+    assert [(row["upstream"], row["SUPERB score ↑"]) for row in rows] == [
+        ("a", "0"), ("b", "1000"), ("both", "250"),
+    ]  # fmt: skip
+
+
 def test_validation_chooses_the_layer_where_nothing_is_learned():
     cells = choose(
         [

@@ -88,6 +88,14 @@ def test_seeds_of_what_learns_nothing_are_its_checkpoints_and_fresh_weights(chec
     assert seeds(fresh, 3) == [(0, "one"), (1, "one"), (2, "one")]
 
 
+def test_checkpoints_of_one_row_that_differ_in_depth_are_told(tmp_path, monkeypatch):
+    row = [Upstream("tera", tmp_path / name) for name in ("one", "two")]
+    depths = {path.checkpoint: depth for path, depth in zip(row, (4, 7), strict=True)}
+    monkeypatch.setattr(Upstream, "num_hidden_states", lambda self: depths[self.checkpoint])
+    with pytest.raises(BudgetError, match=r"tera: its checkpoints have 4, 7 hidden states"):
+        Sweep([layout("qbe")], [row], [0.1], 2, tmp_path).runs()
+
+
 def test_a_missing_package_is_told_before_any_run(tmp_path, monkeypatch):
     monkeypatch.setattr(Layout, "require_sound", lambda _: None)
     monkeypatch.setattr(sweep_module, "read_layout", lambda folder: layout(folder.name))
@@ -122,6 +130,10 @@ def test_the_table_says_what_its_scores_are_where_they_are_others():
     assert not Sweep([layout("er"), layout("asv")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
     [search] = Sweep([layout("qbe"), layout("ic")], [[LOGMEL]], [0.1], 1, Path("out")).notes()
     assert search == "QBE: nothing is learned; the layer is chosen on validation."
+    last = Sweep(
+        [layout("qbe")], [[LOGMEL]], [0.1], 1, Path("out"), protocol=Protocol(layers="last")
+    )
+    assert last.notes() == ["QBE: nothing is learned; the last layer."]
 
 
 def test_a_protocol_says_what_the_classifier_hears_and_where_states_are_kept(tmp_path):

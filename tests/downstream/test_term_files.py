@@ -42,8 +42,8 @@ def test_a_document_holds_words_that_follow_each_other_in_it(tmp_path: Path) -> 
         tmp_path / "in",
         "a.wav\ttrain\tthe red lamp is on",
         "b.wav\ttrain\tRed  lamps",
-        "c.flac\ttrain\ta red old lamp, red lamp",
-        "d.wav\tvalid\tred lamp",
+        "c.flac\ttrain\ta red old lamp; Red lamp, too",
+        "d.wav\tvalid\tRed lamp!",
         "e.wav\tvalid\tblue lamp",
         "f.wav\ttest\tred",
     )
@@ -61,8 +61,24 @@ def test_a_document_holds_words_that_follow_each_other_in_it(tmp_path: Path) -> 
 
 def test_queries_that_are_nowhere_in_train_are_told(tmp_path: Path) -> None:
     rows = ("a.wav\ttrain\tred lamp", "b.wav\tvalid\tred", "c.wav\ttest\tblue")
-    with pytest.raises(BudgetError, match="test: no document of train holds the words of a query"):
+    with pytest.raises(BudgetError, match="test: none of its queries is held by some of the 1 doc"):
         lay_table(tmp_path / "in", *rows)
+
+
+def test_queries_that_too_many_documents_hold_are_none_where_words_are_timed(
+    tmp_path: Path,
+) -> None:
+    rows = ["a.wav\ttrain\tred", "b.wav\ttrain\tred", "c.wav\ttrain\tred"]
+    rows += ["d.wav\tvalid\tred", "e.wav\ttest\tred"]
+    words = "d\t0\t1\tred\ne\t0\t1\tred\n"
+    with pytest.raises(BudgetError, match="none of its queries is held by 2 to 2 of the 3 docum"):
+        lay_table(tmp_path / "in", *rows, words=words)
+
+
+def test_times_of_documents_alone_cut_no_query(tmp_path: Path) -> None:
+    rows = ("a.wav\ttrain\tred", "b.wav\tvalid\tred", "c.wav\ttest\tred")
+    layout = lay_table(tmp_path / "in", *rows, words="a\t0\t1\tred\n")
+    assert listed(layout, "dev")[0].resolve().name == "b.wav"
 
 
 def test_where_words_are_timed_queries_are_cut_out(tmp_path: Path) -> None:

@@ -103,6 +103,9 @@ def test_processes_that_search_end_with_their_run(tmp_path: Path) -> None:
 
     with ProcessPoolExecutor(max_workers=1) as pool:
         assert pool.submit(death_signal).result() == signal.SIGKILL
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_DFL
+    with ProcessPoolExecutor(max_workers=None) as pool:
+        assert pool._max_workers == torch.get_num_threads()
 
 
 def test_queries_are_found_by_their_sound_and_the_score_is_of_what_s3prl_lists(

@@ -69,6 +69,11 @@ def test_scores_count_as_they_are_handed_on() -> None:
     assert max_term_weighted_value([[0.1235, 0.1234]], [[True, False]]) == 1
 
 
+def test_scores_that_are_no_numbers_are_told() -> None:
+    with pytest.raises(BudgetError, match="scores of queries are NaN"):
+        max_term_weighted_value([[np.nan, 1.0]], [[True, False]])
+
+
 def test_queries_that_no_document_holds_are_left_out() -> None:
     scores = {"q": {"a": 2.0, "b": 1.0}, "other": {"b": 9.0, "a": 3.0}}
     assert score_detections(scores, {"q": {"a"}}) == 1
