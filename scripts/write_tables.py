@@ -280,7 +280,7 @@ def filled(page: str, text: str) -> str:
     for name, make in PAGES[page].items():
         block = f"<!-- {name} -->\n{make()}\n<!-- end of {name} -->"
         pattern = rf"<!-- {name} -->\n.*?<!-- end of {name} -->"
-        text, num_blocks = re.subn(pattern, lambda _, new=block: new, text, flags=re.DOTALL)
+        text, num_blocks = re.subn(pattern, block.replace("\\", r"\\"), text, flags=re.DOTALL)
         if num_blocks != 1:
             sys.exit(f"{page}: expected one table between <!-- {name} --> and its end")
     return text

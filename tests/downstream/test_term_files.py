@@ -65,7 +65,7 @@ def test_queries_that_are_nowhere_in_train_are_told(tmp_path: Path) -> None:
         lay_table(tmp_path / "in", *rows)
 
 
-def test_queries_that_too_many_documents_hold_are_none_where_words_are_timed(
+def test_words_that_too_many_documents_hold_are_no_query_to_cut_out(
     tmp_path: Path,
 ) -> None:
     rows = ["a.wav\ttrain\tred", "b.wav\ttrain\tred", "c.wav\ttrain\tred"]
