@@ -45,7 +45,9 @@ for seed in "${seeds[@]}"; do
     {
         train tera "$seed" budget_tera_demo
         train wav2vec2 "$seed" budget_wav2vec2_demo
-        train tera_logmel "$seed" budget_tera_demo "${as_many_flops[@]}"
+        for name in tera wav2vec2 hubert; do
+            train "${name}_logmel" "$seed" "budget_${name}_demo" "${as_many_flops[@]}"
+        done
     } &
     hubert=$out/hubert/seed$seed/checkpoint_last.pt
     train hubert "$seed" budget_hubert_demo
@@ -58,7 +60,7 @@ for seed in "${seeds[@]}"; do
 done
 
 rows=()
-for name in tera tera_logmel wav2vec2 hubert hubert_second student_cif; do
+for name in {tera,wav2vec2,hubert}{,_logmel} hubert_second student_cif; do
     paths=()
     for seed in "${seeds[@]}"; do
         paths+=("$out/$name/seed$seed/checkpoint_last.pt")
