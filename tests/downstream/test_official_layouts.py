@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from fairseq_budget.cli.downstream import superb
 from fairseq_budget.cli.downstream.command import main
 from fairseq_budget.downstream.layout import Request, make_layout, read_layout
+from fairseq_budget.downstream.runs import Result, Run
 from fairseq_budget.downstream.tasks import OFFICIAL_TASKS, TASKS
 from fairseq_budget.errors import BudgetError
 from tests.downstream.corpora import make_corpus
@@ -111,6 +113,26 @@ def test_a_row_to_score_between_that_is_none_is_told_before_any_training(
     assert main([*command, "--score-between", "log-mel", "wavlm"]) == 2
     assert "--score-between: wavlm: expected one of log-mel" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+def test_the_leaderboards_score_comes_with_its_two_ends(
+    lay: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_all(runs: Sequence[Run], *_options: object) -> list[Result]:
+        key = {"checkpoint_sha256": None, "command": "s3prl"}
+        return [
+            Result(1, 0.5, 0.9876, task="ic", upstream=run.upstream.name, key=key) for run in runs
+        ]
+
+    monkeypatch.setattr(superb, "run_all", run_all)
+    command = ["superb", "--data", str(lay("ic").parent), "--out", str(tmp_path / "s"), "--logmel"]
+    assert main([*command, "--lrs", "0.1", "--leaderboard-score"]) == 0
+    printed = capsys.readouterr().out
+    rows = [line.replace(" ", "") for line in printed.splitlines() if line.startswith("|")]
+    assert rows[2:] == [
+        "|log-mel|98.8|1000|", "|log-mel(leaderboard)|9.65|0|", "|best(leaderboard)|98.76|1000|",
+    ]  # fmt: skip
+    assert "0 is log-mel (leaderboard) and 1000 is best (leaderboard), the mean over IC;" in printed
 
 
 def test_the_leaderboards_score_and_one_between_rows_exclude_each_other(

@@ -25,7 +25,6 @@ with imported_later():
 
     from fairseq_budget.downstream.layout import Layout, shell_command
     from fairseq_budget.downstream.overall import (
-        LEADERBOARD_ENDS,
         Scores,
         leaderboard_rows,
         require_rows,
@@ -148,9 +147,11 @@ def _superb(args: argparse.Namespace) -> int:
         ),
         args.keep_checkpoints,
     )
-    others = _other_rows(args, sweep.layouts)  # what is wrong is told before days of training
-    between = LEADERBOARD_ENDS if args.leaderboard_score else args.score_between
-    require_rows(between, [*(row[0].name for row in sweep.rows), *others])
+    ends = _leaderboard(sweep.layouts) if args.leaderboard_score else {}
+    published = published_scores(layout.request.task for layout in sweep.layouts)
+    others: dict[str, Scores] = {**(published if args.published else {}), **ends}
+    between = tuple(ends) or args.score_between
+    require_rows(between, [*(row[0].name for row in sweep.rows), *others])  # before any training
     runs = _part(sweep.runs(), args.job)
     if args.dry_run:
         _print_costs(runs)
@@ -168,18 +169,14 @@ def _superb(args: argparse.Namespace) -> int:
     return 0
 
 
-def _other_rows(args: argparse.Namespace, layouts: Sequence[Layout]) -> dict[str, Scores]:
-    """Rows that were not measured here, by their names."""
-    tasks = [layout.request.task for layout in layouts]
-    rows: dict[str, Scores] = dict(published_scores(tasks)) if args.published else {}
-    if args.leaderboard_score:
-        rows |= leaderboard_rows(tasks)
-        own = [layout.request.task for layout in layouts if not layout.request.superb]
-        if own:
-            raise BudgetError(
-                f"--leaderboard-score: {', '.join(own)}: expected SUPERB's own corpora, as layout "
-                "--superb and --official make them; take --score-between LOW HIGH"
-            )
+def _leaderboard(layouts: Sequence[Layout]) -> dict[str, Scores]:
+    """The rows that are 0 and 1000 on SUPERB's leaderboard, which are of its own corpora."""
+    rows = leaderboard_rows(layout.request.task for layout in layouts)
+    if own := [layout.request.task for layout in layouts if not layout.request.superb]:
+        raise BudgetError(
+            f"--leaderboard-score: {', '.join(own)}: expected SUPERB's own corpora, as layout "
+            "--superb and --official make them; take --score-between LOW HIGH"
+        )
     return rows
 
 
