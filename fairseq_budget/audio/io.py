@@ -147,7 +147,7 @@ def write_audio(path: str | Path, samples: Block, sample_rate: int) -> None:
         return
     encoded = io.BytesIO()  # so that a full disk shows as the OSError of our own write
     numbers = _to_pcm16(path, samples)
-    soundfile.write(encoded, numbers, sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(encoded, numbers, sample_rate, format="FLAC", subtype=_PCM_16)
     with atomic_write(path, "wb") as file:
         file.write(encoded.getbuffer())
 

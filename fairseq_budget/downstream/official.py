@@ -199,7 +199,8 @@ OFFICIAL = {
         None,  # 23 of six languages, of which s3prl takes one
         {
             "Audio/*.wav": 12492,
-            **{f"{part}_queries/*.wav": num for part, num in (("dev", 560), ("eval", 555))},
+            "dev_queries/*.wav": 560,
+            "eval_queries/*.wav": 555,
             **{f"scoring/{name}": 1 for name in (DOCUMENTS, *QUERIES.values())},
             **{truth_file(Path(), part).as_posix(): 1 for part in QUERIES},
         },

@@ -1,4 +1,4 @@
-"""Several tasks, learning rates and seeds: of each task and upstream the best rate, on validation.
+"""The runs of several tasks, upstreams, learning rates and seeds.
 
 As SUPERB does it: each learning rate trains a classifier of its own, validation chooses, and test
 is reported at the rate that was chosen (superb_table.py). Where nothing is learned, layers are in

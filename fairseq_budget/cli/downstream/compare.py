@@ -60,17 +60,15 @@ def _compare(args: argparse.Namespace) -> int:
         raise BudgetError(
             f"--task {args.task}: {args.data} is a layout for {layout.request.task}; leave it out"
         )
+    task, reason = layout.request.task, ""
     if layout.request.official:
+        reason = "is for minutes at the task's own learning rate, and this is SUPERB's own corpus"
+    elif not layout.task.learns:
+        reason = f"trains, and of {task} nothing is learned"
+    if reason:
         raise BudgetError(
-            f"--data {args.data}: compare is for minutes at the task's own learning rate, and this "
-            "is SUPERB's own corpus; use budget-downstream superb --data ROOT --tasks "
-            f"{layout.request.task} ..., with the layout as ROOT/{layout.request.task}"
-        )
-    if not layout.task.learns:
-        raise BudgetError(
-            f"--data {args.data}: compare trains, and of {layout.request.task} nothing is learned; "
-            f"use budget-downstream superb --data ROOT --tasks {layout.request.task} ..., with the "
-            f"layout as ROOT/{layout.request.task}"
+            f"--data {args.data}: compare {reason}; use budget-downstream superb --data ROOT "
+            f"--tasks {task} ..., with the layout as ROOT/{task}"
         )
     require_packages(layout.task.downstream)
     layout.require_sound()

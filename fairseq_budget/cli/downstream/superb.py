@@ -24,11 +24,7 @@ with imported_later():
     from torch.cuda import device_count
 
     from fairseq_budget.downstream.layout import Layout, shell_command
-    from fairseq_budget.downstream.overall import (
-        Scores,
-        leaderboard_rows,
-        require_rows,
-    )
+    from fairseq_budget.downstream.overall import Scores, leaderboard_rows, require_rows
     from fairseq_budget.downstream.runs import Protocol, Run, run_all
     from fairseq_budget.downstream.s3prl_process import S3prlProcess
     from fairseq_budget.downstream.superb_table import (
@@ -51,8 +47,8 @@ EPILOG = """example, on layouts that budget-downstream layout made in data/pr, d
       --upstream tera=exported/ --upstream untrained=exported/:untrained
 
 Of each task and upstream the learning rate that is best on validation is reported on test; of qbe,
-which learns nothing, the layer that is best there. Hidden
-states of frozen encoders are computed once, kept below OUT/states, and shared by all runs.
+which learns nothing, the layer that is best there. Hidden states of frozen encoders are computed
+once, kept below OUT/states, and shared by all runs.
 
 Run it again after an interruption: finished runs are kept, others are done. On several machines
 with one folder, run it with --job 1/4, 2/4, ... (a job array), and once without --job for the
